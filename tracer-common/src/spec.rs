@@ -1,0 +1,128 @@
+//! What specialises a program: the shape of one event class, as data.
+//!
+//! Specifications lie in read-only maps that are frozen before the programs are loaded,
+//! so the verifier treats them as constants and removes what a probe does not need.
+
+use core::mem::size_of;
+
+/// The most [`Piece`]s that the payload of one tracepoint may need.
+pub const MAX_PIECES: usize = 48;
+
+/// Slots of the system-call table (numbers `0..MAX_SYSCALLS`).
+pub const MAX_SYSCALLS: usize = 1024;
+
+/// Arguments of a system call.
+pub const MAX_SYSCALL_ARGS: usize = 6;
+
+/// Each argument that is not a string takes one slot of this many bytes.
+pub const SYSCALL_ARG_SLOT_LEN: usize = 8;
+
+/// The most bytes kept of one user string, terminator included (`PATH_MAX`).
+/// Longer strings are cut, and the event says so.
+pub const MAX_STRING_LEN: usize = 4096;
+
+/// How a [`Piece`] of a kernel record becomes payload bytes.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PieceKind {
+    /// `len` bytes at `offset`, as they are.
+    Fixed = 0,
+    /// The NUL-terminated string behind the `__data_loc` word at `offset`.
+    String = 1,
+    /// The bytes behind the `__data_loc` word at `offset`, after a `u32` with the number
+    /// of elements of `len` bytes each.
+    Sequence = 2,
+    /// As [`String`](Self::String), for a `__rel_loc` word.
+    RelativeString = 3,
+    /// As [`Sequence`](Self::Sequence), for a `__rel_loc` word.
+    RelativeSequence = 4,
+}
+
+/// One step in building the payload of a tracepoint event from the kernel's record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// A [`PieceKind`].
+    pub kind: u32,
+    /// Offset in bytes from the start of the kernel's record.
+    pub offset: u32,
+    /// Bytes to copy, or bytes per element.
+    pub len: u32,
+}
+
+/// Bits of [`ProbeSpec::flags`].
+pub mod spec_flags {
+    /// The payload is put together from [`pieces`](super::ProbeSpec::pieces) instead of
+    /// copied in one run.
+    pub const PIECES: u32 = 1;
+    /// Recorded for the recorder itself, whatever filters say.
+    pub const UNFILTERED: u32 = 2;
+}
+
+/// The shape of one tracepoint, kprobe or kretprobe event class.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeSpec {
+    /// Id of the event class.
+    pub class: u32,
+    /// [`spec_flags`].
+    pub flags: u32,
+    /// Bytes of payload of an event of fixed size (no `PIECES`).
+    pub payload_len: u32,
+    /// Where the payload starts in the kernel's record (no `PIECES`), in bytes.
+    pub payload_offset: u32,
+    /// Number of valid `pieces`.
+    pub piece_count: u32,
+    /// How to build a payload of variable size.
+    pub pieces: [Piece; MAX_PIECES],
+}
+
+impl ProbeSpec {
+    /// A specification of class 0 without payload.
+    pub const EMPTY: Self = Self {
+        class: 0,
+        flags: 0,
+        payload_len: 0,
+        payload_offset: 0,
+        piece_count: 0,
+        pieces: [Piece {
+            kind: 0,
+            offset: 0,
+            len: 0,
+        }; MAX_PIECES],
+    };
+}
+
+/// One system call's row in the tables of the `sys_enter` and `sys_exit` programs.
+///
+/// An entry event's payload is its arguments in order: for each value 8 bytes at a multiple
+/// of 8, for each string its bytes with the terminator, at once behind what is before it.
+/// After the last argument of a call that has strings come, at a multiple of 8, two bytes,
+/// bit `i` standing for argument `i`: strings that were cut, and strings that could not be
+/// read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyscallSpec {
+    /// Id of the event class.
+    pub class: u32,
+    /// Not zero: record this call.
+    pub enabled: u8,
+    /// Number of arguments, `0..=MAX_SYSCALL_ARGS`.
+    pub arg_count: u8,
+    /// Bit `i`: argument `i` is a NUL-terminated user string.
+    pub strings: u8,
+    /// Bit `i`: argument `i` has 32 bits and a string behind it, which follows at once:
+    /// strings have no alignment in CTF.
+    pub narrow: u8,
+    /// Bytes of the last argument's slot that its type leaves unused; they are not part of
+    /// the event.
+    pub unused_tail: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+const _: () = {
+    assert!(size_of::<Piece>() == 12);
+    assert!(size_of::<ProbeSpec>() == 20 + 12 * MAX_PIECES);
+    assert!(size_of::<SyscallSpec>() == 12);
+};

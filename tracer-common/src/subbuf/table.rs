@@ -1,0 +1,141 @@
+//! The protocol over all slots of a stream.
+
+use super::{OwnedIndex, Positions, SlotWord, slot};
+use crate::sync::{AtomicU64, Ordering};
+
+/// What the writer does when every slot has a packet that nobody has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It stops: the newest events are lost.
+    Discard,
+    /// It goes on over the oldest packet: a flight recorder.
+    Overwrite,
+}
+
+/// In discard mode: no slot is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// A sub-buffer that the writer has entered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// The sub-buffer, the writer's until it commits.
+    pub owned: OwnedIndex,
+    /// Position of the packet that goes into it.
+    pub position: u64,
+    /// Its old content was a packet that nobody has taken, at `position - N`.
+    pub overwrites: bool,
+}
+
+/// Why the reader does not get a packet now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// The writer is at that packet, or was faster: ask again, from
+    /// [`consumed`](Positions::consumed), which is beyond it now.
+    Again,
+    /// The packet is not committed yet.
+    Empty,
+    /// The packet will never be committed: the stream has ended before it.
+    Finished,
+}
+
+/// The state that writer and reader of a stream share, wherever it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a> {
+    /// The counters.
+    pub positions: &'a Positions,
+    /// The words of the N slots; at least 1 and at most 65535.
+    pub slots: &'a [AtomicU64],
+}
+
+impl Table<'_> {
+    /// Fills the slots with sub-buffers 0 to N - 1, and returns sub-buffer N, the reader's
+    /// first spare. To be called once, before the table is shared.
+    pub fn init(self) -> OwnedIndex {
+        for (index, slot) in (0..).zip(self.slots) {
+            // Relaxed: whatever hands the table to another thread publishes it.
+            slot.store(SlotWord::empty(index).bits(), Ordering::Relaxed);
+        }
+        OwnedIndex::claim(self.slots.len() as u16)
+    }
+
+    #[inline]
+    fn slot(&self, position: u64) -> &AtomicU64 {
+        &self.slots[(position % self.slots.len() as u64) as usize]
+    }
+
+    /// Writer: enters the slot of the next packet. It has to [commit](Self::commit) what
+    /// it gets before it enters again.
+    ///
+    /// # Errors
+    /// In discard mode, where the reader has not taken the packet in that slot.
+    #[inline]
+    pub fn enter(self, mode: Mode) -> Result<Entered, Full> {
+        let position = self.positions.own_written();
+        let slots = self.slots.len() as u64;
+        if position.wrapping_sub(self.positions.consumed()) >= slots {
+            match mode {
+                Mode::Discard => return Err(Full),
+                // Before the slot is entered, so that a reader which is turned away there
+                // knows where to go on.
+                Mode::Overwrite => self.positions.push_consumed(position - slots + 1),
+            }
+        }
+        let (owned, overwrites) = slot::enter(self.slot(position));
+        Ok(Entered {
+            owned,
+            position,
+            overwrites,
+        })
+    }
+
+    /// Writer: hands the packet in the sub-buffer that it has entered to the reader.
+    /// Returns its position.
+    #[inline]
+    #[allow(clippy::must_use_candidate)]
+    pub fn commit(self, owned: OwnedIndex) -> u64 {
+        let position = self.positions.own_written();
+        slot::commit(self.slot(position), position, owned);
+        self.positions.publish_written(position + 1);
+        position
+    }
+
+    /// Reader: exchanges its own sub-buffer, the spare, for the packet at `position`, and
+    /// leaves `consumed` alone. Never waits.
+    ///
+    /// # Errors
+    /// Where the packet is not to be had now; nothing has changed.
+    #[inline]
+    pub fn get(self, position: u64, own: &mut OwnedIndex) -> Result<(), NotNow> {
+        let (written, is_final) = self.positions.load_written();
+        if position >= written {
+            return Err(if is_final {
+                NotNow::Finished
+            } else {
+                NotNow::Empty
+            });
+        }
+        if slot::exchange(self.slot(position), position, own) {
+            Ok(())
+        } else {
+            Err(NotNow::Again)
+        }
+    }
+
+    /// Reader: says that it has taken all packets up to and including `position`; in
+    /// discard mode the writer may use their slots from now on.
+    #[inline]
+    pub fn consume(self, position: u64) {
+        self.positions.push_consumed(position + 1);
+    }
+
+    /// Reader: puts its own sub-buffer, the packet that it took from `position` and has not
+    /// [consumed](Self::consume), back for others to see, and has its spare again; `left` is
+    /// that spare's index. False if the writer has taken the slot: the packet is overwritten,
+    /// and its sub-buffer is the reader's spare from now on.
+    #[inline]
+    #[must_use]
+    pub fn put_back(self, position: u64, own: &mut OwnedIndex, left: u16) -> bool {
+        slot::put_back(self.slot(position), position, own, left)
+    }
+}

@@ -1,0 +1,197 @@
+//! Reserve, fill, submit; and count what does not fit.
+//!
+//! The order of events in a ring is their order in time, although an interrupt can come
+//! between reading the clock and reserving: each event adds to the CPU's `sequence` once it
+//! has its place. A program that sees the number change while it takes time and place gives
+//! the place back and tries again. An interrupt after that only comes later in both.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_dynptr},
+    helpers::{
+        bpf_dynptr_write, bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_discard_dynptr,
+        bpf_ringbuf_reserve, bpf_ringbuf_reserve_dynptr, bpf_ringbuf_submit,
+        bpf_ringbuf_submit_dynptr,
+    },
+};
+use aya_log_ebpf::debug;
+use core::{ffi::c_void, mem::MaybeUninit, ptr};
+use tracer_common::{CpuState, EVENT_HEADER_LEN, EventHeader};
+
+use crate::{
+    maps::{LOST, RINGS, constant},
+    scope::Scope,
+    scratch::Scratch,
+};
+
+/// How often a place in the ring is sought before an event counts as lost.
+const ATTEMPTS: usize = 4;
+
+/// Each record of a BPF ring starts with a header of its own (`BPF_RINGBUF_HDR_SZ`).
+const RING_RECORD_HEADER_LEN: u32 = 8;
+
+/// Emits an event whose payload is `payload_len` bytes, written in place by `fill`; the
+/// last `unused_tail` of them are not part of the event.
+///
+/// The verifier must see `payload_len` as a constant.
+#[inline(always)]
+pub(crate) fn fixed(
+    ctx: &impl EbpfContext,
+    scope: &Scope,
+    class: u32,
+    payload_len: usize,
+    unused_tail: u8,
+    fill: impl FnOnce(*mut u8),
+) {
+    let size = EVENT_HEADER_LEN + payload_len;
+    let Some(ring) = RINGS.get(scope.cpu) else {
+        return;
+    };
+    let ring = ptr::from_ref(ring).cast_mut().cast::<c_void>();
+    for _ in 0..ATTEMPTS {
+        let sequence = sequence(scope.state);
+        let timestamp_ns = unsafe { bpf_ktime_get_ns() };
+        let record = unsafe { bpf_ringbuf_reserve(ring, size as u64, 0) }.cast::<u8>();
+        if record.is_null() {
+            return lost(ctx, scope, class);
+        }
+        if !claim(scope.state, sequence) {
+            unsafe { bpf_ringbuf_discard(record.cast(), u64::from(BPF_RB_NO_WAKEUP)) };
+            continue;
+        }
+        // SAFETY: `size` bytes are reserved at `record`, aligned to 8.
+        unsafe {
+            record.cast::<EventHeader>().write(header(
+                scope,
+                class,
+                timestamp_ns,
+                size as u32 - u32::from(unused_tail),
+            ));
+        }
+        fill(unsafe { record.add(EVENT_HEADER_LEN) });
+        unsafe { bpf_ringbuf_submit(record.cast(), wakeup(scope.state, size as u32)) };
+        return;
+    }
+    lost(ctx, scope, class);
+}
+
+/// Emits the event that was put together in `scratch`.
+#[inline(always)]
+pub(crate) fn variable(ctx: &impl EbpfContext, scope: &Scope, class: u32, scratch: &Scratch) {
+    let Some(ring) = RINGS.get(scope.cpu) else {
+        return;
+    };
+    let ring = ptr::from_ref(ring).cast_mut().cast::<c_void>();
+    let size = scratch.event_len();
+    for _ in 0..ATTEMPTS {
+        let sequence = sequence(scope.state);
+        scratch.set_header(header(
+            scope,
+            class,
+            unsafe { bpf_ktime_get_ns() },
+            size as u32,
+        ));
+        let mut record = MaybeUninit::<bpf_dynptr>::uninit();
+        let record = record.as_mut_ptr();
+        if unsafe { bpf_ringbuf_reserve_dynptr(ring, size as u32, 0, record) } < 0 {
+            // The verifier wants a failed reservation given back, too.
+            unsafe { bpf_ringbuf_discard_dynptr(record, u64::from(BPF_RB_NO_WAKEUP)) };
+            return lost(ctx, scope, class);
+        }
+        if !claim(scope.state, sequence) {
+            unsafe { bpf_ringbuf_discard_dynptr(record, u64::from(BPF_RB_NO_WAKEUP)) };
+            continue;
+        }
+        unsafe {
+            bpf_dynptr_write(record, 0, scratch.event().cast(), size as u32, 0);
+            bpf_ringbuf_submit_dynptr(record, wakeup(scope.state, size as u32));
+        }
+        return;
+    }
+    lost(ctx, scope, class);
+}
+
+#[inline(always)]
+fn header(scope: &Scope, class: u32, timestamp_ns: u64, size: u32) -> EventHeader {
+    EventHeader {
+        timestamp_ns,
+        class,
+        tid: scope.tid,
+        pid: scope.pid,
+        size,
+    }
+}
+
+#[inline(always)]
+fn sequence(state: *const CpuState) -> u64 {
+    // SAFETY: the state of this CPU; volatile, because an interrupt may change it.
+    unsafe { ptr::read_volatile(&raw const (*state).sequence) }
+}
+
+/// True if nothing else took a place in the ring since `sequence` was read.
+#[inline(always)]
+fn claim(state: *mut CpuState, sequence: u64) -> bool {
+    // SAFETY: as above. An interrupt between the two has its place behind ours, and sets
+    // the very number that is set here or one that is greater.
+    unsafe {
+        if ptr::read_volatile(&raw const (*state).sequence) != sequence {
+            return false;
+        }
+        ptr::write_volatile(&raw mut (*state).sequence, sequence + 1);
+    }
+    true
+}
+
+/// The flags for submitting `size` bytes: the reader is woken for a batch, not for an event.
+#[inline(always)]
+fn wakeup(state: *mut CpuState, size: u32) -> u64 {
+    let threshold = constant!(CONFIG.wakeup_bytes);
+    // SAFETY: the state of this CPU. A count that an interrupt changes in between is off by
+    // an event, which the next batch or the reader's timer makes good.
+    unsafe {
+        let pending =
+            ptr::read_volatile(&raw const (*state).pending_bytes) + size + RING_RECORD_HEADER_LEN;
+        let wake = pending >= threshold;
+        ptr::write_volatile(
+            &raw mut (*state).pending_bytes,
+            if wake { 0 } else { pending },
+        );
+        u64::from(if wake {
+            BPF_RB_FORCE_WAKEUP
+        } else {
+            BPF_RB_NO_WAKEUP
+        })
+    }
+}
+
+/// Counts an event that did not fit, for its class and for its CPU.
+#[inline(always)]
+fn lost(ctx: &impl EbpfContext, scope: &Scope, class: u32) {
+    let row = class * constant!(CONFIG.cpu_count) + scope.cpu;
+    // SAFETY: live counters; atomic, because an interrupt on this CPU may lose one, too.
+    unsafe {
+        if scope.asked_for {
+            add_one(&raw mut (*scope.state).lost);
+        }
+        if let Some(counter) = LOST.get_ptr_mut(row) {
+            add_one(counter);
+        }
+    }
+    debug!(
+        ctx,
+        "ring of CPU {} is full: event of class {} lost", scope.cpu, class
+    );
+}
+
+/// Adds one to a counter of this CPU.
+///
+/// # Safety
+/// `counter` points to a live counter.
+#[inline(always)]
+pub(crate) unsafe fn add_one(counter: *mut u64) {
+    unsafe {
+        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::Relaxed }>(
+            counter, 1,
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! The maps and constants that programs share with the recorder.
+//!
+//! Sizes that depend on the machine (number of CPUs, of classes) are set by the recorder
+//! when it loads the object; the entries given here are placeholders.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    btf_maps::{Array, ArrayOfMaps, HashMap, RingBuf},
+    macros::btf_map,
+};
+use tracer_common::{Config, CpuState, MAX_SYSCALLS, ProbeSpec, SyscallSpec};
+
+use crate::scratch::ScratchArea;
+
+/// One BPF ring for each CPU that is recorded, by CPU number.
+#[btf_map]
+pub(crate) static RINGS: ArrayOfMaps<RingBuf<u8, 4096>, 1> = ArrayOfMaps::new();
+
+/// State by CPU number, mapped by the recorder.
+#[btf_map]
+pub(crate) static CPUS: Array<CpuState, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// Events that did not fit, at `class * Config::cpu_count + cpu`.
+#[btf_map]
+pub(crate) static LOST: Array<u64, 1> = Array::new();
+
+/// Threads and processes to record, when `Config::filter_pids` says so.
+#[btf_map]
+pub(crate) static PIDS: HashMap<u32, u8, 1> = HashMap::new();
+
+/// System calls to record when they are entered, by number.
+#[btf_map]
+pub(crate) static SYSCALL_ENTER: Array<SyscallSpec, MAX_SYSCALLS> = Array::new();
+
+/// System calls to record when they return, by number.
+#[btf_map]
+pub(crate) static SYSCALL_EXIT: Array<SyscallSpec, MAX_SYSCALLS> = Array::new();
+
+/// Where an event of variable length is put together, by CPU. Programs of this kind do not
+/// nest on a CPU (`bpf_prog_active`, `kernel/trace/bpf_trace.c`).
+#[btf_map]
+pub(crate) static SCRATCH: Array<ScratchArea, 1> = Array::new();
+
+/// As [`SCRATCH`], for system calls, whose programs can be interrupted by the others.
+#[btf_map]
+pub(crate) static SYSCALL_SCRATCH: Array<ScratchArea, 1> = Array::new();
+
+/// What holds for the whole recording.
+#[unsafe(no_mangle)]
+pub(crate) static CONFIG: Config = Config::EMPTY;
+
+/// The shape of the event class that this copy of a program emits. The recorder lays one
+/// specification per probe into a map of its own and points each copy at its row.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.spec")]
+pub(crate) static SPEC: ProbeSpec = ProbeSpec::EMPTY;
+
+/// Reads a member of a constant that the recorder sets before it loads the program.
+macro_rules! constant {
+    ($global:ident $($member:tt)*) => {
+        // SAFETY: the address of a live static; volatile, because the recorder replaces
+        // the value that the compiler knows.
+        unsafe { core::ptr::read_volatile(&raw const $crate::maps::$global $($member)*) }
+    };
+}
+pub(crate) use constant;

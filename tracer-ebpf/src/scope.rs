@@ -1,0 +1,57 @@
+//! Whether an event is recorded at all: decided before anything is reserved.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
+use tracer_common::CpuState;
+
+use crate::maps::{CPUS, PIDS, constant};
+
+/// Where and for whom an admitted event happens.
+pub(crate) struct Scope {
+    pub(crate) cpu: u32,
+    pub(crate) state: *mut CpuState,
+    pub(crate) tid: u32,
+    pub(crate) pid: u32,
+    /// The user asked for it; other events are the recorder's own notes, whose loss is no
+    /// loss of the trace.
+    pub(crate) asked_for: bool,
+}
+
+/// Admits an event on a CPU that records, unless the recorder's filters refuse its thread.
+#[inline(always)]
+pub(crate) fn admit() -> Option<Scope> {
+    let scope = Scope {
+        asked_for: true,
+        ..admit_unfiltered()?
+    };
+    let excluded = constant!(CONFIG.excluded_pid);
+    if excluded != 0 && scope.pid == excluded {
+        return None;
+    }
+    if constant!(CONFIG.filter_pids) != 0 {
+        // SAFETY: the map holds plain bytes and is not written while programs run.
+        let wanted = unsafe { PIDS.get(scope.pid).is_some() || PIDS.get(scope.tid).is_some() };
+        if !wanted {
+            return None;
+        }
+    }
+    Some(scope)
+}
+
+/// Admits any event on a CPU that records, for the recorder itself.
+#[inline(always)]
+pub(crate) fn admit_unfiltered() -> Option<Scope> {
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    let state = CPUS.get_ptr_mut(cpu)?;
+    // SAFETY: the map holds a `CpuState` for each CPU; the recorder may write it any time.
+    if unsafe { core::ptr::read_volatile(&raw const (*state).enabled) } == 0 {
+        return None;
+    }
+    let pid_tgid = bpf_get_current_pid_tgid();
+    Some(Scope {
+        cpu,
+        state,
+        tid: pid_tgid as u32,
+        pid: (pid_tgid >> 32) as u32,
+        asked_for: false,
+    })
+}

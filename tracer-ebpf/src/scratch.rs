@@ -1,0 +1,204 @@
+//! Puts an event of variable length together before its size is known to the ring.
+
+use aya_ebpf::{
+    btf_maps::Array,
+    helpers::generated::{
+        bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
+    },
+};
+use core::ffi::c_void;
+use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, MAX_STRING_LEN, SCRATCH_LEN};
+
+/// The scratch of one CPU, as it lies in a map.
+///
+/// What is counted while an event is put together lies here as well, and not in registers:
+/// the verifier knows nothing of numbers in a map, so that paths which differ in them only
+/// are one path to it.
+#[repr(C)]
+pub(crate) struct ScratchArea {
+    /// Bytes of the event so far.
+    len: u64,
+    /// Bit `i`: the string of argument `i` was cut.
+    cut: u8,
+    /// Bit `i`: the string of argument `i` could not be read.
+    unreadable: u8,
+    reserved: [u8; 6],
+    event: [u8; SCRATCH_LEN],
+}
+
+/// Puts one event together.
+///
+/// Every position is masked to [`MAX_EVENT_LEN`] and every length bounded by as much, so
+/// that the verifier sees that nothing leaves the [`SCRATCH_LEN`] bytes.
+pub(crate) struct Scratch {
+    area: *mut ScratchArea,
+}
+
+const POSITION_MASK: usize = MAX_EVENT_LEN - 1;
+
+impl Scratch {
+    #[inline(always)]
+    pub(crate) fn of_cpu(map: &Array<ScratchArea, 1>, cpu: u32) -> Option<Self> {
+        let area = map.get_ptr_mut(cpu)?;
+        // SAFETY: the area of this CPU, which no other program uses at this time.
+        unsafe {
+            (*area).cut = 0;
+            (*area).unreadable = 0;
+        }
+        let scratch = Self { area };
+        scratch.set_position(EVENT_HEADER_LEN);
+        Some(scratch)
+    }
+
+    #[inline(always)]
+    pub(crate) fn event(&self) -> *mut u8 {
+        // SAFETY: a member of a live area.
+        unsafe { (&raw mut (*self.area).event).cast() }
+    }
+
+    /// Bytes of the event so far, header included, as far as an event may go.
+    #[inline(always)]
+    pub(crate) fn event_len(&self) -> usize {
+        self.position()
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_header(&self, header: EventHeader) {
+        // SAFETY: the event's place is longer than a header, and aligned to 8.
+        unsafe { self.event().cast::<EventHeader>().write(header) };
+    }
+
+    #[inline(always)]
+    fn position(&self) -> usize {
+        // SAFETY: a member of a live area; volatile, so that it is not kept in a register.
+        unsafe { core::ptr::read_volatile(&raw const (*self.area).len) as usize & POSITION_MASK }
+    }
+
+    #[inline(always)]
+    fn set_position(&self, position: usize) {
+        // SAFETY: as above.
+        unsafe { core::ptr::write_volatile(&raw mut (*self.area).len, position as u64) };
+    }
+
+    #[inline(always)]
+    fn end(&self) -> *mut u8 {
+        // SAFETY: masked, inside the scratch.
+        unsafe { self.event().add(self.position()) }
+    }
+
+    #[inline(always)]
+    fn advance(&self, bytes: usize) {
+        self.set_position(self.position() + bytes);
+    }
+
+    /// Appends `len` bytes of kernel memory.
+    #[inline(always)]
+    pub(crate) fn push_kernel_bytes(&self, source: *const c_void, len: usize) {
+        let len = bounded(len);
+        unsafe { bpf_probe_read_kernel(self.end().cast(), len as u32, source) };
+        self.advance(len);
+    }
+
+    /// Appends a string of at most `len` bytes without its terminator, from kernel memory.
+    #[inline(always)]
+    pub(crate) fn push_kernel_string(&self, source: *const c_void, len: usize) {
+        let room = bounded(len) + 1;
+        let read = unsafe { bpf_probe_read_kernel_str(self.end().cast(), room as u32, source) };
+        self.finish_string(read);
+    }
+
+    /// Appends the user string of argument `bit` with its terminator, cut to
+    /// [`MAX_STRING_LEN`].
+    #[inline(always)]
+    pub(crate) fn push_user_string(&self, source: *const c_void, bit: u8) {
+        let read = unsafe {
+            bpf_probe_read_user_str(self.end().cast(), MAX_STRING_LEN as u32 + 1, source)
+        };
+        if read > MAX_STRING_LEN as i64 {
+            // SAFETY: inside what was just written.
+            unsafe {
+                self.end().add(MAX_STRING_LEN - 1).write(0);
+                (*self.area).cut |= bit;
+            }
+            self.advance(MAX_STRING_LEN);
+            return;
+        }
+        if read < 0 {
+            // SAFETY: a member of a live area.
+            unsafe { (*self.area).unreadable |= bit };
+        }
+        self.finish_string(read);
+    }
+
+    #[inline(always)]
+    fn finish_string(&self, read: i64) {
+        if read > 0 && read <= MAX_EVENT_LEN as i64 {
+            self.advance(read as usize);
+        } else {
+            self.push_byte(0);
+        }
+    }
+
+    /// Appends which user strings were cut, and which could not be read.
+    #[inline(always)]
+    pub(crate) fn push_string_marks(&self) {
+        // SAFETY: members of a live area.
+        let (cut, unreadable) = unsafe { ((*self.area).cut, (*self.area).unreadable) };
+        self.push_byte(cut);
+        self.push_byte(unreadable);
+    }
+
+    #[inline(always)]
+    fn push_byte(&self, byte: u8) {
+        // SAFETY: masked, inside the scratch.
+        unsafe { self.end().write(byte) };
+        self.advance(1);
+    }
+
+    /// Appends a number at any alignment.
+    #[inline(always)]
+    pub(crate) fn push_u32(&self, value: u32) {
+        let end = self.end();
+        // SAFETY: masked, with room behind; byte by byte, because the place is not aligned.
+        unsafe {
+            end.write(value as u8);
+            end.add(1).write((value >> 8) as u8);
+            end.add(2).write((value >> 16) as u8);
+            end.add(3).write((value >> 24) as u8);
+        }
+        self.advance(4);
+    }
+
+    /// Appends a number at the next multiple of 8 bytes.
+    #[inline(always)]
+    pub(crate) fn push_aligned_u64(&self, value: u64) {
+        self.align();
+        let position = self.position() & !7;
+        // SAFETY: masked and aligned.
+        unsafe { self.event().add(position).cast::<u64>().write(value) };
+        self.advance(8);
+    }
+
+    /// Drops the last bytes of what was just appended.
+    #[inline(always)]
+    pub(crate) fn take_back(&self, bytes: usize) {
+        self.set_position(self.position().wrapping_sub(bytes));
+    }
+
+    /// Goes to the next multiple of 8 bytes. What lies in between is left as it is: readers
+    /// step over it.
+    #[inline(always)]
+    pub(crate) fn align(&self) {
+        self.set_position((self.position() + 7) & !7);
+    }
+}
+
+/// `len`, at most what an event may have.
+#[inline(always)]
+fn bounded(len: usize) -> usize {
+    if len < MAX_EVENT_LEN {
+        len
+    } else {
+        MAX_EVENT_LEN - 1
+    }
+}

@@ -1,0 +1,108 @@
+//! The kernel's side of a recording that runs: started, stopped, detached.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use anyhow::Result;
+
+use super::{kernel::Kernel, link::Link, object::fd};
+use crate::sys::bpf;
+
+/// All programs are attached; they record between [`start`](Self::start) and
+/// [`stop`](Self::stop).
+pub struct Attached {
+    pub(super) kernel: Kernel,
+    pub(super) links: Vec<Link>,
+    /// The programs that system calls share.
+    pub(super) syscall_fds: Vec<OwnedFd>,
+    pub(super) syscalls_skipped_before: u64,
+}
+
+/// What the kernel counted, exact because nothing is attached any more.
+#[derive(Clone, Debug, Default)]
+pub struct KernelCounts {
+    /// Events lost in full rings, by class and then by CPU.
+    pub lost: Vec<Vec<u64>>,
+    /// Events that the kernel did not show to a program because another ran on the CPU,
+    /// by class; classes without any are left out.
+    pub skipped: Vec<(u32, u64)>,
+    /// As `skipped`, for entries and exits of system calls, whose programs serve all classes.
+    pub skipped_syscalls: u64,
+    /// 32-bit system calls, which are not recorded.
+    pub compat_syscalls: u64,
+}
+
+impl Attached {
+    /// Number of programs that were attached one by one.
+    #[must_use]
+    pub fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Lets the programs record, on all CPUs that were asked for.
+    pub fn start(&mut self) {
+        for link in &mut self.links {
+            link.start_counting();
+        }
+        self.syscalls_skipped_before = self.syscalls_skipped();
+        self.set_enabled(true);
+    }
+
+    /// Ends recording. When this returns, no program emits any more and what they emitted
+    /// lies finished in the rings. They are still attached.
+    pub fn stop(&mut self) -> Result<KernelCounts> {
+        self.set_enabled(false);
+        let skipped = self
+            .links
+            .iter()
+            .map(|link| (link.class(), link.skipped()))
+            .filter(|(_, skipped)| *skipped > 0)
+            .collect();
+        let skipped_syscalls = self
+            .syscalls_skipped()
+            .saturating_sub(self.syscalls_skipped_before);
+        self.kernel.wait_for_programs()?;
+        let kernel = &self.kernel;
+        let lost = fd(&kernel.ebpf, "LOST")?;
+        let counts = |class: u32| {
+            (0..kernel.cpu_count)
+                .map(|cpu| bpf::lookup_u64(lost, class * kernel.cpu_count + cpu))
+                .collect::<io::Result<Vec<u64>>>()
+        };
+        let any_lost = kernel.cpus.iter().any(|cpu| kernel.states.lost(*cpu) > 0);
+        let classes = if any_lost { kernel.class_count } else { 0 };
+        Ok(KernelCounts {
+            lost: (0..classes).map(counts).collect::<io::Result<_>>()?,
+            skipped,
+            skipped_syscalls,
+            compat_syscalls: kernel
+                .cpus
+                .iter()
+                .map(|cpu| kernel.states.compat_syscalls(*cpu))
+                .sum(),
+        })
+    }
+
+    /// Detaches everything; `detached` is told how many are done. The kernel takes tens of
+    /// milliseconds for each probe, one after the other (`perf_trace_event_unreg` waits for
+    /// two grace periods under a lock).
+    pub fn detach(self, mut detached: impl FnMut(usize)) {
+        for (done, link) in self.links.into_iter().enumerate() {
+            drop(link);
+            detached(done + 1);
+        }
+    }
+
+    fn syscalls_skipped(&self) -> u64 {
+        let misses = |program: &OwnedFd| bpf::recursion_misses(program.as_fd()).unwrap_or(0);
+        self.syscall_fds.iter().map(misses).sum()
+    }
+
+    fn set_enabled(&self, enabled: bool) {
+        for cpu in &self.kernel.cpus {
+            self.kernel.states.set_enabled(*cpu, enabled);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The eBPF object: its maps, constants and the programs that system calls share.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    thread,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
+use aya_log::EbpfLogger;
+use tracer_common::{Config, ProbeSpec};
+
+use super::{kernel::Settings, template::data_of};
+use crate::{
+    probe::{Place, ResolvedProbe},
+    ring::Ring,
+    sys::bpf,
+};
+
+/// A reader is woken when this much of a ring is waiting for it, or a quarter of the ring
+/// if that is less.
+const WAKEUP_BYTES: u32 = 256 * 1024;
+
+pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Config {
+    let raw_class = |wanted: bool| {
+        probes
+            .iter()
+            .find(|probe| matches!(probe.place, Place::RawSyscall { entry } if entry == wanted))
+            .map_or(0, |probe| probe.class.id)
+    };
+    let records_entries = probes
+        .iter()
+        .any(|probe| matches!(probe.place, Place::Syscall { entry: true, .. }));
+    Config {
+        excluded_pid: settings.excluded_pid.unwrap_or(0),
+        filter_pids: u32::from(!settings.pids.is_empty()),
+        wakeup_bytes: WAKEUP_BYTES.min(settings.ring_bytes / 4),
+        cpu_count: settings.cpu_count,
+        raw_enter_class: raw_class(true),
+        raw_exit_class: raw_class(false),
+        exits_only: u32::from(!records_entries),
+    }
+}
+
+fn config_bytes(config: &Config) -> Vec<u8> {
+    [
+        config.excluded_pid,
+        config.filter_pids,
+        config.wakeup_bytes,
+        config.cpu_count,
+        config.raw_enter_class,
+        config.raw_exit_class,
+        config.exits_only,
+    ]
+    .into_iter()
+    .flat_map(u32::to_ne_bytes)
+    .collect()
+}
+
+pub(super) fn load(settings: &Settings<'_>, config: &Config, classes: usize) -> Result<Ebpf> {
+    let log_level = if settings.log {
+        aya_log::Level::Debug as u8
+    } else {
+        0
+    };
+    let cpus = settings.cpu_count;
+    EbpfLoader::new()
+        .override_global("CONFIG", config_bytes(config).as_slice(), true)
+        .override_global(aya_log::LEVEL, &log_level, true)
+        .map_max_entries("RINGS", cpus)
+        .map_max_entries("CPUS", cpus)
+        .map_max_entries("LOST", cpus * classes.max(1) as u32)
+        .map_max_entries("PIDS", settings.pids.len().max(1) as u32)
+        .map_max_entries("SCRATCH", cpus)
+        .map_max_entries("SYSCALL_SCRATCH", cpus)
+        .load(settings.object)
+        .context("the kernel refused the eBPF object; `tracer doctor` says what is missing")
+}
+
+pub(super) fn create_rings(ebpf: &Ebpf, settings: &Settings<'_>) -> Result<Vec<(u32, Ring)>> {
+    let table = fd(ebpf, "RINGS")?;
+    settings
+        .cpus
+        .iter()
+        .map(|cpu| {
+            let ring = Ring::create(settings.ring_bytes).with_context(|| {
+                format!(
+                    "cannot create a ring of {} bytes for CPU {cpu}; try a smaller --buffer-size",
+                    settings.ring_bytes
+                )
+            })?;
+            let ring_fd = std::os::fd::AsRawFd::as_raw_fd(&ring.as_fd());
+            bpf::update(table, &cpu.to_ne_bytes(), &ring_fd.to_ne_bytes())
+                .with_context(|| format!("cannot hand the ring of CPU {cpu} to the programs"))?;
+            Ok((*cpu, ring))
+        })
+        .collect()
+}
+
+pub(super) fn fill_syscall_tables(ebpf: &Ebpf, probes: &[ResolvedProbe]) -> Result<()> {
+    for probe in probes {
+        let Place::Syscall { nr, entry, spec } = &probe.place else {
+            continue;
+        };
+        let table = fd(
+            ebpf,
+            if *entry {
+                "SYSCALL_ENTER"
+            } else {
+                "SYSCALL_EXIT"
+            },
+        )?;
+        let [a, b, c, d] = spec.class.to_ne_bytes();
+        let row = [
+            a,
+            b,
+            c,
+            d,
+            spec.enabled,
+            spec.arg_count,
+            spec.strings,
+            spec.narrow,
+            spec.unused_tail,
+            0,
+            0,
+            0,
+        ];
+        bpf::update(table, &nr.to_ne_bytes(), &row)
+            .with_context(|| format!("cannot enable system call {nr}"))?;
+    }
+    Ok(())
+}
+
+/// The specification of each probe, in the order of the probes.
+pub(super) fn specs(probes: &[ResolvedProbe]) -> Vec<ProbeSpec> {
+    let spec = |probe: &ResolvedProbe| match &probe.place {
+        Place::Tracepoint { spec, .. }
+        | Place::Kprobe { spec, .. }
+        | Place::Kretprobe { spec, .. } => ProbeSpec {
+            class: probe.class.id,
+            ..**spec
+        },
+        Place::Syscall { .. } | Place::RawSyscall { .. } => ProbeSpec::EMPTY,
+    };
+    probes.iter().map(spec).collect()
+}
+
+/// The shared programs that `probes` need, with the tracepoint that each attaches to.
+fn syscall_programs(probes: &[ResolvedProbe]) -> Vec<(&'static str, &'static str)> {
+    let wants = |wanted: fn(&Place) -> bool| probes.iter().any(|probe| wanted(&probe.place));
+    let mut programs = Vec::new();
+    if wants(|place| matches!(place, Place::Syscall { entry: true, .. })) {
+        programs.push(("on_sys_enter", "sys_enter"));
+    }
+    if wants(|place| matches!(place, Place::Syscall { entry: false, .. })) {
+        programs.push(("on_sys_exit", "sys_exit"));
+    }
+    if wants(|place| matches!(place, Place::RawSyscall { entry: true })) {
+        programs.push(("on_raw_sys_enter", "sys_enter"));
+    }
+    if wants(|place| matches!(place, Place::RawSyscall { entry: false })) {
+        programs.push(("on_raw_sys_exit", "sys_exit"));
+    }
+    programs
+}
+
+/// Attaches the programs that system calls share, as far as `probes` need them, and gives
+/// the programs. The kernel's BTF takes some 20 ms to parse, so it is read once, and only
+/// for them.
+pub(super) fn attach_syscall_programs(
+    ebpf: &mut Ebpf,
+    probes: &[ResolvedProbe],
+) -> Result<Vec<OwnedFd>> {
+    let programs = syscall_programs(probes);
+    if programs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let btf = Btf::from_sys_fs().context(
+        "cannot attach to system calls: this kernel has no BTF at `/sys/kernel/btf/vmlinux` \
+         (CONFIG_DEBUG_INFO_BTF)",
+    )?;
+    programs
+        .into_iter()
+        .map(|(name, tracepoint)| attach_syscall_program(ebpf, &btf, name, tracepoint))
+        .collect()
+}
+
+fn attach_syscall_program(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    name: &str,
+    tracepoint: &str,
+) -> Result<OwnedFd> {
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut(name)
+        .ok_or_else(|| anyhow!("the embedded object has no program `{name}`"))?
+        .try_into()?;
+    program
+        .load(tracepoint, btf)
+        .with_context(|| format!("the kernel refused the program `{name}`"))?;
+    program
+        .attach()
+        .with_context(|| format!("cannot attach to the raw tracepoint `{tracepoint}`"))?;
+    Ok(program.fd()?.as_fd().try_clone_to_owned()?)
+}
+
+pub(super) fn fd<'a>(ebpf: &'a Ebpf, map: &str) -> Result<BorrowedFd<'a>> {
+    let Some(data) = ebpf.map(map).and_then(data_of) else {
+        bail!("the embedded object has no map `{map}`");
+    };
+    Ok(data.fd())
+}
+
+/// Prints the programs' messages as they come, on a thread of its own.
+pub(super) fn forward_log(ebpf: &mut Ebpf) -> Result<()> {
+    let mut logger = EbpfLogger::init(ebpf).context("cannot read the programs' messages")?;
+    thread::Builder::new()
+        .name("ebpf-log".to_owned())
+        .spawn(move || {
+            loop {
+                logger.flush();
+                thread::sleep(std::time::Duration::from_millis(50));
+            }
+        })
+        .context("cannot start the thread for the programs' messages")?;
+    Ok(())
+}

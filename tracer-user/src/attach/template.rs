@@ -1,0 +1,170 @@
+//! Programs as instructions, ready to be copied for one probe each.
+
+use std::{
+    collections::HashMap,
+    ffi::CString,
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use anyhow::{Context, Result, anyhow};
+use aya::maps::{Map, MapData};
+use aya_obj::{
+    Object,
+    generated::{BPF_PSEUDO_MAP_VALUE, bpf_insn, bpf_prog_type},
+};
+use tracer_common::ProbeSpec;
+
+use crate::sys::bpf::{self, LoadError};
+
+/// The map that stands for the specification in the object.
+const SPEC_SECTION: &str = ".rodata.spec";
+
+/// All templates of the object, with the table of specifications that their copies use.
+pub(super) struct Templates {
+    programs: HashMap<String, Vec<bpf_insn>>,
+    license: CString,
+    specs: OwnedFd,
+}
+
+impl Templates {
+    /// Reads the templates of `object`, whose maps aya has created as `maps`, for the probes
+    /// that `specs` describes.
+    pub(super) fn new<'a>(
+        object: &[u8],
+        maps: impl Iterator<Item = (&'a str, &'a Map)>,
+        specs: &[ProbeSpec],
+    ) -> Result<Self> {
+        let mut object = Object::parse(object)?;
+        let table = bpf::create_frozen(&bytes_of(specs))
+            .context("cannot create the table of probe specifications")?;
+        let mut fds: HashMap<String, i32> = maps
+            .filter_map(|(name, map)| Some((name.to_owned(), data_of(map)?.fd().as_raw_fd())))
+            .collect();
+        fds.insert(SPEC_SECTION.to_owned(), table.as_raw_fd());
+        let definitions = object.maps.clone();
+        let sections = object
+            .functions
+            .keys()
+            .map(|(section, _)| *section)
+            .collect();
+        object.relocate_maps(
+            definitions
+                .iter()
+                .filter_map(|(name, map)| Some((name.as_str(), *fds.get(name)?, map))),
+            &sections,
+        )?;
+        object.relocate_calls(&sections)?;
+        let programs = object
+            .programs
+            .iter()
+            .map(|(name, program)| {
+                let function = &object.functions[&program.function_key()];
+                (name.clone(), function.instructions.clone())
+            })
+            .collect();
+        Ok(Self {
+            programs,
+            license: object.license.clone(),
+            specs: table,
+        })
+    }
+
+    /// Loads a copy of the program `template` that reads row `row` of the specifications.
+    /// `name` is what `bpftool prog` shows, cut to 15 bytes.
+    pub(super) fn load(
+        &self,
+        template: &str,
+        kind: bpf_prog_type,
+        row: usize,
+        name: &str,
+    ) -> Result<Result<OwnedFd, LoadError>> {
+        let mut instructions = self
+            .programs
+            .get(template)
+            .ok_or_else(|| anyhow!("the embedded object has no program `{template}`"))?
+            .clone();
+        let shift = i32::try_from(row * size_of::<ProbeSpec>())
+            .context("too many probes for one table of specifications")?;
+        for i in 0..instructions.len().saturating_sub(1) {
+            let load = &instructions[i];
+            if load.src_reg() == BPF_PSEUDO_MAP_VALUE as u8
+                && load.code == LOAD_IMM64
+                && load.imm == self.specs.as_raw_fd()
+            {
+                instructions[i + 1].imm += shift;
+            }
+        }
+        Ok(bpf::load_program(kind, name, &instructions, &self.license))
+    }
+}
+
+/// `BPF_LD | BPF_IMM | BPF_DW`: a 64-bit constant over two instructions, the second of
+/// which holds the offset into the map's value.
+const LOAD_IMM64: u8 = 0x18;
+
+/// The data of a map of any of the kinds that the object uses.
+pub(super) fn data_of(map: &Map) -> Option<MapFdRef<'_>> {
+    match map {
+        Map::Array(data) | Map::ArrayOfMaps(data) | Map::HashMap(data) | Map::RingBuf(data) => {
+            Some(MapFdRef(data))
+        }
+        _ => None,
+    }
+}
+
+/// A map's data, for its descriptor.
+#[derive(Clone, Copy)]
+pub(super) struct MapFdRef<'a>(&'a MapData);
+
+impl<'a> MapFdRef<'a> {
+    /// The descriptor.
+    pub(super) fn fd(self) -> std::os::fd::BorrowedFd<'a> {
+        use std::os::fd::AsFd;
+        self.0.fd().as_fd()
+    }
+}
+
+fn bytes_of(specs: &[ProbeSpec]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of_val(specs));
+    for spec in specs {
+        let head = [
+            spec.class,
+            spec.flags,
+            spec.payload_len,
+            spec.payload_offset,
+            spec.piece_count,
+        ];
+        let pieces = spec
+            .pieces
+            .iter()
+            .flat_map(|piece| [piece.kind, piece.offset, piece.len]);
+        for word in head.into_iter().chain(pieces) {
+            bytes.extend_from_slice(&word.to_ne_bytes());
+        }
+    }
+    // A map's value is never empty.
+    bytes.resize(bytes.len().max(size_of::<ProbeSpec>()), 0);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_has_the_bytes_that_programs_read() {
+        let spec = ProbeSpec {
+            class: 1,
+            flags: 2,
+            payload_len: 3,
+            payload_offset: 4,
+            piece_count: 5,
+            ..ProbeSpec::EMPTY
+        };
+        let bytes = bytes_of(&[ProbeSpec::EMPTY, spec]);
+        assert_eq!(bytes.len(), 2 * size_of::<ProbeSpec>());
+        let second = &bytes[size_of::<ProbeSpec>()..];
+        assert_eq!(second[core::mem::offset_of!(ProbeSpec, piece_count)], 5);
+        assert_eq!(second[core::mem::offset_of!(ProbeSpec, payload_offset)], 4);
+    }
+}

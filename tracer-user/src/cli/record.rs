@@ -1,0 +1,140 @@
+//! `tracer record`.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+
+use crate::{
+    session::{self, Options, Size},
+    sink::SinkKind,
+};
+
+/// Record events into a trace.
+///
+/// Records the whole system until the command ends, the duration is over, or Ctrl-C.
+/// The exit status is that of the command.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// What to record: `sched:sched_switch`, `syscall:openat`, `kprobe:vfs_read`,
+    /// `kretprobe:vfs_read`, or patterns as in `sched:*`; may be given several times
+    /// [default: scheduling and system calls]
+    #[arg(short = 'e', long = "event", value_name = "PROBE")]
+    probes: Vec<String>,
+
+    /// Folder for the trace, or `-` or a FIFO for the next program, such as
+    /// `tracer report -` [default: a new folder named by date and time]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// Replace the trace in DIR
+    #[arg(short, long)]
+    force: bool,
+
+    /// Size of the buffer of each CPU
+    #[arg(long, value_name = "SIZE", default_value = "8M")]
+    buffer_size: Size,
+
+    /// Size of a sub-buffer, which is a packet of the trace
+    #[arg(long, value_name = "SIZE", default_value = "256K")]
+    subbuf_size: Size,
+
+    /// How packets get into files: `splice` through the page cache, which takes up bursts
+    /// that are too fast for the disk, `direct` past it, `copy` by write, `auto` direct
+    /// where the file system allows it
+    #[arg(long, value_name = "WAY", default_value = "splice",
+          value_parser = PossibleValuesParser::new(SinkKind::NAMES)
+              .try_map(|name| name.parse::<SinkKind>()))]
+    sink: SinkKind,
+
+    /// Stop after this time, such as `5s` or `200ms`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+
+    /// Record these processes or threads only
+    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
+    pids: Vec<u32>,
+
+    /// Record these CPUs only, such as `0,2-3`
+    #[arg(short = 'C', long = "cpu", value_name = "CPU-LIST", value_parser = CpuList::parse)]
+    cpus: Option<CpuList>,
+
+    /// Record the recorder itself, too
+    #[arg(long)]
+    include_self: bool,
+
+    /// Show the messages of the eBPF programs
+    #[arg(long)]
+    debug_ebpf: bool,
+
+    /// Print neither progress nor summary
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Command to run and record
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.debug_ebpf {
+        // Only one logger can be set, and this is the one place that does.
+        let _ = env_logger::Builder::new()
+            .filter_level(log::LevelFilter::Debug)
+            .try_init();
+    }
+    session::record(&Options {
+        probes: args.probes,
+        output: args.output,
+        force: args.force,
+        buffer_size: args.buffer_size,
+        subbuf_size: args.subbuf_size,
+        sink: args.sink,
+        duration: args.duration,
+        pids: args.pids,
+        cpus: args.cpus.map(|list| list.0),
+        include_self: args.include_self,
+        debug_ebpf: args.debug_ebpf,
+        quiet: args.quiet,
+        command: args.command,
+    })
+}
+
+/// CPU numbers and ranges, as the kernel writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct CpuList(Vec<u32>);
+
+impl CpuList {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            text.trim()
+                .parse::<u32>()
+                .ok()
+                .filter(|cpu| *cpu < 1 << 16)
+                .ok_or_else(|| format!("`{text}` is not a CPU number; write a list as `0,2-3`"))
+        };
+        let mut cpus = Vec::new();
+        for part in text.split(',') {
+            match part.split_once('-') {
+                Some((first, last)) => cpus.extend(number(first)?..=number(last)?),
+                None => cpus.push(number(part)?),
+            }
+        }
+        if cpus.is_empty() {
+            return Err(format!("`{text}` names no CPU; write a list as `0,2-3`"));
+        }
+        Ok(Self(cpus))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_lists_are_numbers_and_ranges() {
+        assert_eq!(CpuList::parse("0,2-4"), Ok(CpuList(vec![0, 2, 3, 4])));
+        assert!(CpuList::parse("4-2").is_err());
+        assert!(CpuList::parse("x").is_err());
+        assert!(CpuList::parse("").is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! Event classes as a reader sees them: each field with the way it is read.
+
+use std::sync::Arc;
+
+use super::tsdl::Enumeration;
+use super::value::{Cursor, Number, Value};
+use crate::event::IntegerType;
+
+/// An event class as a reader sees it.
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// Position in [`Trace::classes`](super::Trace::classes).
+    pub index: usize,
+    /// The number in the header of each event.
+    pub id: u32,
+    /// As its recorder named it.
+    pub name: String,
+    /// The payload, in order; lengths of sequences are not fields of their own.
+    pub fields: Vec<ClassField>,
+    pub(super) align_bits: u64,
+    /// Bits of the payload where they are the same for all events.
+    pub(super) fixed_bits: Option<u64>,
+}
+
+/// A field of a [`Class`].
+#[derive(Clone, Debug)]
+pub struct ClassField {
+    /// Without the underscore that metadata puts before it.
+    pub name: String,
+    pub(super) kind: Kind,
+}
+
+/// What a field is.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Number(IntegerType),
+    Enumeration(Arc<Enumeration>),
+    Array {
+        element: IntegerType,
+        length: u32,
+    },
+    Sequence {
+        length: IntegerType,
+        element: IntegerType,
+    },
+    String,
+}
+
+impl Kind {
+    /// Reads the field at `cursor`; `None` where the content ends before it.
+    pub(super) fn read<'a>(&'a self, cursor: &mut Cursor<'a>) -> Option<Value<'a>> {
+        match self {
+            Self::Number(ty) => {
+                let raw = cursor.number(*ty)?;
+                Some(Value::Number(Number { raw, ty: *ty }))
+            }
+            Self::Enumeration(names) => {
+                let ty = names.base.ty;
+                let number = Number {
+                    raw: cursor.number(ty)?,
+                    ty,
+                };
+                let value = if ty.signed {
+                    i128::from(number.raw as i64)
+                } else {
+                    i128::from(number.raw)
+                };
+                Some(match names.label(value) {
+                    Some(label) => Value::Named(number, label),
+                    None => Value::Number(number),
+                })
+            }
+            Self::Array { element, length } => cursor.elements(*element, *length),
+            Self::Sequence { length, element } => {
+                let length = u32::try_from(cursor.number(*length)?).ok()?;
+                cursor.elements(*element, length)
+            }
+            Self::String => cursor.string().map(Value::Text),
+        }
+    }
+
+    /// Alignment in bits.
+    fn align_bits(&self) -> u64 {
+        let bits = match self {
+            Self::Number(ty) => ty.align_bits,
+            Self::Enumeration(names) => names.base.ty.align_bits,
+            Self::Array { element, .. } => element.align_bits,
+            Self::Sequence { length, element } => length.align_bits.max(element.align_bits),
+            Self::String => 8,
+        };
+        u64::from(bits)
+    }
+
+    /// Where the field ends if it starts at or behind bit `start`; `None` where that
+    /// depends on the event.
+    pub(super) fn end_bits(&self, start: u64) -> Option<u64> {
+        let start = start.next_multiple_of(self.align_bits());
+        match self {
+            Self::Number(ty) => Some(start + u64::from(ty.size_bits)),
+            Self::Enumeration(names) => Some(start + u64::from(names.base.ty.size_bits)),
+            Self::Array { length: 0, .. } => Some(start),
+            Self::Array { element, length } => {
+                let size = u64::from(element.size_bits);
+                let stride = size.next_multiple_of(u64::from(element.align_bits));
+                Some(start + u64::from(length - 1) * stride + size)
+            }
+            Self::Sequence { .. } | Self::String => None,
+        }
+    }
+}

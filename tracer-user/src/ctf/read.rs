@@ -1,0 +1,247 @@
+//! Traces back from their files: all events of all streams in the order of time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::class::Class;
+use super::error::ReadError;
+use super::layout::Layout;
+use super::metadata::TraceInfo;
+use super::scan::{Scanner, Tail};
+use super::stream::{Event, Head, Loss, Stream};
+use super::tasks::{self, Tasks};
+use super::tsdl;
+
+/// The largest metadata in bytes that is read.
+const MAX_METADATA_LEN: u64 = 256 << 20;
+
+/// Metadata in packets starts with this number (CTF 1.8 §7.1), in either byte order.
+const METADATA_MAGIC: u32 = 0x75D1_1D57;
+
+/// A trace on disk.
+#[derive(Debug)]
+pub struct Trace {
+    dir: PathBuf,
+    layout: Layout,
+    /// Stream files in the order of their names.
+    streams: Vec<PathBuf>,
+    tasks: Tasks,
+}
+
+impl Trace {
+    /// Reads what a trace says about itself. Stream files are opened by
+    /// [`events`](Self::events).
+    ///
+    /// # Errors
+    /// Where `dir` is not the folder of a trace, or one that this reader cannot decode.
+    pub fn open(dir: &Path) -> Result<Self, ReadError> {
+        let layout = read_metadata(dir)?;
+        let in_dir = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ReadError::Io { path, source }
+        };
+        let mut streams = Vec::new();
+        for entry in fs::read_dir(dir).map_err(in_dir(dir))? {
+            let entry = entry.map_err(in_dir(dir))?;
+            let name = entry.file_name();
+            let hidden = name.as_encoded_bytes().starts_with(b".");
+            let path = entry.path();
+            if !hidden && name != "metadata" && path.is_file() {
+                streams.push(path);
+            }
+        }
+        streams.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+        let tasks = Tasks::open(dir).map_err(in_dir(&dir.join(tasks::FILE_NAME)))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            layout,
+            streams,
+            tasks,
+        })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What holds for the whole trace.
+    #[must_use]
+    pub fn info(&self) -> &TraceInfo {
+        &self.layout.info
+    }
+
+    /// Event classes, in the order of the metadata.
+    #[must_use]
+    pub fn classes(&self) -> &[Class] {
+        &self.layout.classes
+    }
+
+    /// Names of threads.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// The stream files.
+    #[must_use]
+    pub fn streams(&self) -> &[PathBuf] {
+        &self.streams
+    }
+
+    /// Where the first packet starts, in nanoseconds of the trace's clock; `None` where
+    /// no stream has a packet.
+    pub fn start_ns(&self) -> Result<Option<u64>, ReadError> {
+        let mut start_ns = None;
+        for path in &self.streams {
+            if let Some((_, header)) = self.scanner(path)?.next()? {
+                let begin = header.timestamp_begin;
+                start_ns = Some(start_ns.map_or(begin, |start: u64| start.min(begin)));
+            }
+        }
+        Ok(start_ns)
+    }
+
+    /// The events from `from_ns` on (0: all). Takes the memory of one packet for each
+    /// stream, however large the trace is.
+    pub fn events(&self, from_ns: u64) -> Result<Events<'_>, ReadError> {
+        let mut streams = Vec::with_capacity(self.streams.len());
+        for path in &self.streams {
+            let stream = Stream::new(&self.layout, self.scanner(path)?, from_ns);
+            streams.push(stream);
+        }
+        let mut events = Events {
+            heads: Vec::with_capacity(streams.len()),
+            queue: BinaryHeap::with_capacity(streams.len()),
+            streams,
+            given: None,
+        };
+        for (index, stream) in events.streams.iter_mut().enumerate() {
+            let head = stream.advance()?;
+            if let Some(head) = &head {
+                events.queue.push(Reverse((head.timestamp_ns(), index)));
+            }
+            events.heads.push(head);
+        }
+        Ok(events)
+    }
+
+    fn scanner(&self, path: &Path) -> Result<Scanner, ReadError> {
+        Scanner::open(path, self.layout.info.uuid)
+    }
+}
+
+/// Reads the metadata of the trace in `dir`.
+pub(super) fn read_metadata(dir: &Path) -> Result<Layout, ReadError> {
+    let path = dir.join("metadata");
+    let io_error = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !dir.is_dir() => {
+            ReadError::NoFolder(dir.to_owned())
+        }
+        io::ErrorKind::NotFound => ReadError::NoMetadata(dir.to_owned()),
+        _ => ReadError::Io {
+            path: path.clone(),
+            source,
+        },
+    };
+    let not_text = |what| ReadError::NotText {
+        path: path.clone(),
+        what,
+    };
+    if fs::metadata(&path).map_err(io_error)?.len() > MAX_METADATA_LEN {
+        return Err(not_text("it is larger than any metadata"));
+    }
+    let bytes = fs::read(&path).map_err(io_error)?;
+    if bytes.is_empty() {
+        return Err(ReadError::EmptyMetadata(path));
+    }
+    let magic = METADATA_MAGIC.to_le_bytes();
+    if bytes.starts_with(&magic) || bytes.iter().take(4).rev().eq(magic.iter()) {
+        return Err(not_text(
+            "it is in packets; `babeltrace2 -o ctf-metadata` shows it as text",
+        ));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| not_text("it is not UTF-8 text"))?;
+    if !text.starts_with("/* CTF 1.8") {
+        return Err(not_text("it does not start with `/* CTF 1.8 */`"));
+    }
+    let document = tsdl::parse(text).map_err(|source| ReadError::Metadata {
+        path: path.clone(),
+        source,
+    })?;
+    Layout::new(document).map_err(|what| ReadError::Unsupported { path, what })
+}
+
+/// What happened next in a trace.
+#[derive(Clone, Debug)]
+pub enum Record<'a> {
+    /// An event.
+    Event(Event<'a>),
+    /// Events are missing here.
+    Loss(Loss),
+}
+
+/// The events of a trace in the order of time; at the same time, in that of the streams.
+pub struct Events<'t> {
+    streams: Vec<Stream<'t>>,
+    /// What each stream has next.
+    heads: Vec<Option<Head<'t>>>,
+    /// Times of the heads, the first on top.
+    queue: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The stream whose head was given out last, and is to be replaced.
+    given: Option<usize>,
+}
+
+impl<'t> Events<'t> {
+    /// The next event, which borrows from its packet until the next call; `None` at the
+    /// end.
+    ///
+    /// # Errors
+    /// Where a stream is corrupt. That stream ends there; the others can be read on.
+    // not an `Iterator`, whose items could not borrow from it
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Record<'_>>, ReadError> {
+        self.replace_given()?;
+        let Some(&Reverse((_, index))) = self.queue.peek() else {
+            return Ok(None);
+        };
+        self.given = Some(index);
+        Ok(self.heads[index].map(|head| match head {
+            Head::Loss(loss) => Record::Loss(loss),
+            Head::Event {
+                timestamp_ns,
+                class,
+                context,
+                payload,
+            } => Record::Event(self.streams[index].event(timestamp_ns, class, context, payload)),
+        }))
+    }
+
+    /// What could not be read at the ends of the streams that were read to their end.
+    pub fn tails(&self) -> impl Iterator<Item = &Tail> + use<'_, 't> {
+        self.streams.iter().filter_map(Stream::tail)
+    }
+
+    fn replace_given(&mut self) -> Result<(), ReadError> {
+        let Some(index) = self.given.take() else {
+            return Ok(());
+        };
+        let advanced = self.streams[index].advance();
+        let head = *advanced.as_ref().unwrap_or(&None);
+        self.heads[index] = head;
+        // the stream is still on top: its new time replaces the old one in place
+        if let Some(mut top) = self.queue.peek_mut() {
+            match &head {
+                Some(head) => top.0.0 = head.timestamp_ns(),
+                None => {
+                    std::collections::binary_heap::PeekMut::pop(top);
+                }
+            }
+        }
+        advanced.map(|_| ())
+    }
+}

@@ -1,0 +1,328 @@
+//! The events of one stream, one packet in memory at a time.
+
+use super::class::{Class, ClassField};
+use super::error::ReadError;
+use super::layout::{Header, Layout};
+use super::packet::{PACKET_HEADER_LEN, PacketHeader};
+use super::scan::{Scanner, Tail};
+use super::value::{Cursor, Value};
+use crate::event::IntegerType;
+
+/// An event, as it lies in its packet.
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    /// Nanoseconds of the trace's clock.
+    pub timestamp_ns: u64,
+    /// Where it happened.
+    pub cpu: u32,
+    /// Thread, 0 for the idle thread of a CPU.
+    pub tid: u32,
+    /// Process of the thread.
+    pub pid: u32,
+    /// The thread's name, where the trace has it in each event (those of LTTng can).
+    pub comm: Option<&'a [u8]>,
+    /// What happened.
+    pub class: &'a Class,
+    payload: Cursor<'a>,
+}
+
+impl<'a> Event<'a> {
+    /// The fields with their values, in order.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'a> {
+        Fields {
+            fields: self.class.fields.iter(),
+            cursor: self.payload,
+        }
+    }
+}
+
+/// Iterates over the fields of an [`Event`].
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    fields: std::slice::Iter<'a, ClassField>,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a ClassField, Value<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let field = self.fields.next()?;
+        let value = field.kind.read(&mut self.cursor)?;
+        Some((field, value))
+    }
+}
+
+/// Events that a stream should have and has not, as its packets tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Where the packet that tells of it starts, in nanoseconds of the trace's clock.
+    pub timestamp_ns: u64,
+    /// The CPU of the stream.
+    pub cpu: u32,
+    /// Events that the recorder dropped since the packet before.
+    pub events: u64,
+    /// Packets that are missing before this one: overwritten while nobody read them.
+    pub packets: u64,
+}
+
+/// What a stream has next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Head<'t> {
+    Event {
+        timestamp_ns: u64,
+        class: &'t Class,
+        /// Bits from the start of the packet.
+        context: u64,
+        payload: u64,
+    },
+    Loss(Loss),
+}
+
+impl Head<'_> {
+    pub(super) const fn timestamp_ns(&self) -> u64 {
+        match self {
+            Self::Event { timestamp_ns, .. } => *timestamp_ns,
+            Self::Loss(loss) => loss.timestamp_ns,
+        }
+    }
+}
+
+/// Reads one stream file.
+pub(super) struct Stream<'t> {
+    layout: &'t Layout,
+    scanner: Scanner,
+    /// Events before are left out.
+    from_ns: u64,
+    /// The content of the packet at `packet_offset`.
+    content: Vec<u8>,
+    packet_offset: u64,
+    header: PacketHeader,
+    /// End of the last event that was decoded, in bits from the packet's start.
+    position: u64,
+    /// Time stamp of that event: short ones count on from it.
+    last_timestamp: u64,
+    /// Sequence and events discarded of the packet before, if there was one.
+    before: Option<(u64, u64)>,
+}
+
+impl<'t> Stream<'t> {
+    pub(super) fn new(layout: &'t Layout, scanner: Scanner, from_ns: u64) -> Self {
+        Self {
+            layout,
+            scanner,
+            from_ns,
+            content: Vec::new(),
+            packet_offset: 0,
+            header: PacketHeader::default(),
+            position: 0,
+            last_timestamp: 0,
+            before: None,
+        }
+    }
+
+    pub(super) const fn tail(&self) -> Option<&Tail> {
+        self.scanner.tail()
+    }
+
+    /// What comes next, `None` at the end of the stream.
+    pub(super) fn advance(&mut self) -> Result<Option<Head<'t>>, ReadError> {
+        loop {
+            while self.position < self.header.content_bits {
+                let head = self.decode()?;
+                if head.timestamp_ns() >= self.from_ns {
+                    return Ok(Some(head));
+                }
+            }
+            let Some((offset, header)) = self.scanner.next()? else {
+                return Ok(None);
+            };
+            let loss = self.loss_before(&header);
+            if header.timestamp_end < self.from_ns {
+                continue;
+            }
+            self.load(offset, header)?;
+            if loss.events > 0 || loss.packets > 0 {
+                return Ok(Some(Head::Loss(loss)));
+            }
+        }
+    }
+
+    /// The event that `head` stands for, as long as it is the last that
+    /// [`advance`](Self::advance) gave.
+    #[inline]
+    pub(super) fn event(
+        &self,
+        timestamp_ns: u64,
+        class: &'t Class,
+        context: u64,
+        payload: u64,
+    ) -> Event<'_> {
+        let mut event = Event {
+            timestamp_ns,
+            cpu: self.header.cpu,
+            tid: 0,
+            pid: 0,
+            comm: None,
+            class,
+            payload: self.cursor(payload),
+        };
+        let fields = Fields {
+            fields: self.layout.context.iter(),
+            cursor: self.cursor(context),
+        };
+        for (field, value) in fields {
+            match (field.name.as_str(), value) {
+                ("tid", Value::Number(number)) => event.tid = number.raw as u32,
+                ("pid", Value::Number(number)) => event.pid = number.raw as u32,
+                ("procname", Value::Text(comm)) => event.comm = Some(comm),
+                _ => {}
+            }
+        }
+        event
+    }
+
+    fn cursor(&self, position: u64) -> Cursor<'_> {
+        Cursor::new(&self.content, position, self.header.content_bits)
+    }
+
+    fn loss_before(&mut self, header: &PacketHeader) -> Loss {
+        let (sequence, discarded) = self
+            .before
+            .map_or((header.sequence, 0), |(sequence, lost)| {
+                (sequence.wrapping_add(1), lost)
+            });
+        self.before = Some((header.sequence, header.events_discarded));
+        Loss {
+            timestamp_ns: header.timestamp_begin,
+            cpu: header.cpu,
+            events: header.events_discarded.saturating_sub(discarded),
+            packets: header.sequence.saturating_sub(sequence),
+        }
+    }
+
+    fn load(&mut self, offset: u64, header: PacketHeader) -> Result<(), ReadError> {
+        // the file is at least as long, so a header cannot ask for memory that it has not
+        self.content.resize(header.content_len() as usize, 0);
+        self.scanner.read_at(&mut self.content, offset)?;
+        self.packet_offset = offset;
+        self.header = header;
+        self.position = PACKET_HEADER_LEN as u64 * 8;
+        self.last_timestamp = header.timestamp_begin;
+        Ok(())
+    }
+
+    /// Finds the parts of the event behind `position` and checks that all are there.
+    #[inline]
+    fn decode(&mut self) -> Result<Head<'t>, ReadError> {
+        let layout = self.layout;
+        let mut cursor = self.cursor(self.position);
+        cursor.align(layout.header_align_bits);
+        let start = cursor.position();
+        let Some((timestamp_ns, id)) = read_header(layout.header, &mut cursor, self.last_timestamp)
+        else {
+            return Err(self.past_content(start, "the header of an event".into()));
+        };
+        let Some(class) = layout.class(id) else {
+            return Err(ReadError::UnknownClass {
+                path: self.scanner.path().to_owned(),
+                offset: self.packet_offset + start / 8,
+                id,
+            });
+        };
+        cursor.align(layout.context_align_bits);
+        let context = cursor.position();
+        let mut whole = step_over(&layout.context, None, &mut cursor);
+        cursor.align(class.align_bits);
+        let payload = cursor.position();
+        whole = whole.and_then(|()| step_over(&class.fields, class.fixed_bits, &mut cursor));
+        let end = cursor.position();
+        if whole.is_none() || end > self.header.content_bits {
+            return Err(self.past_content(start, format!("an event `{}`", class.name)));
+        }
+        self.position = end;
+        self.last_timestamp = timestamp_ns;
+        Ok(Head::Event {
+            timestamp_ns,
+            class,
+            context,
+            payload,
+        })
+    }
+
+    #[cold]
+    fn past_content(&self, position: u64, what: String) -> ReadError {
+        ReadError::PastContent {
+            path: self.scanner.path().to_owned(),
+            offset: self.packet_offset + position / 8,
+            what,
+        }
+    }
+}
+
+#[inline]
+fn step_over<'a>(
+    fields: &'a [ClassField],
+    fixed_bits: Option<u64>,
+    cursor: &mut Cursor<'a>,
+) -> Option<()> {
+    if let Some(bits) = fixed_bits {
+        return cursor.skip(bits);
+    }
+    for field in fields {
+        field.kind.read(cursor)?;
+    }
+    Some(())
+}
+
+#[inline]
+fn read_header(header: Header, cursor: &mut Cursor, last: u64) -> Option<(u64, u64)> {
+    match header {
+        Header::Plain { timestamp, id } => Some((cursor.number(timestamp)?, cursor.number(id)?)),
+        Header::Compact {
+            id,
+            timestamp,
+            extended_tag,
+            extended_id,
+            extended_timestamp,
+        } => {
+            let tag = cursor.number(id)?;
+            if tag == extended_tag {
+                let id = cursor.number(extended_id)?;
+                let time = cursor.number(extended_timestamp)?;
+                return Some((count_on(last, time, extended_timestamp), id));
+            }
+            let time = cursor.number(timestamp)?;
+            Some((count_on(last, time, timestamp), tag))
+        }
+    }
+}
+
+/// The first time not before `last` whose low bits are `short` (CTF 1.8 §8).
+const fn count_on(last: u64, short: u64, ty: IntegerType) -> u64 {
+    if ty.size_bits == 64 {
+        return short;
+    }
+    let span = 1u64 << ty.size_bits;
+    let time = (last & !(span - 1)) | (short & (span - 1));
+    if time < last {
+        time.wrapping_add(span)
+    } else {
+        time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Display;
+
+    #[test]
+    fn short_time_stamps_count_on() {
+        let ty = IntegerType::natural(1, false, Display::Decimal);
+        assert_eq!(count_on(0x1_20, 0x21, ty), 0x1_21);
+        assert_eq!(count_on(0x1_20, 0x1f, ty), 0x2_1f);
+    }
+}

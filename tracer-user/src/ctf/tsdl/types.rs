@@ -1,0 +1,61 @@
+//! The types that metadata declares.
+
+use std::sync::Arc;
+
+use crate::event::IntegerType;
+
+/// A type, its aliases resolved. Cheap to copy: what can be large is shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ctf) enum Type {
+    Integer(Integer),
+    Enumeration(Arc<Enumeration>),
+    Struct(Arc<Struct>),
+    /// Decided by the field of that name; the reader has no use for the choices.
+    Variant(Arc<Struct>),
+    Array(Arc<Type>, u32),
+    /// The number of elements is in the field of that name.
+    Sequence(Arc<Type>, Arc<str>),
+    String,
+}
+
+/// A number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ctf) struct Integer {
+    pub(in crate::ctf) ty: IntegerType,
+    /// It is a time stamp: it has `map = clock.….value`.
+    pub(in crate::ctf) clock: bool,
+}
+
+/// Numbers with names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ctf) struct Enumeration {
+    pub(in crate::ctf) base: Integer,
+    /// First and last value of each name.
+    pub(in crate::ctf) labels: Vec<(i128, i128, String)>,
+}
+
+impl Enumeration {
+    /// The first name that `value` has.
+    pub(in crate::ctf) fn label(&self, value: i128) -> Option<&str> {
+        self.labels
+            .iter()
+            .find(|&&(first, last, _)| (first..=last).contains(&value))
+            .map(|(_, _, label)| label.as_str())
+    }
+}
+
+/// Members one behind the other (or beside each other in a variant).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::ctf) struct Struct {
+    pub(in crate::ctf) members: Vec<Member>,
+    /// Declared alignment in bits; that of the members may be larger.
+    pub(in crate::ctf) align_bits: u64,
+}
+
+/// A member of a structure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ctf) struct Member {
+    /// As written, with the underscore.
+    pub(in crate::ctf) name: Arc<str>,
+    pub(in crate::ctf) ty: Type,
+}

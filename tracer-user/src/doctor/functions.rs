@@ -1,0 +1,57 @@
+//! Whether kernel functions can be probed.
+
+use super::{Check, Roots};
+
+pub(super) fn kprobes(roots: &Roots) -> Check {
+    const NAME: &str = "kprobes";
+    if roots
+        .sys
+        .join("bus/event_source/devices/kprobe/type")
+        .exists()
+    {
+        Check::ok(NAME, "kprobe and kretprobe")
+    } else {
+        Check::warn(
+            NAME,
+            "not built in; tracepoints and system calls are not affected",
+            "use a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+        )
+    }
+}
+
+/// A function that is there only where programs can be attached to many functions in
+/// one go (`CONFIG_FPROBE`, Linux 5.18).
+const FPROBE_FUNCTION: &str = "register_fprobe_ips";
+
+pub(super) fn kprobe_multi(roots: &Roots) -> Check {
+    const NAME: &str = "kprobe-multi";
+    match Roots::read(&roots.proc, "kallsyms") {
+        Ok(symbols) if has_symbol(&symbols, FPROBE_FUNCTION) => {
+            Check::ok(NAME, "many functions attach in one go")
+        }
+        Ok(_) => Check::warn(
+            NAME,
+            "not built in; functions attach one by one",
+            "use a kernel with CONFIG_FPROBE",
+        ),
+        Err(_) => Check::warn(NAME, "not known: /proc/kallsyms cannot be read", None),
+    }
+}
+
+fn has_symbol(symbols: &str, name: &str) -> bool {
+    symbols
+        .lines()
+        .any(|line| line.split_ascii_whitespace().nth(2) == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_is_found_by_its_whole_name() {
+        let symbols = "0 T register_fprobe_ips_x\n0 T register_fprobe\n";
+        assert!(!has_symbol(symbols, FPROBE_FUNCTION));
+        assert!(has_symbol("0 T register_fprobe_ips\n", FPROBE_FUNCTION));
+    }
+}

@@ -1,0 +1,102 @@
+//! Event classes: what an event is called and which typed fields its payload has.
+//!
+//! [`probe`](crate::probe) makes them from the kernel's descriptions, [`ctf`](crate::ctf)
+//! writes them as metadata and reads them back. A class says everything that is needed to
+//! decode the bytes of an event.
+
+/// One kind of event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventClass {
+    /// The number in the header of each event of this class.
+    pub id: u32,
+    /// As users see it: `sched:sched_switch`, `syscall_entry_openat`, `kprobe:vfs_read`.
+    pub name: String,
+    /// The payload, in order. The payload starts at a multiple of 8 bytes.
+    pub fields: Vec<Field>,
+}
+
+/// Field of a system call with strings: bit `i` is set if the string of argument `i` is
+/// longer than what was recorded of it.
+pub const STRING_CUT: &str = "string_cut";
+
+/// Field of a system call with strings: bit `i` is set if the string of argument `i` could
+/// not be read (its page was not in memory) and is recorded as empty.
+pub const STRING_FAULT: &str = "string_fault";
+
+/// A named, typed part of a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// As the kernel names it, without a leading underscore of CTF.
+    pub name: String,
+    /// Its type.
+    pub ty: FieldType,
+}
+
+/// The type of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// A number, or a character where it has an encoding.
+    Integer(IntegerType),
+    /// `length` elements.
+    Array {
+        /// Type of an element.
+        element: IntegerType,
+        /// Number of elements.
+        length: u32,
+    },
+    /// A `u32` number of elements, aligned as an element, then the elements.
+    Sequence {
+        /// Type of an element.
+        element: IntegerType,
+    },
+    /// Bytes up to and with a NUL, UTF-8 as far as the kernel keeps to it.
+    String,
+}
+
+/// How a number is stored and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IntegerType {
+    /// Size in bits, `1..=64`.
+    pub size_bits: u16,
+    /// Alignment in bits, relative to the start of the packet.
+    pub align_bits: u16,
+    /// Two's complement.
+    pub signed: bool,
+    /// How it is shown.
+    pub display: Display,
+}
+
+/// How a number is shown to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Display {
+    /// Decimal.
+    Decimal,
+    /// Hexadecimal: addresses, masks, flags.
+    Hexadecimal,
+    /// Octal: file modes.
+    Octal,
+    /// A character of UTF-8 text; an array of them is a string that ends at the first NUL.
+    Text,
+}
+
+impl IntegerType {
+    /// A number of whole bytes, aligned to its own size as C does.
+    #[must_use]
+    pub const fn natural(size_bytes: u16, signed: bool, display: Display) -> Self {
+        Self {
+            size_bits: size_bytes * 8,
+            align_bits: size_bytes * 8,
+            signed,
+            display,
+        }
+    }
+
+    /// The same number at any byte.
+    #[must_use]
+    pub const fn packed(self) -> Self {
+        Self {
+            align_bits: 8,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `tracer` as a library: every part of the command is a module that can be used and
+//! tested without those above it.
+//!
+//! | module | offers |
+//! |---|---|
+//! | [`event`] | event classes: names and typed fields, shared by all sides |
+//! | [`probe`] | from a probe's text to event classes and places to attach |
+//! | [`attach`] | loading the eBPF programs and attaching them |
+//! | [`ring`] | the consuming side of a BPF ring |
+//! | [`stream`] | batching events into packets |
+//! | [`subbuf`] | sub-buffers with one owner, between the writer and the reader of a stream (not used by `stream` yet) |
+//! | [`pool`] | pages for them, used again and again |
+//! | [`sink`] | where packets go |
+//! | [`session`] | a recording, joined from all of the above |
+//! | [`ctf`] | the trace format: metadata, packets, and reading them back |
+//! | [`report`] | events of a trace as text or JSON |
+//! | [`doctor`] | what this machine can record |
+//! | [`sys`] | system calls and memory mappings |
+#![deny(unsafe_code)]
+
+pub mod attach;
+pub mod cli;
+pub mod ctf;
+pub mod doctor;
+pub mod event;
+pub mod pool;
+pub mod probe;
+pub mod programs;
+pub mod report;
+pub mod ring;
+pub mod session;
+pub mod sink;
+pub mod stream;
+pub mod subbuf;
+pub mod sys;

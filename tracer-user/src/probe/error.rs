@@ -1,0 +1,83 @@
+//! What can be wrong with a probe that a user named.
+
+use super::kernel::KernelError;
+use super::kprobe::KprobeError;
+use super::spec::SpecError;
+use super::suggest::Suggestions;
+use super::tracepoint::LayoutError;
+
+/// Why a probe cannot be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The text means nothing.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The text has no colon, but something has that name.
+    #[error("`{text}` is not a probe: no colon{suggestions}")]
+    NoColon {
+        /// As typed.
+        text: String,
+        /// Whole probe texts.
+        suggestions: Suggestions,
+    },
+    /// The subsystem has no such event.
+    #[error("no such tracepoint: `{probe}`{suggestions}")]
+    NoSuchTracepoint {
+        /// As typed.
+        probe: String,
+        /// Whole probe texts.
+        suggestions: Suggestions,
+    },
+    /// There is no such subsystem.
+    #[error("no such tracepoint: `{probe}`: the kernel has no subsystem of that name{suggestions}")]
+    NoSuchSystem {
+        /// As typed.
+        probe: String,
+        /// Subsystems.
+        suggestions: Suggestions,
+    },
+    /// The kernel has no such system call, or does not trace it.
+    #[error("no such system call: `{probe}`{suggestions}")]
+    NoSuchSyscall {
+        /// As typed.
+        probe: String,
+        /// Whole probe texts.
+        suggestions: Suggestions,
+    },
+    /// The kernel describes no system calls.
+    #[error(
+        "cannot record `{0}`: this kernel was built without CONFIG_FTRACE_SYSCALLS; use \
+         `raw_syscalls:sys_enter`"
+    )]
+    NoSyscallEvents(String),
+    /// The kernel traces the call, but its number is not known here.
+    #[error(
+        "cannot record `{0}`: its system-call number is not known; use `raw_syscalls:sys_enter`"
+    )]
+    NoNumber(String),
+    /// A pattern that no probe matches.
+    #[error("no probe matches `{0}`; see what there is with `tracer list`")]
+    NothingMatches(String),
+    /// One of ftrace's own records.
+    #[error("cannot attach to `{0}`: it is a record of ftrace itself, not a tracepoint")]
+    NotATracepoint(String),
+    /// The record cannot be laid out.
+    #[error("cannot record `{probe}`: {source}")]
+    Layout {
+        /// Its name.
+        probe: String,
+        /// Cause.
+        source: LayoutError,
+    },
+    /// The function cannot be probed.
+    #[error("cannot attach to `{probe}`: {source}")]
+    Kprobe {
+        /// As typed.
+        probe: String,
+        /// Cause.
+        source: KprobeError,
+    },
+    /// A file of the kernel could not be used.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}

@@ -1,0 +1,110 @@
+//! Shell patterns over names: `*`, `?`, `[a-z]`, `[!a-z]`.
+
+/// Whether a name typed by a user is a pattern rather than one exact name.
+#[must_use]
+pub fn is_glob(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// Whether `name` as a whole matches `pattern`. A `[` that is never closed stands for
+/// itself.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut p, mut n) = (0, 0);
+    // Where to take up again with the last `*` swallowing one more byte: one level of
+    // backtracking is enough, so the time is bounded by pattern times name.
+    let mut retry: Option<(usize, usize)> = None;
+    while n < name.len() {
+        if pattern.get(p) == Some(&b'*') {
+            p += 1;
+            retry = Some((p, n));
+        } else if let Some(width) = match_one(&pattern[p..], name[n]) {
+            p += width;
+            n += 1;
+        } else if let Some((after_star, swallowed)) = retry {
+            retry = Some((after_star, swallowed + 1));
+            p = after_star;
+            n = swallowed + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|&byte| byte == b'*')
+}
+
+/// If the first item of `pattern` accepts `byte`: how many bytes of the pattern it is.
+fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
+    match *pattern.first()? {
+        b'?' => Some(1),
+        b'[' => match_class(pattern, byte),
+        literal => (literal == byte).then_some(1),
+    }
+}
+
+fn match_class(pattern: &[u8], byte: u8) -> Option<usize> {
+    let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
+    let start = if negated { 2 } else { 1 };
+    // A `]` in first place is a member, not the end.
+    let Some(len) = pattern
+        .get(start + 1..)
+        .and_then(|rest| rest.iter().position(|&byte| byte == b']'))
+    else {
+        return (byte == b'[').then_some(1);
+    };
+    let end = start + 1 + len;
+    let members = &pattern[start..end];
+    let mut found = false;
+    let mut i = 0;
+    while i < members.len() {
+        if members.get(i + 1) == Some(&b'-') && i + 2 < members.len() {
+            found |= (members[i]..=members[i + 2]).contains(&byte);
+            i += 3;
+        } else {
+            found |= members[i] == byte;
+            i += 1;
+        }
+    }
+    (found != negated).then_some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_matches_any_run_even_an_empty_one() {
+        assert!(matches("sched_*", "sched_"));
+        assert!(matches("*switch", "sched_switch"));
+        assert!(matches("*a*b*", "xxaxxbxx"));
+        assert!(!matches("*a*b", "ab_"));
+    }
+
+    #[test]
+    fn the_whole_name_must_match() {
+        assert!(!matches("sched", "sched_switch"));
+        assert!(!matches("sched_switch", "sched"));
+        assert!(matches("sched", "sched"));
+    }
+
+    #[test]
+    fn classes_and_single_characters() {
+        assert!(matches("dup[23]", "dup2"));
+        assert!(!matches("dup[23]", "dup"));
+        assert!(matches("dup[!0-2]", "dup3"));
+        assert!(!matches("dup[!0-3]", "dup3"));
+        assert!(matches("?up", "dup"));
+    }
+
+    #[test]
+    fn an_open_bracket_that_is_never_closed_is_itself() {
+        assert!(matches("a[b", "a[b"));
+        assert!(!matches("a[b", "ab"));
+        assert!(matches("[]", "[]"));
+    }
+
+    #[test]
+    fn many_stars_do_not_take_exponential_time() {
+        assert!(!matches(&"*a".repeat(40), &"a".repeat(39)));
+    }
+}

@@ -1,0 +1,324 @@
+//! Kernel functions that can be probed.
+//!
+//! ftrace's list (`available_filter_functions`) is the best source: it leaves out what
+//! the kernel refuses. Where it cannot be read, the text symbols of `kallsyms` without
+//! the blacklist of kprobes stand in, and a probe may still be refused at attaching.
+
+use std::collections::{HashMap, HashSet};
+
+use super::glob;
+use super::kernel::{self, KernelError, KernelFiles};
+use super::suggest::Suggestions;
+use crate::event::{Display, Field, FieldType, IntegerType};
+
+/// Arguments that a kprobe event has: the registers that pass integers.
+pub const KPROBE_ARGS: usize = 6;
+
+/// Why a function cannot be probed.
+#[derive(Debug, thiserror::Error)]
+pub enum KprobeError {
+    /// The kernel has no kprobes at all.
+    #[error("this kernel was built without CONFIG_KPROBES; use tracepoints (`tracer list`)")]
+    NotBuiltIn,
+    /// No such symbol.
+    #[error("no such function{0}")]
+    NoSuchFunction(Suggestions),
+    /// The kernel refuses it.
+    #[error("the kernel does not let this function be probed ({reason}); probe one of its callers")]
+    NotAllowed {
+        /// Which list says so.
+        reason: &'static str,
+    },
+    /// The symbol stands for several functions.
+    #[error("{count} functions have this name; probe one of them by its place: {places}")]
+    Ambiguous {
+        /// How many.
+        count: usize,
+        /// Probe texts of the places, or how to come by them.
+        places: String,
+    },
+    /// The offset is beyond the function's end.
+    #[error("the function has only {size:#x} bytes")]
+    OffsetTooLarge {
+        /// Bytes of the function and the padding behind it.
+        size: u64,
+    },
+    /// The lists could not be read.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+/// Which file says what can be probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `available_filter_functions` of tracefs.
+    FilterFunctions,
+    /// `kallsyms` without the blacklist of kprobes.
+    KallsymsWithoutBlacklist,
+    /// `kallsyms` alone: the blacklist cannot be read.
+    Kallsyms,
+}
+
+impl Source {
+    /// For people.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::FilterFunctions => "available_filter_functions of tracefs",
+            Self::KallsymsWithoutBlacklist => {
+                "/proc/kallsyms without the blacklist of kprobes (available_filter_functions \
+                 cannot be read)"
+            }
+            Self::Kallsyms => {
+                "/proc/kallsyms (neither available_filter_functions nor the blacklist of kprobes \
+                 can be read; some of these may be refused)"
+            }
+        }
+    }
+}
+
+/// The functions of a kernel.
+#[derive(Debug)]
+pub struct Functions {
+    source: Source,
+    /// Sorted, each once.
+    probeable: Vec<String>,
+    refused: HashSet<String>,
+    symbols: Symbols,
+}
+
+impl Functions {
+    /// Reads the kernel's lists.
+    pub fn read(files: &KernelFiles) -> Result<Self, KprobeError> {
+        if !files
+            .sys
+            .join("bus/event_source/devices/kprobe/type")
+            .exists()
+        {
+            return Err(KprobeError::NotBuiltIn);
+        }
+        let symbols = Symbols::parse(&kernel::read(&files.proc.join("kallsyms"))?);
+        let blacklist = kernel::read(&files.sys.join("kernel/debug/kprobes/blacklist"))
+            .map(|text| parse_blacklist(&text))
+            .ok();
+        let has_blacklist = blacklist.is_some();
+        let refused = blacklist.unwrap_or_default();
+        let (source, mut probeable) =
+            match kernel::read(&files.tracefs.join("available_filter_functions")) {
+                Ok(text) => (Source::FilterFunctions, parse_filter_functions(&text)),
+                Err(_) if has_blacklist => {
+                    (Source::KallsymsWithoutBlacklist, symbols.function_names())
+                }
+                Err(_) => (Source::Kallsyms, symbols.function_names()),
+            };
+        probeable.retain(|name| !refused.contains(name));
+        probeable.sort_unstable();
+        probeable.dedup();
+        Ok(Self {
+            source,
+            probeable,
+            refused,
+            symbols,
+        })
+    }
+
+    /// Where the list is from.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// What can be probed, sorted, each name once.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.probeable
+    }
+
+    /// The probeable functions that a pattern matches and that are unique.
+    pub fn matching(&self, pattern: &str) -> impl Iterator<Item = &str> {
+        self.probeable
+            .iter()
+            .map(String::as_str)
+            .filter(move |name| glob::matches(pattern, name) && self.symbols.count(name) <= 1)
+    }
+
+    /// Whether a probe at `offset` bytes into `function` can be expected to attach.
+    pub fn check(&self, function: &str, offset: u64) -> Result<(), KprobeError> {
+        // An address in disguise: how one of several functions of a name is probed.
+        if function == BASE_SYMBOL {
+            return Ok(());
+        }
+        if self.refused.contains(function) {
+            return Err(KprobeError::NotAllowed {
+                reason: "it is on the blacklist of kprobes",
+            });
+        }
+        let listed = |name: &str| {
+            self.probeable
+                .binary_search_by(|known| known.as_str().cmp(name))
+                .is_ok()
+        };
+        if !listed(function) && !self.symbols.others_at(function).any(listed) {
+            return Err(if self.symbols.count(function) > 0 {
+                KprobeError::NotAllowed {
+                    reason: "it is not in available_filter_functions: notrace, inlined, or part \
+                             of tracing itself",
+                }
+            } else {
+                let names = self.probeable.iter().map(String::as_str);
+                KprobeError::NoSuchFunction(Suggestions::near(function, names))
+            });
+        }
+        if self.symbols.count(function) > 1 {
+            return Err(self.symbols.ambiguous(function));
+        }
+        match self.symbols.size(function) {
+            Some(size) if offset >= size => Err(KprobeError::OffsetTooLarge { size }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The symbol that places in the kernel's text are counted from, as perf does.
+const BASE_SYMBOL: &str = "_text";
+
+/// Text symbols: names with their addresses (all 0 where the kernel hides them).
+#[derive(Debug, Default)]
+struct Symbols {
+    by_name: HashMap<String, Vec<u64>>,
+    /// Sorted; empty where addresses are hidden.
+    addresses: Vec<u64>,
+}
+
+impl Symbols {
+    /// Parses the text of `kallsyms`: `ADDRESS TYPE NAME [MODULE]`.
+    fn parse(text: &str) -> Self {
+        let mut symbols = Self::default();
+        for line in text.lines() {
+            let mut columns = line.split_ascii_whitespace();
+            let (Some(address), Some("t" | "T" | "w" | "W"), Some(name)) =
+                (columns.next(), columns.next(), columns.next())
+            else {
+                continue;
+            };
+            let address = u64::from_str_radix(address, 16).unwrap_or(0);
+            symbols
+                .by_name
+                .entry(name.to_owned())
+                .or_default()
+                .push(address);
+            if address != 0 {
+                symbols.addresses.push(address);
+            }
+        }
+        symbols.addresses.sort_unstable();
+        symbols
+    }
+
+    fn function_names(&self) -> Vec<String> {
+        self.by_name
+            .keys()
+            .filter(|name| is_function_name(name))
+            .cloned()
+            .collect()
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.by_name.get(name).map_or(0, Vec::len)
+    }
+
+    /// Other names of the function: ftrace lists one, and `__x64_sys_getppid` is
+    /// `__do_sys_getppid`, too. None where addresses are hidden.
+    fn others_at<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let places = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
+        let is_here = move |address: &u64| *address != 0 && places.contains(address);
+        self.by_name
+            .iter()
+            .filter(move |(other, addresses)| *other != name && addresses.iter().any(is_here))
+            .map(|(other, _)| other.as_str())
+    }
+
+    /// Bytes to the next symbol, where addresses are known.
+    fn size(&self, name: &str) -> Option<u64> {
+        let start = *self.by_name.get(name)?.first()?;
+        let next = self.addresses.partition_point(|&address| address <= start);
+        (start != 0).then(|| self.addresses.get(next).map(|end| end - start))?
+    }
+
+    fn ambiguous(&self, name: &str) -> KprobeError {
+        let addresses = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
+        let base = self
+            .by_name
+            .get(BASE_SYMBOL)
+            .and_then(|places| places.first())
+            .copied()
+            .filter(|&base| base != 0);
+        let places: Option<Vec<String>> = base.and_then(|base| {
+            addresses
+                .iter()
+                .map(|address| {
+                    let offset = address.checked_sub(base)?;
+                    Some(format!("`kprobe:{BASE_SYMBOL}+{offset:#x}`"))
+                })
+                .collect()
+        });
+        KprobeError::Ambiguous {
+            count: addresses.len(),
+            places: places.map_or_else(
+                || format!("`kprobe:{BASE_SYMBOL}+OFFSET`, with addresses that root sees in /proc/kallsyms"),
+                |places| places.join(", "),
+            ),
+        }
+    }
+}
+
+/// Leaves out what is text but no function of its own: padding before functions and the
+/// parts that compilers split off.
+fn is_function_name(name: &str) -> bool {
+    !name.starts_with("__pfx_") && !name.starts_with("__cfi_") && !name.contains(".cold")
+}
+
+/// Lines are `NAME` or `NAME [MODULE]`.
+fn parse_filter_functions(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| line.split_ascii_whitespace().next())
+        // Places whose symbol was lost when the kernel was linked.
+        .filter(|name| !name.starts_with("__ftrace_invalid_address__"))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// Lines are `START-END NAME`.
+fn parse_blacklist(text: &str) -> HashSet<String> {
+    text.lines()
+        .filter_map(|line| line.split_ascii_whitespace().nth(1))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+const REGISTER: FieldType =
+    FieldType::Integer(IntegerType::natural(8, false, Display::Hexadecimal));
+
+/// The fields of a kprobe event: `arg0` to `arg5`, the registers that pass integers.
+#[must_use]
+pub fn kprobe_fields() -> Vec<Field> {
+    (0..KPROBE_ARGS)
+        .map(|index| Field {
+            name: format!("arg{index}"),
+            ty: REGISTER,
+        })
+        .collect()
+}
+
+/// The field of a kretprobe event: `ret`.
+#[must_use]
+pub fn kretprobe_fields() -> Vec<Field> {
+    vec![Field {
+        name: "ret".into(),
+        ty: REGISTER,
+    }]
+}
+
+#[cfg(test)]
+#[path = "kprobe_tests.rs"]
+mod tests;

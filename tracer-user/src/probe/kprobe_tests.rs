@@ -1,0 +1,176 @@
+//! Function lists of made-up kernels.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+const KALLSYMS: &str = "\
+ffffffff81000000 T _text
+ffffffff81000100 t __pfx_vfs_read
+ffffffff81000110 T vfs_read
+ffffffff81000190 T vfs_write
+ffffffff81000190 T ksys_write
+ffffffff81000200 t show
+ffffffff81000300 t show
+ffffffff81000400 t do_int3
+ffffffff81000500 t quiet
+ffffffff81000600 d data
+ffffffffc0000000 t nf_hook\t[nf_tables]
+";
+
+struct Kernel(tempfile::TempDir);
+
+impl Kernel {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let kernel = Self(tempfile::tempdir().unwrap());
+        kernel.write("proc/kallsyms", KALLSYMS);
+        for (path, text) in files {
+            kernel.write(path, text);
+        }
+        kernel
+    }
+
+    fn with_kprobes(files: &[(&str, &str)]) -> Functions {
+        let kernel = Self::new(files);
+        kernel.write("sys/bus/event_source/devices/kprobe/type", "8\n");
+        Functions::read(&kernel.files()).unwrap()
+    }
+
+    fn write(&self, path: impl AsRef<Path>, text: &str) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn files(&self) -> KernelFiles {
+        KernelFiles {
+            tracefs: self.0.path().join("tracefs"),
+            proc: self.0.path().join("proc"),
+            sys: self.0.path().join("sys"),
+        }
+    }
+}
+
+const FILTER: (&str, &str) = (
+    "tracefs/available_filter_functions",
+    "vfs_read\nvfs_write\nshow\nshow\nnf_hook [nf_tables]\n__ftrace_invalid_address___16\n",
+);
+const BLACKLIST: (&str, &str) = (
+    "sys/kernel/debug/kprobes/blacklist",
+    "0xffffffff81000400-0xffffffff81000500\tdo_int3\n",
+);
+
+#[test]
+fn a_kernel_without_kprobes_is_said_so() {
+    let error = Functions::read(&Kernel::new(&[]).files()).unwrap_err();
+    assert!(matches!(error, KprobeError::NotBuiltIn));
+    assert!(error.to_string().contains("CONFIG_KPROBES"));
+}
+
+#[test]
+fn the_list_of_ftrace_is_preferred() {
+    let functions = Kernel::with_kprobes(&[FILTER]);
+    assert_eq!(functions.source(), Source::FilterFunctions);
+    assert_eq!(
+        functions.names(),
+        ["nf_hook", "show", "vfs_read", "vfs_write"]
+    );
+}
+
+#[test]
+fn symbols_without_the_blacklist_stand_in() {
+    let functions = Kernel::with_kprobes(&[BLACKLIST]);
+    assert_eq!(functions.source(), Source::KallsymsWithoutBlacklist);
+    assert_eq!(
+        functions.names(),
+        [
+            "_text",
+            "ksys_write",
+            "nf_hook",
+            "quiet",
+            "show",
+            "vfs_read",
+            "vfs_write"
+        ]
+    );
+    assert_eq!(Kernel::with_kprobes(&[]).source(), Source::Kallsyms);
+}
+
+#[test]
+fn an_unknown_function_brings_near_names() {
+    let error = Kernel::with_kprobes(&[FILTER])
+        .check("vfs_reed", 0)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("no such function; did you mean `vfs_read`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn functions_that_the_kernel_refuses_are_told_apart() {
+    let functions = Kernel::with_kprobes(&[FILTER, BLACKLIST]);
+    let blacklisted = functions.check("do_int3", 0).unwrap_err().to_string();
+    assert!(blacklisted.contains("blacklist"), "{blacklisted}");
+    let notrace = functions.check("quiet", 0).unwrap_err().to_string();
+    assert!(notrace.contains("notrace"), "{notrace}");
+}
+
+#[test]
+fn a_function_can_be_probed_by_its_other_name() {
+    let functions = Kernel::with_kprobes(&[FILTER]);
+    assert!(functions.check("ksys_write", 0).is_ok());
+}
+
+#[test]
+fn names_without_addresses_are_not_taken_for_one_function() {
+    let kernel = Kernel::new(&[FILTER, ("sys/bus/event_source/devices/kprobe/type", "8\n")]);
+    kernel.write("proc/kallsyms", "0 T vfs_write\n0 T quiet\n");
+    let functions = Functions::read(&kernel.files()).unwrap();
+    assert!(functions.check("quiet", 0).is_err());
+}
+
+#[test]
+fn an_ambiguous_name_brings_its_places() {
+    let error = Kernel::with_kprobes(&[FILTER])
+        .check("show", 0)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`kprobe:_text+0x200`, `kprobe:_text+0x300`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn patterns_leave_ambiguous_names_out() {
+    let functions = Kernel::with_kprobes(&[FILTER]);
+    let names: Vec<&str> = functions.matching("*s*").collect();
+    assert_eq!(names, ["vfs_read", "vfs_write"]);
+}
+
+#[test]
+fn offsets_stay_inside_the_function() {
+    let functions = Kernel::with_kprobes(&[FILTER]);
+    assert!(functions.check("vfs_read", 0x7f).is_ok());
+    assert!(matches!(
+        functions.check("vfs_read", 0x80),
+        Err(KprobeError::OffsetTooLarge { size: 0x80 })
+    ));
+    assert!(functions.check("_text", 0x200).is_ok());
+}
+
+#[test]
+fn functions_of_modules_can_be_probed() {
+    assert!(Kernel::with_kprobes(&[FILTER]).check("nf_hook", 0).is_ok());
+}
+
+#[test]
+fn garbage_is_no_panic() {
+    Symbols::parse("\n\0\nffff\nzz T\nzz T x\n");
+    parse_blacklist("\nx\n");
+    parse_filter_functions("\n  \n");
+}

@@ -1,0 +1,40 @@
+//! From what a user types to what a program can be attached to: probe texts, the kernel's
+//! descriptions of its tracepoints, system calls and functions, and the event classes
+//! and specifications that come out.
+//!
+//! | module | offers |
+//! |---|---|
+//! | [`spec`] | probe texts: `sched:*`, `syscall:openat`, `kprobe:vfs_read+0x10` |
+//! | [`tracefs`] | where tracefs is, or a private one |
+//! | [`kernel`] | the kernel's files, with roots as parameters |
+//! | [`format`](mod@format), [`print_fmt`] | tracefs format files |
+//! | [`tracepoint`] | layout of a tracepoint's event class |
+//! | [`syscalls`], [`syscall_args`] | layout of system-call event classes |
+//! | [`kprobe`] | functions that can be probed |
+//! | [`resolve`](mod@resolve) | all of it together |
+//! | [`listing`] | names and fields, for people |
+
+mod catalog;
+pub mod ctype;
+mod error;
+pub mod format;
+pub mod glob;
+pub mod kernel;
+pub mod kprobe;
+pub mod listing;
+mod pieces;
+pub mod print_fmt;
+pub mod resolve;
+mod resolver;
+pub mod spec;
+mod suggest;
+pub mod syscall_args;
+pub mod syscalls;
+pub mod tracefs;
+pub mod tracepoint;
+
+pub use error::ProbeError;
+pub use kernel::{KernelError, KernelFiles};
+pub use resolve::{Place, ResolvedProbe, default_probes, resolve, resolve_texts};
+pub use spec::{ProbeText, SpecError};
+pub use suggest::Suggestions;

@@ -1,0 +1,154 @@
+//! From probe texts to event classes and places to attach: the types that the recording
+//! side works with, and the way from a command line to them.
+
+use tracer_common::{ProbeSpec, SyscallSpec};
+
+use super::catalog::Catalog;
+use super::error::ProbeError;
+use super::kernel::KernelFiles;
+use super::resolver::Resolver;
+use super::spec::{ProbeText, SpecError};
+use super::suggest::Suggestions;
+use super::syscalls::{ENTER, SYSCALLS};
+use crate::event::EventClass;
+
+/// A probe that exists, with the layout of its events.
+#[derive(Clone, Debug)]
+pub struct ResolvedProbe {
+    /// Its events.
+    pub class: EventClass,
+    /// Where and how to attach.
+    pub place: Place,
+    /// It was named exactly: that it fails to attach is an error. Probes that only a
+    /// pattern matched are left out with a warning.
+    pub explicit: bool,
+}
+
+/// Where a probe attaches, and what its program needs to know.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A tracepoint of tracefs.
+    Tracepoint {
+        /// Its subsystem.
+        system: String,
+        /// Its name.
+        name: String,
+        /// The id for `perf_event_open`.
+        id: u32,
+        /// Layout of its payload.
+        spec: Box<ProbeSpec>,
+    },
+    /// `raw_syscalls:sys_enter`, with `long id; unsigned long args[6]` (56 bytes of
+    /// payload), or `sys_exit`, with `long id; long ret` (16 bytes).
+    RawSyscall {
+        /// Entry rather than exit.
+        entry: bool,
+    },
+    /// One system call.
+    Syscall {
+        /// Its number.
+        nr: u32,
+        /// Entry rather than exit.
+        entry: bool,
+        /// Its row in the table.
+        spec: SyscallSpec,
+    },
+    /// An instruction of a kernel function.
+    Kprobe {
+        /// The function.
+        symbol: String,
+        /// Bytes from its start.
+        offset: u64,
+        /// Layout of its payload.
+        spec: Box<ProbeSpec>,
+    },
+    /// The return of a kernel function.
+    Kretprobe {
+        /// The function.
+        symbol: String,
+        /// Layout of its payload.
+        spec: Box<ProbeSpec>,
+    },
+}
+
+/// What is recorded when nothing is named: scheduling and system calls. Probes that this
+/// kernel lacks are left out.
+#[must_use]
+pub fn default_probes(files: &KernelFiles) -> Vec<ProbeText> {
+    const SCHED: [&str; 8] = [
+        "sched_switch",
+        "sched_waking",
+        "sched_wakeup",
+        "sched_wakeup_new",
+        "sched_process_fork",
+        "sched_process_exec",
+        "sched_process_exit",
+        "sched_migrate_task",
+    ];
+    let mut probes: Vec<ProbeText> = SCHED
+        .into_iter()
+        .filter(|name| files.has_event("sched", name))
+        .map(|name| ProbeText::Tracepoint {
+            system: "sched".into(),
+            name: name.into(),
+        })
+        .collect();
+    if files.has_event(SYSCALLS, &format!("{ENTER}read")) {
+        probes.push(ProbeText::Syscall { name: "*".into() });
+    }
+    probes
+}
+
+/// Parses comma-separated probe texts and resolves them; none at all means
+/// [`default_probes`].
+pub fn resolve_texts(
+    files: &KernelFiles,
+    texts: &[String],
+) -> Result<Vec<ResolvedProbe>, ProbeError> {
+    if texts.is_empty() {
+        let defaults = default_probes(files);
+        if defaults.is_empty() {
+            // That nothing is found may be for want of privileges, which is said first.
+            files.systems()?;
+            return Err(ProbeError::NothingMatches("sched:*".into()));
+        }
+        return resolve(files, &defaults);
+    }
+    let mut probes = Vec::new();
+    for text in texts {
+        match ProbeText::parse_list(text) {
+            Ok(list) => probes.extend(list),
+            Err(SpecError::NoColon(name)) => return Err(no_colon(files, name)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    resolve(files, &probes)
+}
+
+/// The error for a bare name, with what may have been meant.
+fn no_colon(files: &KernelFiles, text: String) -> ProbeError {
+    match Catalog::new(files).whole_names_of(&text) {
+        Ok(names) if !names.is_empty() => ProbeError::NoColon {
+            text,
+            suggestions: Suggestions::of(names),
+        },
+        _ => SpecError::NoColon(text).into(),
+    }
+}
+
+/// Resolves probes in order: classes are numbered from 0 upward, and a probe that comes
+/// twice is there once. Patterns leave out, with a warning, what cannot be recorded.
+pub fn resolve(
+    files: &KernelFiles,
+    probes: &[ProbeText],
+) -> Result<Vec<ResolvedProbe>, ProbeError> {
+    let mut resolver = Resolver::new(files);
+    for probe in probes {
+        resolver.add(probe)?;
+    }
+    Ok(resolver.into_resolved())
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -1,0 +1,282 @@
+//! Resolving against the files of a recorded kernel (6.18, x86-64), shortened.
+
+use std::path::Path;
+
+use super::*;
+use crate::event::{Display, FieldType, IntegerType};
+use crate::probe::syscalls::{Arch, Numbers};
+
+fn recorded() -> KernelFiles {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kernel-6.18");
+    KernelFiles {
+        tracefs: root.join("tracefs"),
+        proc: root.join("proc"),
+        sys: root.join("sys"),
+    }
+}
+
+fn resolved(texts: &[&str]) -> Result<Vec<ResolvedProbe>, ProbeError> {
+    let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+    resolve_texts(&recorded(), &texts)
+}
+
+fn names(texts: &[&str]) -> Vec<String> {
+    resolved(texts)
+        .unwrap()
+        .into_iter()
+        .map(|probe| probe.class.name)
+        .collect()
+}
+
+fn message(text: &str) -> String {
+    resolved(&[text]).unwrap_err().to_string()
+}
+
+#[test]
+fn sched_switch_is_a_straight_copy() {
+    let probes = resolved(&["sched:sched_switch"]).unwrap();
+    let Place::Tracepoint { id, spec, .. } = &probes[0].place else {
+        panic!("{:?}", probes[0].place)
+    };
+    assert_eq!(*id, 372);
+    assert_eq!(
+        (spec.flags, spec.payload_offset, spec.payload_len),
+        (0, 8, 56)
+    );
+    let fields = &probes[0].class.fields;
+    let shapes: Vec<(&str, &FieldType)> = fields
+        .iter()
+        .map(|field| (field.name.as_str(), &field.ty))
+        .collect();
+    let comm = FieldType::Array {
+        element: IntegerType::natural(1, false, Display::Text),
+        length: 16,
+    };
+    let int = FieldType::Integer(IntegerType::natural(4, true, Display::Decimal));
+    let state = shapes[3].1.clone();
+    assert_eq!(
+        shapes,
+        [
+            ("prev_comm", &comm),
+            ("prev_pid", &int),
+            ("prev_prio", &int),
+            ("prev_state", &state),
+            ("next_comm", &comm),
+            ("next_pid", &int),
+            ("next_prio", &int),
+        ]
+    );
+}
+
+#[test]
+fn classes_are_numbered_in_order_and_merged() {
+    let probes = resolved(&[
+        "syscall:openat,sched:sched_switch",
+        "syscalls:sys_exit_openat",
+    ])
+    .unwrap();
+    let numbered: Vec<(u32, &str)> = probes
+        .iter()
+        .map(|probe| (probe.class.id, probe.class.name.as_str()))
+        .collect();
+    assert_eq!(
+        numbered,
+        [
+            (0, "syscall_entry_openat"),
+            (1, "syscall_exit_openat"),
+            (2, "sched:sched_switch"),
+        ]
+    );
+    for probe in &probes {
+        let class = match &probe.place {
+            Place::Syscall { spec, .. } => spec.class,
+            Place::Tracepoint { spec, .. } => spec.class,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(class, probe.class.id);
+    }
+}
+
+#[test]
+fn what_a_pattern_and_a_name_find_is_explicit_in_either_order() {
+    for texts in [
+        ["sched:*", "sched:sched_switch"],
+        ["sched:sched_switch", "sched:*"],
+    ] {
+        let probes = resolved(&texts).unwrap();
+        let explicit: Vec<&str> = probes
+            .iter()
+            .filter(|probe| probe.explicit)
+            .map(|probe| probe.class.name.as_str())
+            .collect();
+        assert_eq!(explicit, ["sched:sched_switch"]);
+    }
+}
+
+#[test]
+fn everything_is_everything_but_the_records_of_ftrace() {
+    let all = names(&["*:*"]);
+    assert!(all.contains(&"syscall_exit_read".to_owned()));
+    assert!(all.contains(&"raw_syscalls:sys_enter".to_owned()));
+    assert!(all.iter().all(|name| !name.starts_with("ftrace:")));
+    assert_eq!(
+        all.iter()
+            .filter(|name| name.starts_with("syscall_entry_"))
+            .count(),
+        12
+    );
+    assert!(message("ftrace:print").contains("record of ftrace"));
+}
+
+#[test]
+fn a_call_is_found_under_either_name() {
+    let expected = ["syscall_entry_newfstat", "syscall_exit_newfstat"];
+    assert_eq!(names(&["syscall:fstat"]), expected);
+    assert_eq!(names(&["syscall:newfstat"]), expected);
+    assert_eq!(names(&["syscalls:sys_enter_fstat"]), expected[..1]);
+    let number = Numbers::of(Arch::NATIVE).get("umount2").unwrap();
+    let probes = resolved(&["syscall:umount2"]).unwrap();
+    assert!(matches!(probes[0].place, Place::Syscall { nr, entry: true, .. } if nr == number));
+}
+
+#[test]
+fn tracefs_names_mean_one_side_of_a_call() {
+    assert_eq!(names(&["syscalls:sys_exit_read"]), ["syscall_exit_read"]);
+    assert_eq!(
+        names(&["syscalls:sys_enter_m*"]),
+        ["syscall_entry_mmap", "syscall_entry_mount"]
+    );
+}
+
+#[test]
+fn strings_of_mount_are_known_and_its_data_is_a_pointer() {
+    let probes = resolved(&["syscalls:sys_enter_mount"]).unwrap();
+    let Place::Syscall { spec, .. } = probes[0].place else {
+        panic!("{:?}", probes[0].place)
+    };
+    assert_eq!((spec.strings, spec.arg_count), (0b111, 5));
+}
+
+#[test]
+fn raw_system_calls_have_a_place_of_their_own() {
+    let probes = resolved(&["raw_syscalls:*"]).unwrap();
+    assert!(matches!(probes[0].place, Place::RawSyscall { entry: true }));
+    assert!(matches!(
+        probes[1].place,
+        Place::RawSyscall { entry: false }
+    ));
+}
+
+#[test]
+fn the_default_set_leaves_out_what_is_missing() {
+    let probes = resolve_texts(&recorded(), &[]).unwrap();
+    let sched: Vec<&str> = probes
+        .iter()
+        .map(|probe| probe.class.name.as_str())
+        .filter(|name| name.starts_with("sched:"))
+        .collect();
+    assert_eq!(
+        sched,
+        [
+            "sched:sched_switch",
+            "sched:sched_waking",
+            "sched:sched_wakeup",
+            "sched:sched_process_exec"
+        ]
+    );
+    assert!(
+        probes
+            .iter()
+            .any(|probe| probe.class.name == "syscall_entry_read")
+    );
+}
+
+#[test]
+fn unknown_probes_bring_near_names() {
+    assert!(
+        message("sched:sched_swich").starts_with(
+            "no such tracepoint: `sched:sched_swich`; did you mean `sched:sched_switch`"
+        ),
+    );
+    assert!(message("shed:sched_switch").contains("did you mean `sched`?"));
+    assert!(message("syscall:opennat").contains("`syscall:openat`"));
+}
+
+#[test]
+fn bare_names_bring_the_whole_probe() {
+    assert_eq!(
+        message("sched_switch"),
+        "`sched_switch` is not a probe: no colon; did you mean `sched:sched_switch`?"
+    );
+    assert!(message("openat").contains("`syscall:openat`"));
+    assert!(message("fstat").contains("`syscall:newfstat`"));
+    assert!(message("sched").contains("`sched:*`"));
+    assert!(message("opennat").contains("`syscall:openat`"));
+    assert!(message("zzzz").contains("write SYSTEM:EVENT"));
+}
+
+#[test]
+fn patterns_without_a_match_are_errors() {
+    for text in ["sched:zz*", "zz*:*", "syscall:zz*"] {
+        assert!(message(text).starts_with("no probe matches"), "{text}");
+    }
+    assert!(message("shed:*").contains("did you mean `sched`?"));
+}
+
+#[test]
+fn kprobes_need_a_kernel_that_has_them() {
+    assert_eq!(
+        message("kprobe:vfs_read"),
+        "cannot attach to `kprobe:vfs_read`: this kernel was built without CONFIG_KPROBES; use \
+         tracepoints (`tracer list`)"
+    );
+}
+
+#[test]
+fn kprobes_record_registers() {
+    let sys = tempfile::tempdir().unwrap();
+    let kprobe = sys.path().join("bus/event_source/devices/kprobe");
+    std::fs::create_dir_all(&kprobe).unwrap();
+    std::fs::write(kprobe.join("type"), "8\n").unwrap();
+    let files = KernelFiles {
+        sys: sys.path().into(),
+        ..recorded()
+    };
+    let texts = ["kprobe:vfs_read+0x10,kretprobe:vfs_re*".to_owned()];
+    let probes = resolve_texts(&files, &texts).unwrap();
+    let names: Vec<&str> = probes
+        .iter()
+        .map(|probe| probe.class.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "kprobe:vfs_read+0x10",
+            "kretprobe:vfs_read",
+            "kretprobe:vfs_readv"
+        ]
+    );
+    assert!(
+        matches!(&probes[0].place, Place::Kprobe { offset: 16, spec, .. } if spec.payload_len == 48)
+    );
+    assert!(matches!(&probes[1].place, Place::Kretprobe { spec, .. } if spec.payload_len == 8));
+    assert_eq!(probes[0].class.fields.len(), 6);
+}
+
+#[test]
+fn a_path_is_no_event_name() {
+    assert!(message("sched:../sched/sched_switch").starts_with("no such tracepoint"));
+}
+
+#[test]
+fn a_kernel_without_readable_tracepoints_is_an_error_by_default() {
+    let files = KernelFiles {
+        tracefs: "/nowhere".into(),
+        ..recorded()
+    };
+    let error = resolve_texts(&files, &[]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot read `/nowhere/events`"),
+        "{error}"
+    );
+}

@@ -1,0 +1,111 @@
+//! "Did you mean": the names nearest to one that does not exist.
+
+use std::fmt;
+
+/// The most names that are suggested.
+const MAX_SUGGESTIONS: usize = 3;
+
+/// Similarity (Jaro-Winkler, 0 to 1) below which a name is no help.
+const MIN_SIMILARITY: f64 = 0.8;
+
+/// Names that may have been meant, best first. Displays as the end of a message,
+/// `; did you mean …?`, or as nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Suggestions(Vec<String>);
+
+impl Suggestions {
+    /// The names given.
+    pub(super) fn of(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// The up to three of `candidates` that are most like `name`.
+    pub(super) fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Self {
+        let mut scored: Vec<(f64, &str)> = candidates
+            .map(|candidate| (similarity(name, candidate), candidate))
+            .filter(|&(score, _)| score >= MIN_SIMILARITY)
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+        scored.dedup_by_key(|&mut (_, candidate)| candidate);
+        Self(
+            scored
+                .into_iter()
+                .take(MAX_SUGGESTIONS)
+                .map(|(_, candidate)| candidate.to_owned())
+                .collect(),
+        )
+    }
+
+    /// The same with `prefix` before each.
+    pub(super) fn prefixed(self, prefix: &str) -> Self {
+        Self(
+            self.0
+                .into_iter()
+                .map(|name| format!("{prefix}{name}"))
+                .collect(),
+        )
+    }
+
+    /// The names, best first.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// A name that contains the other one is near, whatever else it has.
+fn similarity(name: &str, candidate: &str) -> f64 {
+    let similarity = strsim::jaro_winkler(name, candidate);
+    if name.len() >= 4 && candidate.contains(name) {
+        similarity.max(0.9)
+    } else {
+        similarity
+    }
+}
+
+impl fmt::Display for Suggestions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((last, others)) = self.0.split_last() else {
+            return Ok(());
+        };
+        f.write_str("; did you mean ")?;
+        for (index, name) in others.iter().enumerate() {
+            let separator = if index + 1 == others.len() { " " } else { ", " };
+            write!(f, "`{name}`{separator}")?;
+        }
+        if !others.is_empty() {
+            f.write_str("or ")?;
+        }
+        write!(f, "`{last}`?")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 5] = ["vfs_read", "vfs_readv", "vfs_write", "do_exit", "kfree"];
+
+    #[test]
+    fn the_nearest_comes_first() {
+        let near = Suggestions::near("vfs_reed", NAMES.into_iter());
+        assert_eq!(near.names().first().map(String::as_str), Some("vfs_read"));
+        assert!(near.names().len() <= MAX_SUGGESTIONS);
+    }
+
+    #[test]
+    fn nothing_near_is_nothing_said() {
+        let near = Suggestions::near("zzzz", NAMES.into_iter());
+        assert_eq!(near.to_string(), "");
+    }
+
+    #[test]
+    fn they_read_as_a_question() {
+        let text = |names: &[&str]| {
+            Suggestions::of(names.iter().map(|&name| name.to_owned()).collect()).to_string()
+        };
+        assert_eq!(text(&["a"]), "; did you mean `a`?");
+        assert_eq!(text(&["a", "b"]), "; did you mean `a` or `b`?");
+        assert_eq!(text(&["a", "b", "c"]), "; did you mean `a`, `b` or `c`?");
+    }
+}

@@ -1,0 +1,151 @@
+//! Events as lines of text, in the columns of `trace-cmd report`.
+
+use super::line::Line;
+use crate::ctf::tasks::Tasks;
+use crate::ctf::{Class, Event, Loss, Number, Value};
+use crate::event::{Display, STRING_CUT, STRING_FAULT};
+
+/// Writes records as text.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// Nine digits of a second instead of six.
+    nanoseconds: bool,
+    classes: Vec<ClassText>,
+}
+
+/// The parts of a line that all events of a class share.
+#[derive(Debug)]
+struct ClassText {
+    /// `NAME:`.
+    name: Vec<u8>,
+    fields: Vec<FieldText>,
+}
+
+/// How a field is shown in each event.
+#[derive(Debug)]
+struct FieldText {
+    /// ` FIELD=`.
+    name: Vec<u8>,
+    /// A mark that says nothing while it is zero, and is left out then.
+    is_mark: bool,
+}
+
+impl Text {
+    pub(super) fn new(classes: &[Class], nanoseconds: bool) -> Self {
+        let part = |before: &str, name: &str, after: &str| {
+            let mut line = Line::default();
+            line.text(before);
+            line.bare(name.as_bytes());
+            line.text(after);
+            line.0
+        };
+        let class_text = |class: &Class| ClassText {
+            name: part("", &class.name, ":"),
+            fields: class
+                .fields
+                .iter()
+                .map(|field| FieldText {
+                    name: part(" ", &field.name, "="),
+                    is_mark: field.name == STRING_CUT || field.name == STRING_FAULT,
+                })
+                .collect(),
+        };
+        Self {
+            nanoseconds,
+            classes: classes.iter().map(class_text).collect(),
+        }
+    }
+
+    pub(super) fn event(&self, line: &mut Line, event: &Event<'_>, tasks: &Tasks) {
+        let comm = event
+            .comm
+            .unwrap_or_else(|| tasks.name_at(event.tid, event.timestamp_ns));
+        let start = line.0.len();
+        line.pad_to(start, 16usize.saturating_sub(comm.len()));
+        line.bare(comm);
+        line.byte(b'-');
+        let tid = line.0.len();
+        line.decimal(u64::from(event.tid));
+        line.pad_to(tid, 7);
+        self.place(line, event.cpu, event.timestamp_ns);
+
+        let texts = &self.classes[event.class.index];
+        line.0.extend_from_slice(&texts.name);
+        for ((_, value), text) in event.fields().zip(&texts.fields) {
+            if text.is_mark && matches!(value, Value::Number(Number { raw: 0, .. })) {
+                continue;
+            }
+            line.0.extend_from_slice(&text.name);
+            push_value(line, value);
+        }
+        line.byte(b'\n');
+    }
+
+    pub(super) fn loss(&self, line: &mut Line, loss: &Loss) {
+        for (count, what) in [(loss.packets, "PACKETS"), (loss.events, "EVENTS")] {
+            if count == 0 {
+                continue;
+            }
+            let start = line.0.len();
+            line.pad_to(start, 24);
+            self.place(line, loss.cpu, loss.timestamp_ns);
+            line.text("CPU:");
+            line.decimal(u64::from(loss.cpu));
+            line.text(" [");
+            line.decimal(count);
+            line.byte(b' ');
+            line.text(what);
+            line.text(if what == "EVENTS" {
+                " DROPPED]\n"
+            } else {
+                " OVERWRITTEN]\n"
+            });
+        }
+    }
+
+    fn place(&self, line: &mut Line, cpu: u32, timestamp_ns: u64) {
+        line.text(" [");
+        line.decimal_padded(u64::from(cpu), 3);
+        line.text("] ");
+        let seconds = timestamp_ns / 1_000_000_000;
+        let start = line.0.len();
+        let width = seconds.checked_ilog10().unwrap_or(0) as usize + 1;
+        line.pad_to(start, 5usize.saturating_sub(width));
+        line.decimal(seconds);
+        line.byte(b'.');
+        let nanoseconds = timestamp_ns % 1_000_000_000;
+        if self.nanoseconds {
+            line.decimal_padded(nanoseconds, 9);
+        } else {
+            line.decimal_padded(nanoseconds / 1000, 6);
+        }
+        line.text(": ");
+    }
+}
+
+fn push_value(line: &mut Line, value: Value<'_>) {
+    match value {
+        Value::Number(number) => push_number(line, number),
+        Value::Named(_, name) => line.string(name.as_bytes()),
+        Value::Text(text) => line.string(text),
+        Value::Numbers(numbers) => {
+            line.byte(b'{');
+            for (index, number) in numbers.enumerate() {
+                if index > 0 {
+                    line.byte(b',');
+                }
+                push_number(line, number);
+            }
+            line.byte(b'}');
+        }
+    }
+}
+
+fn push_number(line: &mut Line, number: Number) {
+    match number.ty.display {
+        Display::Hexadecimal => line.hexadecimal(number.stored_bits()),
+        Display::Octal => line.octal(number.stored_bits()),
+        Display::Decimal | Display::Text if number.ty.signed => line.signed(number.raw as i64),
+        Display::Decimal | Display::Text => line.decimal(number.raw),
+    }
+}

@@ -1,0 +1,98 @@
+//! What the user asked for.
+
+use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use crate::sink::SinkKind;
+
+/// A recording as the user described it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Probe texts; empty: the default set.
+    pub probes: Vec<String>,
+    /// The folder to write; none: a new one named by date and time. `-` is standard output;
+    /// it and the path of a FIFO take the trace as [frames](crate::ctf::frames).
+    pub output: Option<PathBuf>,
+    /// Replace what is in the folder.
+    pub force: bool,
+    /// Size of the ring of each CPU.
+    pub buffer_size: Size,
+    /// Size of a packet.
+    pub subbuf_size: Size,
+    /// Which way packets take to their files.
+    pub sink: SinkKind,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
+    /// The only processes and threads to record; empty: all.
+    pub pids: Vec<u32>,
+    /// The only CPUs to record; none: all that are online.
+    pub cpus: Option<Vec<u32>>,
+    /// Record the recorder itself, too.
+    pub include_self: bool,
+    /// Show the messages of the eBPF programs.
+    pub debug_ebpf: bool,
+    /// Print neither progress nor summary.
+    pub quiet: bool,
+    /// A command and its arguments; recording ends with it. Empty: none.
+    pub command: Vec<OsString>,
+}
+
+/// A size in bytes, written as `4096`, `256K`, `8M` or `1G` (powers of 1024).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+/// Why a text is not a size.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a size; write a number of bytes, or one with K, M or G: 256K, 8M")]
+pub struct SizeError(String);
+
+impl FromStr for Size {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        let error = || SizeError(text.to_owned());
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kb" | "kib" => 1 << 10,
+            "m" | "mb" | "mib" => 1 << 20,
+            "g" | "gb" | "gib" => 1 << 30,
+            _ => return Err(error()),
+        };
+        let number: u64 = digits.parse().map_err(|_| error())?;
+        number.checked_mul(unit).map(Self).ok_or_else(error)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, suffix) in [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")] {
+            if self.0 >= unit && self.0.is_multiple_of(unit) {
+                return write!(f, "{}{suffix}", self.0 / unit);
+            }
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        let read = |text: &str| text.parse::<Size>().map(|size| size.0);
+        assert_eq!(read("4096"), Ok(4096));
+        assert_eq!(read("256K"), Ok(256 << 10));
+        assert_eq!(read("8MiB"), Ok(8 << 20));
+        assert!(read("8X").is_err());
+        assert!(read("M").is_err());
+        assert!(read("99999999999G").is_err());
+    }
+
+    #[test]
+    fn sizes_are_shown_in_the_largest_unit_that_divides_them() {
+        assert_eq!(Size(8 << 20).to_string(), "8M");
+        assert_eq!(Size(12 << 10).to_string(), "12K");
+        assert_eq!(Size(1000).to_string(), "1000");
+    }
+}

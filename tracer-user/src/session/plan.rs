@@ -1,0 +1,248 @@
+//! What a recording will do, all of it decided before anything is done.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, spec_flags};
+
+use super::options::{Options, Size};
+use crate::{
+    ctf::tasks::format_line,
+    event::{EventClass, Field, FieldType},
+    probe::{
+        KernelFiles, Place, ProbeText, ResolvedProbe, resolve, resolve_texts, tracefs::Tracefs,
+    },
+    sys::page_size,
+};
+
+/// The kernel's `bpf_map_create` takes rings up to this size.
+const MAX_RING_BYTES: u64 = 1 << 30;
+
+/// Tracepoints that tell the names of threads. They are recorded beside what the user
+/// asked for, into the file of names.
+const TASK_PROBES: [&str; 2] = ["task:task_newtask", "task:task_rename"];
+
+/// Probes, CPUs and sizes of a recording.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// What to attach: the user's probes, then those for the names of threads.
+    pub(super) probes: Vec<ResolvedProbe>,
+    /// Classes of the trace, by id: those of the user's probes.
+    pub(super) classes: Vec<EventClass>,
+    /// How to read the events that tell names.
+    pub(super) task_events: Arc<[TaskEvent]>,
+    /// Number of possible CPUs.
+    pub(super) cpu_count: u32,
+    /// CPUs to record.
+    pub(super) cpus: Vec<u32>,
+    /// Size of a ring in bytes.
+    pub(super) ring_bytes: u32,
+    /// Size of a packet in bytes.
+    pub(super) packet_bytes: usize,
+}
+
+impl Plan {
+    pub(super) fn new(options: &Options) -> Result<Self> {
+        let tracefs = Tracefs::open()?;
+        let files = KernelFiles::running(&tracefs);
+        let mut probes = resolve_texts(&files, &options.probes)?;
+        let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
+        let task_probes = task_probes(&files, classes.len() as u32);
+        let task_events = task_probes
+            .iter()
+            .filter_map(|probe| TaskEvent::of(&probe.class))
+            .collect();
+        probes.extend(task_probes);
+        let (cpu_count, cpus) = cpus(options.cpus.as_deref())?;
+        let ring = whole_pages(options.buffer_size, "buffer", MAX_RING_BYTES)?;
+        let packet = whole_pages(options.subbuf_size, "sub-buffer", MAX_RING_BYTES)?;
+        Ok(Self {
+            probes,
+            classes,
+            task_events,
+            cpu_count,
+            cpus,
+            ring_bytes: ring.0 as u32,
+            packet_bytes: packet.0 as usize,
+        })
+    }
+}
+
+/// Probes for the names of threads, their classes numbered from `first_id`. A kernel that
+/// lacks them leaves new threads nameless in reports, which is no reason not to record.
+fn task_probes(files: &KernelFiles, first_id: u32) -> Vec<ResolvedProbe> {
+    let mut id = first_id;
+    let mut probes = Vec::new();
+    for text in TASK_PROBES {
+        let resolved = ProbeText::parse_list(text)
+            .ok()
+            .and_then(|texts| resolve(files, &texts).ok());
+        for mut probe in resolved.into_iter().flatten() {
+            probe.explicit = false;
+            probe.class.id = id;
+            if let Place::Tracepoint { spec, .. } = &mut probe.place {
+                spec.flags |= spec_flags::UNFILTERED;
+            }
+            id += 1;
+            probes.push(probe);
+        }
+    }
+    probes
+}
+
+/// Where an event of the kernel says a thread and its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskEvent {
+    pub(super) class: u32,
+    /// Offset of the thread id in the payload; none: the thread in which it happens.
+    tid_offset: Option<usize>,
+    comm_offset: usize,
+    comm_len: usize,
+}
+
+impl TaskEvent {
+    fn of(class: &EventClass) -> Option<Self> {
+        let mut event = Self {
+            class: class.id,
+            tid_offset: None,
+            comm_offset: usize::MAX,
+            comm_len: 0,
+        };
+        let mut offset = 0;
+        for Field { name, ty } in &class.fields {
+            let (element, count) = match ty {
+                FieldType::Integer(number) => (number, 1),
+                FieldType::Array { element, length } => (element, *length as usize),
+                FieldType::Sequence { .. } | FieldType::String => return None,
+            };
+            offset = usize::next_multiple_of(offset, usize::from(element.align_bits).div_ceil(8));
+            match name.as_str() {
+                "pid" => event.tid_offset = Some(offset),
+                "comm" | "newcomm" => (event.comm_offset, event.comm_len) = (offset, count),
+                _ => {}
+            }
+            offset += usize::from(element.size_bits) / 8 * count;
+        }
+        (event.comm_len > 0).then_some(event)
+    }
+
+    /// The line of the file of names that this event amounts to.
+    pub(super) fn line(&self, event: &[u8], header: &EventHeader) -> Option<String> {
+        let payload = event.get(EVENT_HEADER_LEN..)?;
+        let tid = match self.tid_offset {
+            None => header.tid,
+            Some(offset) => u32::from_ne_bytes(payload.get(offset..offset + 4)?.try_into().ok()?),
+        };
+        let comm = payload.get(self.comm_offset..self.comm_offset + self.comm_len)?;
+        let end = comm
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(comm.len());
+        Some(format_line(header.timestamp_ns, tid, &comm[..end]))
+    }
+}
+
+/// The number of possible CPUs, and those to record.
+fn cpus(wanted: Option<&[u32]>) -> Result<(u32, Vec<u32>)> {
+    let count = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))? as u32;
+    let online = aya::util::online_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
+    let Some(wanted) = wanted else {
+        return Ok((count, online));
+    };
+    let mut cpus = wanted.to_vec();
+    cpus.sort_unstable();
+    cpus.dedup();
+    if let Some(cpu) = cpus.iter().find(|cpu| !online.contains(cpu)) {
+        bail!("cannot record CPU {cpu}: it is not online; online are {online:?}");
+    }
+    Ok((count, cpus))
+}
+
+/// The size that is used for `asked`: a power of two of whole pages, not less than what the
+/// user asked for. Says so when it differs.
+fn whole_pages(asked: Size, what: &str, max: u64) -> Result<Size> {
+    let minimum = if what == "sub-buffer" {
+        // The largest event must fit beside a packet's header.
+        (MAX_EVENT_LEN as u64 * 2).max(page_size() as u64)
+    } else {
+        page_size() as u64
+    };
+    let used = asked
+        .0
+        .max(minimum)
+        .checked_next_power_of_two()
+        .filter(|bytes| *bytes <= max)
+        .with_context(|| {
+            format!(
+                "a {what} size of {asked} is too large; at most {}",
+                Size(max)
+            )
+        })?;
+    if used != asked.0 {
+        eprintln!(
+            "tracer: note: using a {what} size of {} for {asked}: it must be a power of two of \
+             whole pages, at least {}",
+            Size(used),
+            Size(minimum)
+        );
+    }
+    Ok(Size(used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Display, IntegerType};
+
+    fn integer(name: &str, bytes: u16) -> Field {
+        Field {
+            name: name.to_owned(),
+            ty: FieldType::Integer(IntegerType::natural(bytes, true, Display::Decimal)),
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_thread_is_found_in_its_event() {
+        let comm = FieldType::Array {
+            element: IntegerType::natural(1, false, Display::Text),
+            length: 16,
+        };
+        let class = EventClass {
+            id: 7,
+            name: "task:task_newtask".to_owned(),
+            fields: vec![
+                integer("pid", 4),
+                Field {
+                    name: "comm".to_owned(),
+                    ty: comm,
+                },
+                integer("clone_flags", 8),
+            ],
+        };
+        let task = TaskEvent::of(&class).unwrap();
+        let header = EventHeader {
+            timestamp_ns: 5,
+            class: 7,
+            tid: 1,
+            pid: 1,
+            size: 24 + 32,
+        };
+        let mut event = vec![0; EVENT_HEADER_LEN];
+        event.extend_from_slice(&42u32.to_ne_bytes());
+        event.extend_from_slice(b"worker\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(
+            task.line(&event, &header).unwrap(),
+            format_line(5, 42, b"worker")
+        );
+        assert_eq!(task.line(&event[..30], &header), None);
+    }
+
+    #[test]
+    fn sizes_become_powers_of_two_of_pages() {
+        let used = |bytes| whole_pages(Size(bytes), "buffer", 1 << 30).map(|size| size.0);
+        assert_eq!(used(8 << 20).unwrap(), 8 << 20);
+        assert_eq!(used(3 << 20).unwrap(), 4 << 20);
+        assert_eq!(used(1).unwrap(), page_size() as u64);
+        assert!(used(2 << 30).is_err());
+    }
+}

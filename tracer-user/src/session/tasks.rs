@@ -1,0 +1,90 @@
+//! Names of threads, for reading the trace: a hidden file beside the streams.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    ctf::{
+        frames::Frame,
+        tasks::{FILE_NAME, format_line},
+    },
+    sink::SharedPipe,
+};
+
+/// Appends lines to the names; lines of one call stay together.
+#[derive(Debug)]
+pub(super) struct TaskLog {
+    to: To,
+}
+
+#[derive(Debug)]
+enum To {
+    File(File),
+    Pipe(Arc<SharedPipe>),
+}
+
+impl TaskLog {
+    pub(super) fn create(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE_NAME);
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot create `{}`", path.display()))?;
+        Ok(Self { to: To::File(file) })
+    }
+
+    /// Names go where the packets go.
+    pub(super) fn on_pipe(pipe: &Arc<SharedPipe>) -> Self {
+        Self {
+            to: To::Pipe(Arc::clone(pipe)),
+        }
+    }
+
+    /// Appends whole lines. A name that cannot be written is missing in reports, which is
+    /// no reason to end a recording.
+    pub(super) fn append(&self, lines: &str) {
+        let written = match &self.to {
+            To::File(file) => (&*file).write_all(lines.as_bytes()),
+            To::Pipe(pipe) => pipe.send(Frame::Tasks, lines.as_bytes()),
+        };
+        if let Err(error) = written {
+            log::warn!("cannot write names of threads: {error}");
+        }
+    }
+
+    /// Notes the threads that exist now, under the time `at_ns` (`CLOCK_MONOTONIC`).
+    pub(super) fn snapshot(&self, at_ns: u64) {
+        let mut lines = String::new();
+        for process in entries(Path::new("/proc")) {
+            for thread in entries(&process.join("task")) {
+                let tid = thread
+                    .file_name()
+                    .and_then(|name| name.to_str()?.parse().ok());
+                let comm = fs::read(thread.join("comm"));
+                if let (Some(tid), Ok(comm)) = (tid, comm) {
+                    lines.push_str(&format_line(at_ns, tid, comm.trim_ascii_end()));
+                }
+            }
+        }
+        self.append(&lines);
+    }
+}
+
+/// Folders in `folder` whose names are numbers.
+fn entries(folder: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit())
+        .map(|entry| entry.path())
+}

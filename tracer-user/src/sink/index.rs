@@ -1,0 +1,184 @@
+//! An index beside the file of a stream.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::{Sink, SinkReport};
+use crate::ctf::{
+    PacketHeader,
+    index::{IndexEntry, header},
+};
+
+/// Writes the index of what another sink takes.
+///
+/// An entry is written when its packet has been: the index never tells of more than there
+/// is. An index that cannot be written, or not on, is removed and the recording goes on:
+/// readers do without one, but one that ends early would hide packets from them.
+#[derive(Debug)]
+pub struct IndexedSink<S> {
+    inner: S,
+    /// Where the next packet starts, in bytes.
+    offset: u64,
+    index: Option<IndexFile>,
+}
+
+#[derive(Debug)]
+struct IndexFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl<S: Sink> IndexedSink<S> {
+    /// Indexes the packets of `inner`, which has taken none yet, in the file `path`.
+    pub fn new(inner: S, path: &Path) -> Self {
+        let created = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path);
+        let mut this = Self {
+            inner,
+            offset: 0,
+            index: None,
+        };
+        match created {
+            Ok(file) => {
+                this.index = Some(IndexFile {
+                    file,
+                    path: path.to_owned(),
+                });
+                this.append(&header());
+            }
+            Err(error) => log::warn!("no index `{}`: {error}", path.display()),
+        }
+        this
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if let Some(index) = &mut self.index
+            && let Err(error) = index.file.write_all(bytes)
+        {
+            self.give_up(&error);
+        }
+    }
+
+    fn give_up(&mut self, why: &dyn std::fmt::Display) {
+        if let Some(index) = self.index.take() {
+            log::warn!("the index `{}` is removed: {why}", index.path.display());
+            // Somebody else may have been faster.
+            let _ = fs::remove_file(&index.path);
+        }
+    }
+}
+
+impl<S: Sink> Sink for IndexedSink<S> {
+    fn write_packet(&mut self, packet: &[u8]) -> io::Result<()> {
+        self.inner.write_packet(packet)?;
+        match PacketHeader::parse(packet) {
+            Ok(header) => self.append(&IndexEntry::new(self.offset, &header).to_bytes()),
+            Err(error) => self.give_up(&error),
+        }
+        self.offset += packet.len() as u64;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.inner.finish()
+    }
+
+    fn report(&self) -> SinkReport {
+        self.inner.report()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ctf::index::parse,
+        sink::{FileSink, SinkKind},
+    };
+
+    fn packet(sequence: u64, len: usize) -> Vec<u8> {
+        let mut packet = vec![0; len];
+        PacketHeader {
+            stream_instance_id: 3,
+            timestamp_begin: 10 * sequence,
+            timestamp_end: 10 * sequence + 9,
+            content_bits: 800,
+            packet_bits: len as u64 * 8,
+            sequence,
+            events_discarded: sequence,
+            cpu: 3,
+            ..PacketHeader::default()
+        }
+        .write_to(&mut packet);
+        packet
+    }
+
+    fn sink(folder: &Path) -> IndexedSink<FileSink> {
+        let file = FileSink::create(&folder.join("stream"), SinkKind::Auto, 8192).unwrap();
+        IndexedSink::new(file, &folder.join("index"))
+    }
+
+    #[test]
+    fn each_packet_has_its_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = sink(folder.path());
+        for (sequence, len) in [(0, 4096), (1, 8192), (2, 4096)] {
+            sink.write_packet(&packet(sequence, len)).unwrap();
+        }
+        sink.finish().unwrap();
+        let entries = parse(&fs::read(folder.path().join("index")).unwrap()).unwrap();
+        let stream = fs::read(folder.path().join("stream")).unwrap();
+        assert_eq!(
+            entries.iter().map(|entry| entry.offset).collect::<Vec<_>>(),
+            [0, 4096, 12288]
+        );
+        for entry in entries {
+            let header = PacketHeader::parse(&stream[entry.offset as usize..]).unwrap();
+            assert_eq!(IndexEntry::new(entry.offset, &header), entry);
+        }
+    }
+
+    #[test]
+    fn a_packet_that_was_not_written_has_no_entry() {
+        struct Full;
+        impl Sink for Full {
+            fn write_packet(&mut self, _packet: &[u8]) -> io::Result<()> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn finish(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+            fn report(&self) -> SinkReport {
+                unreachable!("not asked for")
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        let mut sink = IndexedSink::new(Full, &path);
+        assert!(sink.write_packet(&packet(0, 4096)).is_err());
+        assert_eq!(parse(&fs::read(&path).unwrap()), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_index_that_cannot_go_on_is_removed_and_the_stream_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = sink(folder.path());
+        sink.write_packet(&packet(0, 4096)).unwrap();
+        sink.index.as_mut().unwrap().file = File::open("/dev/null").unwrap();
+        sink.write_packet(&packet(1, 4096)).unwrap();
+        assert!(!folder.path().join("index").exists());
+        sink.write_packet(&packet(2, 4096)).unwrap();
+        assert_eq!(
+            fs::metadata(folder.path().join("stream")).unwrap().len(),
+            12288
+        );
+    }
+}

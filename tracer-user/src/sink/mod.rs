@@ -1,0 +1,68 @@
+//! Where closed packets go.
+//!
+//! # Whose pages
+//! A sink **borrows** a packet. When [`Sink::write_packet`] returns, with or without an
+//! error, nothing behind it can read the packet's pages any more, and their owner may
+//! rewrite them:
+//!
+//! | way | the pages are free when | because |
+//! |---|---|---|
+//! | [`Way::Direct`] | `splice` has returned | the kernel waits for the device |
+//! | [`Way::Splice`] | `splice` has returned | the kernel has copied into the page cache |
+//! | [`Way::Copy`], [`Way::Pipe`] | `write` has returned | the kernel has copied |
+//!
+//! The pipe between `vmsplice` and `splice` is the sink's own; it is empty when a packet is
+//! written, and thrown away with what it holds when one is not.
+//!
+//! # Parts
+//! - [`FileSink`]: a file, by the best way that works; [`IndexedSink`] adds an index
+//! - [`PipeSink`]: all streams to one pipe
+//! - `transfer` goes from way to way, `conduit` is the pipe between, `growth` allocates
+//!   ahead, `direct` finds out about `O_DIRECT`
+
+mod conduit;
+mod direct;
+#[cfg(test)]
+mod faults;
+mod file;
+mod growth;
+mod index;
+mod pipe;
+mod report;
+mod transfer;
+
+pub use file::FileSink;
+pub use index::IndexedSink;
+pub use pipe::{PipeSink, SharedPipe};
+pub use report::{SinkKind, SinkKindError, SinkReport, Way};
+
+use std::io;
+
+/// Takes whole packets, in order.
+///
+/// What a sink has taken stays whole: when it fails in the middle of a packet, it leaves
+/// the packets before it, and nothing of the one that failed where that can be taken back.
+pub trait Sink: Send {
+    /// Takes one packet; its bytes may be rewritten as soon as this returns, in any way.
+    fn write_packet(&mut self, packet: &[u8]) -> io::Result<()>;
+
+    /// Makes sure that everything is where it should be. No packet follows.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// Which way packets take, and why not a better one.
+    fn report(&self) -> SinkReport;
+}
+
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn write_packet(&mut self, packet: &[u8]) -> io::Result<()> {
+        (**self).write_packet(packet)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
+    }
+
+    fn report(&self) -> SinkReport {
+        (**self).report()
+    }
+}

@@ -1,0 +1,210 @@
+//! `bpf(2)`, for what aya does not offer: many copies of one program, maps that are frozen,
+//! links to perf events, and statistics of programs.
+#![allow(unsafe_code)]
+
+use std::{
+    ffi::CStr,
+    io, mem,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+};
+
+use aya_obj::generated::{
+    BPF_F_RDONLY_PROG, bpf_attach_type::BPF_PERF_EVENT, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info,
+    bpf_map_type, bpf_perf_event_type, bpf_prog_info, bpf_prog_type,
+};
+
+use super::checked;
+
+/// Room for what the verifier says about a program that it refuses, in bytes.
+const VERIFIER_LOG_LEN: usize = 256 * 1024;
+
+/// Why a program was not loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}; the verifier says: {}", last_lines(log, 6))]
+pub struct LoadError {
+    /// What the kernel answered.
+    pub source: io::Error,
+    /// What the verifier wrote, all of it.
+    pub log: String,
+}
+
+fn last_lines(log: &str, count: usize) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join(" | ")
+}
+
+fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<libc::c_long> {
+    // SAFETY: `attr` is a whole `bpf_attr`; what its pointers refer to is kept alive by the
+    // callers in this module for the time of the call.
+    checked(unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_mut(attr),
+            mem::size_of::<bpf_attr>(),
+        )
+    })
+}
+
+fn bpf_fd(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
+    let fd = bpf(command, attr)?;
+    // SAFETY: the kernel just gave this descriptor to us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+fn zeroed() -> bpf_attr {
+    // SAFETY: a union of plain integers, for which zero is what the kernel expects in
+    // every unused byte.
+    unsafe { mem::zeroed() }
+}
+
+/// Loads one program; `name` is cut to 15 bytes.
+pub fn load_program(
+    kind: bpf_prog_type,
+    name: &str,
+    instructions: &[bpf_insn],
+    license: &CStr,
+) -> Result<OwnedFd, LoadError> {
+    let load = |log: &mut [u8]| {
+        let mut attr = zeroed();
+        // SAFETY: writing a member of a zeroed union of integers.
+        let program = unsafe { &mut attr.__bindgen_anon_3 };
+        program.prog_type = kind as u32;
+        program.insns = instructions.as_ptr() as u64;
+        program.insn_cnt = instructions.len() as u32;
+        program.license = license.as_ptr() as u64;
+        let allowed = name
+            .bytes()
+            .filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
+        for (to, from) in program.prog_name[..15].iter_mut().zip(allowed) {
+            *to = from as libc::c_char;
+        }
+        if !log.is_empty() {
+            program.log_level = 1;
+            program.log_buf = log.as_mut_ptr() as u64;
+            program.log_size = log.len() as u32;
+        }
+        bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr)
+    };
+    load(&mut []).or_else(|_| {
+        let mut log = vec![0; VERIFIER_LOG_LEN];
+        load(&mut log).map_err(|source| LoadError {
+            source,
+            log: CStr::from_bytes_until_nul(&log)
+                .map(|text| text.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+        })
+    })
+}
+
+/// Creates a BPF ring of `bytes` (a power of two of whole pages).
+pub fn create_ring(bytes: u32) -> io::Result<OwnedFd> {
+    create_map(bpf_map_type::BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0)
+}
+
+/// Creates an array of one element with this content, which neither programs nor the
+/// recorder can change afterwards: the verifier takes what lies in it for constants.
+pub fn create_frozen(content: &[u8]) -> io::Result<OwnedFd> {
+    let map = create_map(
+        bpf_map_type::BPF_MAP_TYPE_ARRAY,
+        4,
+        content.len() as u32,
+        1,
+        BPF_F_RDONLY_PROG,
+    )?;
+    update(map.as_fd(), &0u32.to_ne_bytes(), content)?;
+    let mut attr = zeroed();
+    attr.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;
+    bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr)?;
+    Ok(map)
+}
+
+fn create_map(
+    kind: bpf_map_type,
+    key_len: u32,
+    value_len: u32,
+    max_entries: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writing a member of a zeroed union of integers.
+    let map = unsafe { &mut attr.__bindgen_anon_1 };
+    map.map_type = kind as u32;
+    map.key_size = key_len;
+    map.value_size = value_len;
+    map.max_entries = max_entries;
+    map.map_flags = flags;
+    bpf_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr)
+}
+
+/// Sets an element. `key` and `value` have the sizes that the map was made with.
+pub fn update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
+    let mut attr = zeroed();
+    // SAFETY: writing a member of a zeroed union of integers.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = map.as_raw_fd() as u32;
+    element.key = key.as_ptr() as u64;
+    element.__bindgen_anon_1.value = value.as_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
+}
+
+/// Reads the number at `index` of an array of numbers.
+pub fn lookup_u64(map: BorrowedFd<'_>, index: u32) -> io::Result<u64> {
+    let mut value = 0u64;
+    let mut attr = zeroed();
+    // SAFETY: writing a member of a zeroed union of integers.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = map.as_raw_fd() as u32;
+    element.key = &raw const index as u64;
+    element.__bindgen_anon_1.value = &raw mut value as u64;
+    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr)?;
+    Ok(value)
+}
+
+/// Attaches a program to a perf event; it stays attached as long as the link is open.
+pub fn link_to_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attr.link_create.__bindgen_anon_2.target_fd = event.as_raw_fd() as u32;
+    attr.link_create.attach_type = BPF_PERF_EVENT as u32;
+    bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+}
+
+/// How often the kernel skipped a program because another ran on the same CPU
+/// (`recursion_misses`, counted in `bpf_prog_inc_misses_counter`).
+pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: plain integers, zero is "nothing asked for".
+    let mut info: bpf_prog_info = unsafe { mem::zeroed() };
+    object_info(program, &mut info)?;
+    Ok(info.recursion_misses)
+}
+
+/// How often the kernel did not run the handler of the kprobe or kretprobe behind `link`,
+/// because the function was called inside another probe's handler or all instances of the
+/// kretprobe were in use (`trace_kprobe_missed`). 0 for links to anything else, and on
+/// kernels before 6.7, which do not tell.
+pub fn missed_hits(link: BorrowedFd<'_>) -> io::Result<u64> {
+    const KPROBE: u32 = bpf_perf_event_type::BPF_PERF_EVENT_KPROBE as u32;
+    const KRETPROBE: u32 = bpf_perf_event_type::BPF_PERF_EVENT_KRETPROBE as u32;
+    // SAFETY: plain integers, zero is "nothing asked for".
+    let mut info: bpf_link_info = unsafe { mem::zeroed() };
+    object_info(link, &mut info)?;
+    // SAFETY: the kernel fills this member for links to perf events, the only ones that
+    // this module makes; older ones leave it zero, which is no type.
+    let event = unsafe { info.__bindgen_anon_1.perf_event };
+    Ok(match event.type_ {
+        // SAFETY: the type says that it is this member.
+        KPROBE | KRETPROBE => unsafe { event.__bindgen_anon_1.kprobe.missed },
+        _ => 0,
+    })
+}
+
+/// Asks for what the kernel tells about a BPF object, as the structure that belongs to its
+/// kind; members that this kernel does not know stay as they are.
+fn object_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
+    let mut attr = zeroed();
+    attr.info.bpf_fd = object.as_raw_fd() as u32;
+    attr.info.info = std::ptr::from_mut(info) as u64;
+    attr.info.info_len = mem::size_of::<T>() as u32;
+    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr).map(drop)
+}

@@ -1,0 +1,41 @@
+//! Resource limits of this process.
+#![allow(unsafe_code)]
+
+use std::{os::unix::process::CommandExt, process::Command};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the number of files that this process may open to at least `wanted`, as far as
+/// its privileges go. Returns the limit that holds now.
+#[must_use]
+pub fn raise_open_files(wanted: u64) -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.current.unwrap_or(u64::MAX);
+    if current >= wanted {
+        return current;
+    }
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    let attempts = [
+        (wanted, hard.max(wanted)), // needs CAP_SYS_RESOURCE beyond the hard limit
+        (hard, hard),
+    ];
+    for (current, maximum) in attempts {
+        let raised = Rlimit {
+            current: Some(current),
+            maximum: Some(maximum),
+        };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            return current;
+        }
+    }
+    current
+}
+
+/// Has `command` start with the limit of open files that holds now, whatever this process
+/// raises for itself until then.
+pub fn keep_open_files(command: &mut Command) {
+    let limit = getrlimit(Resource::Nofile);
+    // SAFETY: what runs between fork and exec is one system call; it takes no lock and
+    // allocates nothing.
+    unsafe { command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
+}

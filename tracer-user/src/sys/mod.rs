@@ -1,0 +1,24 @@
+//! System calls that have no safe wrapper elsewhere, and memory mappings.
+//!
+//! With [`ring`](crate::ring) the only place with `unsafe` code.
+
+pub mod bpf;
+pub mod limits;
+pub mod memory;
+pub mod mount;
+pub mod output;
+pub mod perf;
+pub mod signals;
+
+use std::io;
+
+pub use rustix::param::page_size;
+
+/// The result of a system call as the C library gives it.
+fn checked(ret: libc::c_long) -> io::Result<libc::c_long> {
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(ret)
+    }
+}

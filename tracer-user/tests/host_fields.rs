@@ -1,0 +1,222 @@
+//! Events have the values that are known to be right, field by field. Needs root.
+#![cfg(feature = "host-tests")]
+
+mod common;
+
+use std::fs;
+
+use common::recording::{Recorder, Recording, said, work, work_words};
+use common::trace::{Event, Trace};
+use serde_json::json;
+
+const AT_FDCWD: i64 = -100;
+/// `O_RDONLY | O_CLOEXEC`, and `O_LARGEFILE` as programs of 64 bits have it.
+const FLAGS: i64 = 0o2_000_000 | 0o100_000;
+/// `openat` in the kernel's table.
+const OPENAT: i64 = 257;
+const ENOENT: i64 = 2;
+const ENAMETOOLONG: i64 = 36;
+const EFAULT: i64 = 14;
+/// Bytes of a string that an event keeps, the terminator not included.
+const KEPT: usize = 4095;
+
+/// Records `probes` while the workload runs, on CPU 0; gives the workload's process, too.
+fn recorded(probes: &str, args: &[&str]) -> (Trace, u32, Recording) {
+    let words = [&["--cpu", "0"], args].concat();
+    let recording = Recorder::new(&["-e", probes])
+        .command(work_words(&words))
+        .run();
+    let trace = recording.trace();
+    let pid = said(&recording.stdout, "pid");
+    (trace, pid, recording)
+}
+
+/// The events of a class in a process of which `field` is `text`.
+fn with_text<'a>(
+    trace: &'a Trace,
+    name: &str,
+    pid: u32,
+    field: &str,
+    text: &str,
+) -> Vec<&'a Event> {
+    trace
+        .of(name)
+        .filter(|event| event.pid == pid && event.text(field) == text)
+        .collect()
+}
+
+/// The return values of a call, in a process, behind `after`.
+fn returned(trace: &Trace, name: &str, after: &Event) -> i64 {
+    trace
+        .of(name)
+        .find(|event| event.tid == after.tid && event.timestamp_ns >= after.timestamp_ns)
+        .expect("the call returned")
+        .number("ret")
+}
+
+#[test]
+fn openat_has_its_arguments_and_its_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a name with spaces");
+    fs::write(&path, "x").unwrap();
+    let path = path.to_str().unwrap();
+    let (trace, pid, _) = recorded("syscall:openat", &["open", path, "3"]);
+    let calls = with_text(&trace, "syscall_entry_openat", pid, "filename", path);
+    assert_eq!(calls.len(), 3);
+    for call in calls {
+        let fields = json!({
+            "dfd": AT_FDCWD, "filename": path, "flags": FLAGS, "mode": 0,
+            "string_cut": 0, "string_fault": 0,
+        });
+        assert_eq!(json!(call.fields), fields);
+        assert_eq!((call.tid, call.cpu), (pid, 0));
+        assert!(returned(&trace, "syscall_exit_openat", call) > 2);
+    }
+}
+
+#[test]
+fn a_failed_call_returns_its_error() {
+    let (trace, pid, _) = recorded("syscall:openat", &["open", "/no/such/file", "1"]);
+    let calls = with_text(
+        &trace,
+        "syscall_entry_openat",
+        pid,
+        "filename",
+        "/no/such/file",
+    );
+    assert_eq!(returned(&trace, "syscall_exit_openat", calls[0]), -ENOENT);
+}
+
+#[test]
+fn a_string_that_is_too_long_is_cut_and_says_so() {
+    let path = "x".repeat(5000);
+    let (trace, pid, _) = recorded("syscall:openat", &["open", &path, "1"]);
+    let calls = with_text(
+        &trace,
+        "syscall_entry_openat",
+        pid,
+        "filename",
+        &path[..KEPT],
+    );
+    assert_eq!(calls.len(), 1);
+    // Bit 1: the second argument.
+    assert_eq!(calls[0].number("string_cut"), 1 << 1);
+    assert_eq!(calls[0].number("string_fault"), 0);
+    assert_eq!(calls[0].number("flags"), FLAGS, "behind the string");
+    let result = returned(&trace, "syscall_exit_openat", calls[0]);
+    assert_eq!(result, -ENAMETOOLONG);
+}
+
+#[test]
+fn the_longest_string_that_fits_is_whole() {
+    let path = "x".repeat(KEPT);
+    let (trace, pid, _) = recorded("syscall:openat", &["open", &path, "1"]);
+    let calls = with_text(&trace, "syscall_entry_openat", pid, "filename", &path);
+    assert_eq!(calls[0].number("string_cut"), 0);
+}
+
+#[test]
+fn a_string_that_cannot_be_read_is_empty_and_says_so() {
+    let (trace, pid, _) = recorded("syscall:openat", &["open-nowhere", "2"]);
+    let calls = with_text(&trace, "syscall_entry_openat", pid, "filename", "");
+    assert_eq!(calls.len(), 2);
+    for call in calls {
+        assert_eq!(call.number("string_fault"), 1 << 1);
+        assert_eq!(call.number("string_cut"), 0);
+        assert_eq!(returned(&trace, "syscall_exit_openat", call), -EFAULT);
+    }
+}
+
+#[test]
+fn both_strings_of_a_call_are_there() {
+    let (from, to) = ("/no/such/file", "/no/such/other/file");
+    let (trace, pid, _) = recorded("syscall:renameat", &["rename", from, to, "2"]);
+    let calls: Vec<&Event> = trace.of("syscall_entry_renameat").collect();
+    assert_eq!(calls.len(), 2);
+    for call in calls {
+        let fields = json!({
+            "olddfd": AT_FDCWD, "oldname": from, "newdfd": AT_FDCWD, "newname": to,
+            "string_cut": 0, "string_fault": 0,
+        });
+        assert_eq!(json!(call.fields), fields);
+        assert_eq!(call.pid, pid);
+    }
+}
+
+/// Two strings of the greatest size are the largest event of a system call.
+#[test]
+fn two_long_strings_are_each_cut() {
+    let (from, to) = ("a".repeat(4200), "b".repeat(4300));
+    let (trace, pid, _) = recorded("syscall:renameat", &["rename", &from, &to, "1"]);
+    let calls = with_text(
+        &trace,
+        "syscall_entry_renameat",
+        pid,
+        "newname",
+        &to[..KEPT],
+    );
+    assert_eq!(calls[0].text("oldname"), &from[..KEPT]);
+    assert_eq!(calls[0].number("string_cut"), 1 << 1 | 1 << 3);
+}
+
+#[test]
+fn values_of_a_call_without_strings_are_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, "x").unwrap();
+    let (trace, pid, _) = recorded("syscall:pread64", &["read", path.to_str().unwrap(), "5"]);
+    let calls: Vec<&Event> = trace
+        .of("syscall_entry_pread64")
+        .filter(|event| event.pid == pid && event.number("count") == 1)
+        .collect();
+    assert_eq!(calls.len(), 5);
+    for call in calls {
+        assert_eq!(call.number("pos"), 0);
+        assert!(call.number("fd") > 2);
+        assert_eq!(returned(&trace, "syscall_exit_pread64", call), 1);
+    }
+}
+
+#[test]
+fn switches_between_two_threads_name_both() {
+    const ROUNDS: usize = 1000;
+    let (trace, pid, recording) = recorded("sched:sched_switch", &["switch", &ROUNDS.to_string()]);
+    let threads = [pid, said(&recording.stdout, "other")].map(i64::from);
+    let pair = |event: &Event| [event.number("prev_pid"), event.number("next_pid")];
+    let switches = || trace.of("sched:sched_switch");
+    let entered = switches().filter(|event| threads.contains(&event.number("next_pid")));
+    assert!(entered.count() >= 2 * ROUNDS);
+    // A third thread may come between the two.
+    for switch in switches().filter(|event| pair(event).iter().all(|tid| threads.contains(tid))) {
+        assert_eq!(i64::from(switch.tid), switch.number("prev_pid"));
+        assert_eq!((switch.pid, switch.cpu), (pid, 0));
+        assert_eq!(switch.text("prev_comm"), "work");
+        assert_eq!(switch.text("next_comm"), "work");
+        assert_eq!(switch.number("next_prio"), 120);
+    }
+}
+
+#[test]
+fn a_string_of_variable_length_is_whole() {
+    let (trace, pid, _) = recorded("sched:sched_process_exec", &["getppid", "1"]);
+    let events: Vec<&Event> = trace.of("sched:sched_process_exec").collect();
+    let event = events.iter().find(|event| event.pid == pid).unwrap();
+    assert_eq!(event.text("filename"), work());
+    assert_eq!(event.number("pid"), i64::from(pid));
+    assert_eq!(event.number("old_pid"), i64::from(pid), "behind the string");
+}
+
+#[test]
+fn numbers_of_a_raw_system_call_are_an_array() {
+    let (trace, pid, _) = recorded("raw_syscalls:sys_enter", &["open", "/no/such", "1"]);
+    let call = trace
+        .of("raw_syscalls:sys_enter")
+        .filter(|event| event.pid == pid && event.number("id") == OPENAT)
+        .last()
+        .unwrap();
+    let args = call.fields["args"].as_array().unwrap();
+    assert_eq!(args.len(), 6);
+    // The register is 32 bits of the C type, sign-extended by whoever fills it or not.
+    assert_eq!(args[0].as_u64().unwrap() as i32, AT_FDCWD as i32);
+    assert_eq!(args[2], FLAGS);
+}

@@ -1,0 +1,153 @@
+//! Resolving against the kernel that runs the test. Needs root.
+#![cfg(feature = "host-tests")]
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use tracer::event::{EventClass, Field, FieldType};
+use tracer::probe::format::Format;
+use tracer::probe::tracefs::Tracefs;
+use tracer::probe::{KernelFiles, Place, ResolvedProbe, resolve_texts};
+use tracer_common::{MAX_PIECES, PieceKind, ProbeSpec, spec_flags};
+
+fn resolve(tracefs: &Tracefs, text: &str) -> (Vec<ResolvedProbe>, Duration) {
+    let files = KernelFiles::running(tracefs);
+    let start = Instant::now();
+    let probes = resolve_texts(&files, &[text.to_owned()]).unwrap();
+    (probes, start.elapsed())
+}
+
+fn layout_kind(spec: &ProbeSpec) -> &'static str {
+    let pieces = &spec.pieces[..spec.piece_count as usize];
+    if spec.flags & spec_flags::PIECES == 0 {
+        "straight"
+    } else if pieces
+        .iter()
+        .all(|piece| piece.kind == PieceKind::Fixed as u32)
+    {
+        "scattered"
+    } else {
+        "dynamic"
+    }
+}
+
+/// Where a CTF reader finds each field, in bits from the start of the payload, and where
+/// the payload ends; of classes without strings and sequences.
+fn walk(fields: &[Field]) -> (Vec<u64>, u64) {
+    let mut cursor = 0_u64;
+    let mut starts = Vec::new();
+    for field in fields {
+        let (integer, count) = match field.ty {
+            FieldType::Integer(integer) => (integer, 1),
+            FieldType::Array { element, length } => (element, length),
+            FieldType::Sequence { .. } | FieldType::String => panic!("{field:?} is dynamic"),
+        };
+        starts.push(cursor.next_multiple_of(u64::from(integer.align_bits)));
+        for _ in 0..count {
+            cursor = cursor.next_multiple_of(u64::from(integer.align_bits))
+                + u64::from(integer.size_bits);
+        }
+    }
+    (starts, cursor)
+}
+
+/// Asserts that a straight copy of the record has each field where the kernel put it.
+fn assert_straight(class: &EventClass, spec: &ProbeSpec, format: &Format) {
+    let (starts, end) = walk(&class.fields);
+    let expected: Vec<u64> = format
+        .fields
+        .iter()
+        .filter(|field| field.size > 0)
+        .map(|field| 8 * u64::from(field.offset - spec.payload_offset))
+        .collect();
+    assert_eq!(starts, expected, "{}", class.name);
+    assert_eq!(end, 8 * u64::from(spec.payload_len), "{}", class.name);
+}
+
+fn field_names_are_unique(class: &EventClass) -> bool {
+    let names: HashSet<&str> = class
+        .fields
+        .iter()
+        .map(|field| field.name.as_str())
+        .collect();
+    names.len() == class.fields.len()
+}
+
+#[test]
+fn every_tracepoint_of_this_kernel_has_a_layout_that_adds_up() {
+    let tracefs = Tracefs::open().unwrap();
+    let files = KernelFiles::running(&tracefs);
+    let (probes, elapsed) = resolve(&tracefs, "*:*");
+    let mut kinds = BTreeMap::<&str, usize>::new();
+    let mut most_pieces = 0;
+    for probe in &probes {
+        let class = &probe.class;
+        assert!(field_names_are_unique(class), "{}", class.name);
+        let kind = match &probe.place {
+            Place::Tracepoint {
+                system, name, spec, ..
+            } => {
+                most_pieces = most_pieces.max(spec.piece_count);
+                if spec.flags & spec_flags::PIECES == 0 {
+                    assert_straight(class, spec, &files.format(system, name).unwrap());
+                }
+                layout_kind(spec)
+            }
+            Place::Syscall { .. } => "syscall",
+            Place::RawSyscall { .. } => "raw syscall",
+            other => panic!("{other:?}"),
+        };
+        *kinds.entry(kind).or_default() += 1;
+    }
+    println!(
+        "`*:*`: {} classes in {elapsed:?}, {kinds:?}, at most {most_pieces} pieces of {MAX_PIECES}",
+        probes.len()
+    );
+    assert!(kinds["syscall"] > 600);
+}
+
+#[test]
+fn resolving_takes_milliseconds() {
+    let tracefs = Tracefs::open().unwrap();
+    for (text, limit) in [("syscall:*", 150), ("*:*", 300)] {
+        let best = (0..3).map(|_| resolve(&tracefs, text).1).min().unwrap();
+        println!("`{text}`: {best:?}");
+        if !cfg!(debug_assertions) {
+            assert!(best < Duration::from_millis(limit), "{text}: {best:?}");
+        }
+    }
+}
+
+#[test]
+fn a_private_tracefs_shows_the_same_probes() {
+    let shown = Tracefs::open().unwrap();
+    let private = Tracefs::private().unwrap();
+    assert!(private.is_private());
+    let names = |tracefs| -> Vec<String> {
+        resolve(tracefs, "sched:*")
+            .0
+            .into_iter()
+            .map(|probe| probe.class.name)
+            .collect()
+    };
+    assert_eq!(names(&private), names(&shown));
+}
+
+#[test]
+fn functions_of_this_kernel_are_found_quickly() {
+    let tracefs = Tracefs::open().unwrap();
+    // Whether this kernel has kprobes or not, its lists can be read.
+    let sys = tempfile::tempdir().unwrap();
+    let kprobe = sys.path().join("bus/event_source/devices/kprobe");
+    std::fs::create_dir_all(&kprobe).unwrap();
+    std::fs::write(kprobe.join("type"), "8\n").unwrap();
+    let files = KernelFiles {
+        sys: sys.path().into(),
+        ..KernelFiles::running(&tracefs)
+    };
+    let start = Instant::now();
+    let texts = ["kprobe:vfs_read,kretprobe:vfs_*".to_owned()];
+    let probes = resolve_texts(&files, &texts).unwrap();
+    println!("{} functions in {:?}", probes.len(), start.elapsed());
+    assert!(probes.len() > 10);
+}

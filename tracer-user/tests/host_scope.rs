@@ -1,0 +1,211 @@
+//! What is recorded, and what is left out. Needs root.
+#![cfg(feature = "host-tests")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use common::recording::{Held, Recorder, said, work_words};
+use common::trace::Trace;
+
+const ENTRY: &str = "syscall_entry_getppid";
+const EXIT: &str = "syscall_exit_getppid";
+
+/// Records `args` while the workload calls getppid; gives the workload's process, too.
+fn recorded(args: &[&str]) -> (Trace, u32) {
+    let recording = Recorder::new(args)
+        .command(work_words(&["--cpu", "1", "getppid", "10"]))
+        .run();
+    let pid = said(&recording.stdout, "pid");
+    (recording.trace(), pid)
+}
+
+/// A recording of all system calls while a command runs for a second, and the process of its
+/// recorder.
+fn of_all_system_calls(args: &[&str]) -> (Trace, u32) {
+    let running = Recorder::new(&[&["-e", "syscall:*"], args].concat())
+        .command(work_words(&["sleep", "1000"]))
+        .start();
+    let pid = running.pid();
+    (running.wait().trace(), pid)
+}
+
+#[test]
+fn the_recorder_is_not_in_its_own_trace() {
+    let (trace, pid) = of_all_system_calls(&[]);
+    assert_eq!(
+        trace
+            .events
+            .iter()
+            .find(|event| event.pid == pid)
+            .map(|e| &e.name),
+        None
+    );
+    // What its command does is there, so it did record.
+    assert!(trace.of("syscall_exit_clock_nanosleep").count() > 0);
+}
+
+#[test]
+fn the_recorder_is_in_its_own_trace_when_asked_for() {
+    let (trace, pid) = of_all_system_calls(&["--include-self"]);
+    assert!(trace.count("syscall_exit_epoll_wait", pid) > 0);
+}
+
+#[test]
+fn of_one_process_nothing_else_is_recorded() {
+    let held = Held::new(&["getppid", "100"]);
+    let recording = Recorder::new(&["-e", "syscall:*,sched:*", "-p", &held.pid().to_string()])
+        .command(["sh", "-c", &held.script()])
+        .run();
+    let trace = recording.trace();
+    assert_eq!(trace.count(ENTRY, held.pid()), 100);
+    let pids: BTreeSet<u32> = trace.events.iter().map(|event| event.pid).collect();
+    assert_eq!(pids, [held.pid()].into());
+}
+
+#[test]
+fn of_one_cpu_there_is_one_stream() {
+    let recording = Recorder::new(&["-e", "syscall:getppid", "-C", "1"])
+        .command(work_words(&["--cpu", "1", "getppid", "10"]))
+        .run();
+    let trace = recording.trace();
+    assert_eq!(trace.count(ENTRY, said(&recording.stdout, "pid")), 10);
+    assert!(trace.events.iter().all(|event| event.cpu == 1));
+    assert!(!recording.trace_dir().join("channel0_0").exists());
+}
+
+#[test]
+fn another_cpu_is_not_recorded() {
+    let recording = Recorder::new(&["-e", "syscall:getppid", "-C", "0"])
+        .command(work_words(&["--cpu", "1", "getppid", "10"]))
+        .run();
+    let trace = recording.trace();
+    assert_eq!(trace.count(ENTRY, said(&recording.stdout, "pid")), 0);
+}
+
+#[test]
+fn several_probes_can_be_named_apart_and_in_a_list() {
+    let probes = [
+        "-e",
+        "syscall:getppid,sched:sched_process_exit",
+        "-e",
+        "syscall:exit_group",
+    ];
+    let (trace, pid) = recorded(&probes);
+    let of_work: BTreeSet<&str> = trace
+        .events
+        .iter()
+        .filter(|event| event.pid == pid)
+        .map(|event| event.name.as_str())
+        .collect();
+    let expected = [
+        ENTRY,
+        EXIT,
+        "syscall_entry_exit_group",
+        "sched:sched_process_exit",
+    ];
+    assert_eq!(of_work, expected.into());
+}
+
+#[test]
+fn a_probe_that_is_named_twice_is_recorded_once() {
+    let (trace, pid) = recorded(&[
+        "-e",
+        "syscall:getppid,syscall:get*pid",
+        "-e",
+        "syscall:getppid",
+    ]);
+    assert_eq!(trace.count(ENTRY, pid), 10);
+}
+
+#[test]
+fn the_entry_of_a_call_has_a_name_of_its_own() {
+    let (trace, pid) = recorded(&["-e", "syscalls:sys_enter_getppid"]);
+    assert_eq!((trace.count(ENTRY, pid), trace.of(EXIT).count()), (10, 0));
+}
+
+#[test]
+fn the_exit_of_a_call_has_a_name_of_its_own() {
+    let (trace, pid) = recorded(&["-e", "syscalls:sys_exit_getppid"]);
+    assert_eq!((trace.count(EXIT, pid), trace.of(ENTRY).count()), (10, 0));
+}
+
+#[test]
+fn without_probes_scheduling_and_system_calls_are_recorded() {
+    let (trace, pid) = recorded(&[]);
+    assert_eq!(trace.count(ENTRY, pid), 10);
+    let classes = trace.classes();
+    for name in [
+        "sched:sched_switch",
+        "sched:sched_process_exec",
+        "syscall_entry_execve",
+    ] {
+        assert!(classes.contains(name), "no {name} in {classes:?}");
+    }
+}
+
+#[test]
+fn a_pattern_records_a_whole_subsystem() {
+    let start = Instant::now();
+    let (trace, _) = recorded(&["-e", "sched:*"]);
+    println!("recording `sched:*` took {:?} in all", start.elapsed());
+    let classes = trace.classes();
+    for name in [
+        "sched:sched_switch",
+        "sched:sched_process_exec",
+        "sched:sched_wakeup",
+    ] {
+        assert!(classes.contains(name), "no {name} in {classes:?}");
+    }
+}
+
+/// Writes a program of 32-bit code that calls getppid 100 times and ends.
+fn write_32_bit_program(path: &Path) {
+    const BASE: u32 = 0x0804_8000;
+    const HEADERS: u32 = 84;
+    const CODE: [u8; 24] = [
+        0xb9, 100, 0, 0, 0, // mov ecx, 100
+        0xb8, 64, 0, 0, 0, // mov eax, getppid
+        0xcd, 0x80, // int 0x80
+        0x49, // dec ecx
+        0x75, 0xf6, // jnz to the second instruction
+        0xb8, 1, 0, 0, 0, // mov eax, exit
+        0x31, 0xdb, // xor ebx, ebx
+        0xcd, 0x80, // int 0x80, the last bytes
+    ];
+    let size = HEADERS + CODE.len() as u32;
+    // An ELF header and one segment of code (elf(5)).
+    let mut bytes = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x03\0".to_vec();
+    let words = [1, BASE + HEADERS, 52, 0, 0, 0x0020_0034, 1, 0];
+    bytes.extend(words.into_iter().flat_map(u32::to_le_bytes));
+    let segment = [1, 0, BASE, BASE, size, size, 5, 4096];
+    bytes.extend(segment.into_iter().flat_map(u32::to_le_bytes));
+    bytes.extend(CODE);
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn calls_of_32_bit_code_are_counted_once_and_not_mistaken() {
+    // Where 32-bit code calls getppid, the number means semget to 64-bit code.
+    for probes in ["syscall:semget", "syscalls:sys_exit_semget"] {
+        let recorder = Recorder::new(&["-e", probes]);
+        let program = recorder.folder().join("program");
+        write_32_bit_program(&program);
+        if Command::new(&program).status().is_err() {
+            println!("this kernel runs no 32-bit code");
+            return;
+        }
+        let recording = recorder.command([&program]).run();
+        assert_eq!(recording.trace().events.len(), 0);
+        // The end of the process has no exit; that of its start, which is 32-bit code by
+        // then, has.
+        let note = "101 32-bit system calls were not recorded";
+        assert!(recording.stderr.contains(note), "{}", recording.stderr);
+    }
+}

@@ -1,0 +1,42 @@
+//! Everything that this kernel can show, at once. Needs root.
+//!
+//! Detaching takes the kernel a good part of the time that all other tests take together
+//! (tens of milliseconds for each of more than a thousand tracepoints): there is one test.
+#![cfg(feature = "host-tests")]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::recording::{Recorder, TRACER, leaves_nothing_attached};
+
+#[test]
+fn all_probes_at_once_are_recorded() {
+    leaves_nothing_attached(|| {
+        let start = Instant::now();
+        let mut running = Recorder::new(&["-e", "*:*", "--duration", "1s"])
+            .command(["sh", "-c", ">attached; exec sleep 1000"])
+            .start();
+        // The command starts when everything is attached.
+        running.wait_for_file("attached");
+        let attached = start.elapsed();
+        let recording = running.wait();
+        println!(
+            "attached after {attached:?}, detached after {:?}",
+            start.elapsed()
+        );
+        println!("{}", recording.stderr);
+        let trace = recording.trace();
+        assert!(trace.classes().len() > 50, "{:?}", trace.classes());
+        assert!(attached < Duration::from_secs(20), "{attached:?}");
+        // A system call is listed once, and has two classes.
+        let metadata = fs::read_to_string(recording.trace_dir().join("metadata")).unwrap();
+        let classes = metadata.matches("\nevent {\n").count();
+        let listed = Command::new(TRACER).arg("list").output().unwrap();
+        let listed = common::stdout(&listed);
+        let of_line = |line: &str| 1 + usize::from(line.starts_with("syscall:"));
+        assert_eq!(classes, listed.lines().map(of_line).sum::<usize>());
+    });
+}

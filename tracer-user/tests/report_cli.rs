@@ -1,0 +1,347 @@
+//! `tracer report` and `tracer repair` as users run them.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Output, Stdio};
+
+use common::{
+    GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, openat, sample, stderr, stdout,
+};
+use tracer::ctf::frames::Frame;
+
+fn lines(output: &Output) -> Vec<String> {
+    assert!(output.status.success(), "{}", stderr(output));
+    stdout(output).lines().map(str::to_owned).collect()
+}
+
+fn tracer(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tracer"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// The command failed, and said all of `parts`.
+fn assert_fails(output: &Output, parts: &[&str]) {
+    let said = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+}
+
+#[test]
+fn text_has_the_columns_of_trace_cmd() {
+    assert_eq!(
+        lines(&sample().tracer("report", &[])),
+        [
+            "            bash-41      [000] 12345.678901: sched:sched_switch: prev_comm=bash \
+             prev_pid=41 prev_prio=120 prev_state=1 next_comm=kworker/0:1 next_pid=7 next_prio=120",
+            "        a thread-52      [001] 12345.678902: kprobe:\"vfs_read\"+0x10\\: \
+             arg0=0xffff800000001234",
+            "            bash-41      [000] 12345.678903: syscall_entry_openat: dfd=-100 \
+             filename=/etc/passwd flags=0x80000 mode=0644",
+            "          <idle>-0       [001] 12345.678904: syscall_entry_getppid:",
+            "            bash-41      [000] 12345.678905: syscall_entry_getppid:",
+            "           <...>-77      [000] 12345.678910: test:everything: u8=200 s16=-2 bits=-3 \
+             more_bits=4321 packed=18446744073709551615 array={1,2,65535} sequence={0xa,0xb,0xc} \
+             packed_sequence={0,-1,-2} text=abc string=\"tail é\" enum=7",
+            "           <...>-77      [000] 12345.678910: test:everything: u8=200 s16=-2 bits=-3 \
+             more_bits=4321 packed=18446744073709551615 array={1,2,65535} sequence={} \
+             packed_sequence={} text=\"\" string=\"tail é\" enum=7",
+        ]
+    );
+}
+
+#[test]
+fn nanoseconds_have_nine_digits() {
+    let printed = lines(&sample().tracer("report", &["--ns"]));
+    assert!(printed[6].contains(" 12345.678910001: "));
+}
+
+#[test]
+fn json_has_one_object_per_line() {
+    let printed = lines(&sample().tracer("report", &["--json"]));
+    let objects: Vec<serde_json::Value> = printed
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects.len(), 7);
+    assert_eq!(
+        objects[2],
+        serde_json::json!({
+            "timestamp_ns": START_NS + 2_000, "cpu": 0, "comm": "bash", "tid": 41, "pid": 40,
+            "name": "syscall_entry_openat",
+            "fields": {"dfd": -100, "filename": "/etc/passwd", "flags": 0x80000, "mode": 0o644},
+        })
+    );
+    assert_eq!(
+        objects[5]["fields"]["sequence"],
+        serde_json::json!([10, 11, 12])
+    );
+    assert_eq!(objects[5]["fields"]["packed"], u64::MAX);
+}
+
+#[test]
+fn lost_events_are_shown_where_they_are_missing() {
+    let dir = TraceDir::new(&[StreamBytes::new(2)
+        .packet(&[event(START_NS, GETPPID, 1, &[])], 0)
+        .skip(2)
+        .packet(&[event(START_NS + 1_000, GETPPID, 1, &[])], 1204)]);
+    let printed = lines(&dir.tracer("report", &[]));
+    assert_eq!(
+        printed[1],
+        "                         [002] 12345.678902: CPU:2 [2 PACKETS OVERWRITTEN]"
+    );
+    assert_eq!(
+        printed[2],
+        "                         [002] 12345.678902: CPU:2 [1204 EVENTS DROPPED]"
+    );
+    let json = lines(&dir.tracer("report", &["--json"]));
+    let loss: serde_json::Value = serde_json::from_str(&json[1]).unwrap();
+    assert_eq!(loss["events_dropped"], 1204);
+}
+
+#[test]
+fn events_are_selected_by_name() {
+    let dir = sample();
+    let count = |args: &[&str]| lines(&dir.tracer("report", args)).len();
+    assert_eq!(count(&["-e", "sched:*"]), 1);
+    assert_eq!(count(&["-e", "sched_switch,kprobe:*"]), 2);
+    assert_eq!(count(&["-e", "sched:*", "-e", "syscall:getppid"]), 3);
+}
+
+#[test]
+fn events_are_selected_by_time() {
+    let dir = sample();
+    let count = |args: &[&str]| lines(&dir.tracer("report", args)).len();
+    assert_eq!(count(&["--from", "12345.678903"]), 5);
+    assert_eq!(count(&["--to", "12345.678903"]), 3);
+    assert_eq!(count(&["--from", "+0.000001", "--to", "+0.000003"]), 3);
+    assert_eq!(count(&["--from", "99999"]), 0);
+}
+
+#[test]
+fn events_are_selected_by_cpu_and_process() {
+    let dir = sample();
+    let count = |args: &[&str]| lines(&dir.tracer("report", args)).len();
+    assert_eq!(count(&["-C", "1"]), 2);
+    assert_eq!(count(&["-C", "0-1"]), 7);
+    assert_eq!(count(&["-p", "40"]), 3);
+    assert_eq!(count(&["-p", "41,52"]), 4);
+}
+
+#[test]
+fn terminal_sequences_in_a_trace_are_not_passed_on() {
+    let dir = TraceDir::new(&[
+        StreamBytes::new(0).packet(&[openat(START_NS, 9, b"\x1b]0;x\x07\xc2\x9b31m")], 0)
+    ]);
+    dir.name_threads(&[(9, "\u{1b}[2J")]);
+    for args in [&[][..], &["--json"]] {
+        let printed = stdout(&dir.tracer("report", args));
+        assert!(
+            !printed.trim_end().chars().any(char::is_control),
+            "{printed:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pattern_without_events_is_an_error() {
+    let output = sample().tracer("report", &["-e", "sched:nothing"]);
+    assert_fails(&output, &["`sched:nothing`", "it has `sched:sched_switch`"]);
+}
+
+#[test]
+fn a_time_that_is_none_is_an_error() {
+    let output = sample().tracer("report", &["--from", "noon"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("`noon` is not a time"));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_an_error() {
+    let output = tracer(&["report", "/nowhere/at/all"]);
+    assert_fails(
+        &output,
+        &["`/nowhere/at/all` is not a trace", "no such folder"],
+    );
+}
+
+#[test]
+fn a_folder_without_metadata_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = tracer(&["report", dir.path().to_str().unwrap()]);
+    assert_fails(
+        &output,
+        &["is not a trace", "no file `metadata`", "`tracer record`"],
+    );
+}
+
+#[test]
+fn a_file_is_an_error() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let output = tracer(&["report", file.path().to_str().unwrap()]);
+    assert_fails(&output, &["is not a trace"]);
+}
+
+#[test]
+fn empty_metadata_is_an_error() {
+    let dir = sample();
+    dir.write("metadata", b"");
+    assert_fails(&dir.tracer("report", &[]), &["metadata` is empty"]);
+}
+
+#[test]
+fn metadata_of_another_kind_is_an_error() {
+    let dir = sample();
+    dir.write("metadata", &[0x57, 0x1d, 0xd1, 0x75, 0, 0]);
+    assert_fails(&dir.tracer("report", &[]), &["it is in packets"]);
+    dir.write("metadata", b"{ \"type\": \"preamble\" }");
+    assert_fails(
+        &dir.tracer("report", &[]),
+        &["does not start with `/* CTF 1.8 */`"],
+    );
+    dir.write("metadata", b"/* CTF 1.8 */\n\ntrace { major = }");
+    assert_fails(
+        &dir.tracer("report", &[]),
+        &["line 3: expected a number, found `}`"],
+    );
+}
+
+#[test]
+fn a_truncated_trace_is_read_with_a_note() {
+    let mut stream = StreamBytes::new(0)
+        .packet(&[event(START_NS, GETPPID, 1, &[])], 0)
+        .packet(&[event(START_NS, GETPPID, 1, &[])], 0);
+    stream.bytes.truncate(PACKET_LEN + 1000);
+    let dir = TraceDir::new(&[stream]);
+    let output = dir.tracer("report", &[]);
+    assert_eq!(lines(&output).len(), 1);
+    assert!(stderr(&output).contains("tracer: note: 1000 bytes at the end of `"));
+    assert!(stderr(&output).contains("`tracer repair "));
+
+    let repaired = dir.tracer("repair", &[]);
+    assert!(lines(&repaired)[0].starts_with("cut 1000 bytes of half a packet off `"));
+    let output = dir.tracer("report", &[]);
+    assert_eq!((lines(&output).len(), stderr(&output)), (1, String::new()));
+    assert!(lines(&dir.tracer("repair", &[]))[0].ends_with("; nothing to repair"));
+}
+
+#[test]
+fn a_corrupt_packet_ends_the_report_with_an_error() {
+    let dir = sample();
+    let mut bytes = dir.read("channel0_0");
+    bytes[PACKET_LEN] = 0;
+    dir.write("channel0_0", &bytes);
+    let output = dir.tracer("report", &[]);
+    assert_fails(
+        &output,
+        &["channel0_0` is corrupt at byte 4096", "0xc1fc1fc1"],
+    );
+    assert_eq!(stdout(&output).lines().count(), 5);
+
+    let repaired = lines(&dir.tracer("repair", &[]));
+    assert!(repaired[0].contains("channel0_0`, corrupt from byte 4096 on: a packet starts with"));
+    assert_eq!(lines(&dir.tracer("report", &[])).len(), 5);
+}
+
+#[test]
+fn repair_of_something_else_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = tracer(&["repair", dir.path().to_str().unwrap()]);
+    assert_fails(&output, &["is not a trace"]);
+}
+
+#[test]
+fn a_closed_pipe_ends_the_report_quietly() {
+    let mut stream = StreamBytes::new(0);
+    for packet in 0..500 {
+        let events: Vec<_> = (0..100)
+            .map(|n| event(START_NS + packet * 100 + n, GETPPID, 1, &[]))
+            .collect();
+        stream = stream.packet(&events, 0);
+    }
+    let dir = TraceDir::new(&[stream]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tracer"))
+        .arg("report")
+        .arg(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(first.contains("syscall_entry_getppid"));
+    assert_eq!(
+        (output.status.code(), stderr(&output)),
+        (Some(0), String::new())
+    );
+}
+
+/// A trace as it is on a pipe; without its end it is one of a recorder that was killed.
+fn framed(dir: &TraceDir, ended: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut add = |frame: Frame, body: &[u8]| {
+        bytes.extend(frame.header(body.len() as u64));
+        bytes.extend(body);
+    };
+    add(Frame::Metadata, &dir.read("metadata"));
+    for cpu in 0..2 {
+        for packet in dir.read(&format!("channel0_{cpu}")).chunks(PACKET_LEN) {
+            add(Frame::Packet(cpu), packet);
+        }
+    }
+    add(Frame::Tasks, &dir.read(".tasks"));
+    if ended {
+        add(Frame::End, &[]);
+    }
+    bytes
+}
+
+/// Runs `tracer report -` with this input and a folder for temporary files, which it must
+/// leave empty.
+fn report_stdin(input: &[u8]) -> Output {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tracer"))
+        .args(["report", "-"])
+        .env("TMPDIR", temporary.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+    output
+}
+
+#[test]
+fn a_trace_on_standard_input_is_read_as_one_in_a_folder() {
+    let dir = sample();
+    let output = report_stdin(&framed(&dir, true));
+    assert_eq!(stdout(&output), stdout(&dir.tracer("report", &[])));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_pipe_that_ends_early_is_told() {
+    let dir = sample();
+    let output = report_stdin(&framed(&dir, false));
+    assert_eq!(stdout(&output), stdout(&dir.tracer("report", &[])));
+    assert!(stderr(&output).contains("did not come to its end"));
+}
+
+#[test]
+fn standard_input_that_is_no_trace_is_an_error() {
+    let parts = [
+        "cannot read a trace from standard input",
+        "tracer record -o -",
+    ];
+    assert_fails(&report_stdin(b"no trace, but some other text"), &parts);
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask bench`: what recording costs, measured beside the tools that people use now.
+//!
+//! - [`event`](Bench::Event): time, memory and bytes per event, with the targets beside them.
+//! - [`where`](Bench::Where): which step of an event the time goes to.
+//! - [`instructions`](Bench::Instructions): the same counted in instructions, in a virtual
+//!   machine, so that it repeats; the test tier `vm` compares it with a committed file.
+//!
+//! Others work on the machine while it is measured. So contenders take turns within each
+//! round, time is the looping thread's own CPU time in the median part of the loop, and what is
+//! judged is the median of the ratios within a round.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde_json::{Map, Value};
+
+mod baseline;
+mod contender;
+mod count;
+mod event;
+pub mod instructions;
+mod machine;
+mod measure;
+mod memory;
+mod recorder;
+mod stats;
+mod steps;
+mod table;
+mod verdict;
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bench {
+    /// Cost of an event with each tool, and the project's targets
+    Event,
+    /// Where the time of an event goes
+    Where,
+    /// Instructions per event in a virtual machine, compared with the committed ones
+    Instructions,
+}
+
+/// How to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// What to measure
+    #[arg(value_enum, default_value = "event")]
+    names: Vec<Bench>,
+    /// Rounds, in each of which every contender runs once
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// System calls per run
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// CPU that the loop is pinned to
+    #[arg(long, default_value_t = 0)]
+    cpu: u32,
+    /// Write all figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the counted instructions to the file that is committed and compared with
+    #[arg(long)]
+    update: bool,
+}
+
+/// Measures what `args` names and prints it.
+///
+/// # Errors
+/// When something that has to be measured cannot be. A target that is missed is a result.
+pub fn run(args: &Args) -> Result<()> {
+    let mut figures = Map::new();
+    for name in &args.names {
+        let (key, value) = match name {
+            Bench::Event => ("event", event::run(args)?),
+            Bench::Where => ("where", steps::run(args)?),
+            Bench::Instructions => ("instructions", instructions::run(args.update)?),
+        };
+        figures.insert(key.to_owned(), value);
+    }
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&Value::Object(figures))?;
+        fs::write(path, text + "\n")
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! A workload whose kernel events are known exactly: the tests count them, and the
+//! benchmarks divide by them.
+//!
+//! Each command pins itself to a CPU where asked, does its work, and prints one line of
+//! `name value` pairs: what was done, how often, by which process, and the time per round.
+
+use std::{
+    ffi::CString,
+    fmt::Display,
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+use rustix::{
+    fs::{CWD, Mode, OFlags},
+    process::{self, Pid},
+    system, thread as this_thread,
+    time::{ClockId, clock_gettime},
+};
+
+// The folder of binaries has one file for each; the modules of this one are in theirs.
+#[path = "work/keep.rs"]
+mod keep;
+#[path = "work/programs.rs"]
+mod programs;
+
+/// Cause kernel events in known numbers.
+#[derive(Parser)]
+#[command(name = "work")]
+struct Cli {
+    /// CPU to run on
+    #[arg(long, global = true)]
+    cpu: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Call getppid(2)
+    Getppid {
+        /// Number of calls
+        count: u64,
+    },
+    /// Call openat(2) and, when that succeeds, close(2)
+    Open {
+        /// File to open for reading
+        path: PathBuf,
+        /// Number of calls
+        count: u64,
+    },
+    /// Call openat(2) with an address that cannot be read in place of a name
+    OpenNowhere {
+        /// Number of calls
+        count: u64,
+    },
+    /// Call renameat(2), whether that succeeds or not
+    Rename {
+        /// Old name
+        from: PathBuf,
+        /// New name
+        to: PathBuf,
+        /// Number of calls
+        count: u64,
+    },
+    /// Call pread64(2) for one byte at the start of a file
+    Read {
+        /// File to read
+        path: PathBuf,
+        /// Number of calls
+        count: u64,
+    },
+    /// Switch between two threads through a pair of pipes
+    Switch {
+        /// Number of round trips, each of which is two switches when pinned to a CPU
+        count: u64,
+    },
+    /// Have many threads sleep at the same time
+    Crowd {
+        /// Number of threads
+        count: u64,
+        /// How long each sleeps, in milliseconds
+        ms: u64,
+    },
+    /// Sleep
+    Sleep {
+        /// For so many milliseconds
+        ms: u64,
+    },
+    /// Print a file
+    Cat {
+        /// File to print
+        path: PathBuf,
+    },
+    /// Write a text to a file that exists, as `echo TEXT > FILE` does
+    Put {
+        /// Text to write
+        text: String,
+        /// File to write to
+        path: PathBuf,
+    },
+    /// Say what this kernel offers for tracing
+    Facts,
+    /// Print the eBPF programs of the process that started this one
+    Programs,
+    /// Run a command and leave its status and output in this folder of /out
+    Keep {
+        /// Name of the folder
+        name: String,
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// End with this exit status
+    Exit {
+        /// Exit status
+        status: u8,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match work(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("work: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(cli: &Cli) -> Result<ExitCode> {
+    if let Some(cpu) = cli.cpu {
+        pin_to(cpu)?;
+    }
+    match &cli.command {
+        Command::Getppid { count } => getppid(*count),
+        Command::Open { path, count } => open(path, *count)?,
+        Command::OpenNowhere { count } => open_nowhere(*count)?,
+        Command::Rename { from, to, count } => rename(from, to, *count)?,
+        Command::Read { path, count } => read(path, *count)?,
+        Command::Switch { count } => switch(*count)?,
+        Command::Crowd { count, ms } => crowd(*count, Duration::from_millis(*ms))?,
+        Command::Sleep { ms } => thread::sleep(Duration::from_millis(*ms)),
+        Command::Cat { path } => {
+            let content = fs::read(path).with_context(|| cannot("read", path))?;
+            io::stdout().write_all(&content)?;
+        }
+        Command::Put { text, path } => fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| cannot("write", path))?,
+        Command::Facts => facts(),
+        Command::Programs => programs::print()?,
+        Command::Keep { name, command } => keep::keep(name, command)?,
+        Command::Exit { status } => return Ok(ExitCode::from(*status)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pin_to(cpu: usize) -> Result<()> {
+    let mut set = this_thread::CpuSet::new();
+    set.set(cpu);
+    this_thread::sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {cpu}"))
+}
+
+/// Calls between two looks at the clock; enough for what recorders do now and then to be in
+/// each part.
+const PART: u64 = 10_000;
+
+/// Also tells the CPU time: of the thread per call, on average and in the part of the loop
+/// that is the median of all, and of the process. Others who run on the machine do not add
+/// to it, and what they do to the caches adds little to the median.
+fn getppid(count: u64) {
+    let start = Instant::now();
+    let first = cpu_time(ClockId::ThreadCPUTime);
+    let mut parts = Vec::new();
+    let mut last = first;
+    let mut left = count;
+    while left > 0 {
+        let calls = left.min(PART);
+        for _ in 0..calls {
+            // Only the call matters.
+            let _ = process::getppid();
+        }
+        left -= calls;
+        let now = cpu_time(ClockId::ThreadCPUTime);
+        parts.push(now.saturating_sub(last).as_nanos() as f64 / calls as f64);
+        last = now;
+    }
+    let time = start.elapsed();
+    parts.sort_by(f64::total_cmp);
+    let median = parts.get(parts.len() / 2).copied().unwrap_or_default();
+    let mean = last.saturating_sub(first).as_nanos() as f64 / count.max(1) as f64;
+    print!("{}", line("getppid", count, time));
+    let process_ns = cpu_time(ClockId::ProcessCPUTime).as_nanos();
+    println!(" cpu_ns {mean:.3} median_cpu_ns {median:.3} process_cpu_ns {process_ns}");
+}
+
+fn cpu_time(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// A file that cannot be opened is no error: failing calls are events too.
+fn open(path: &Path, count: u64) -> Result<()> {
+    let name = c_string(path)?;
+    let mut opened = 0_u64;
+    let time = repeat(count, || {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(CWD, &*name, flags, Mode::empty());
+        opened += u64::from(file.is_ok());
+        Ok(())
+    })?;
+    report("open", count, time);
+    println!("opened {opened}");
+    Ok(())
+}
+
+#[allow(unsafe_code)]
+fn open_nowhere(count: u64) -> Result<()> {
+    // The first page is never mapped.
+    let nowhere = std::ptr::without_provenance::<libc::c_char>(8);
+    let time = repeat(count, || {
+        // SAFETY: the kernel checks the address, and refuses this one.
+        let result = unsafe { libc::openat(libc::AT_FDCWD, nowhere, libc::O_RDONLY) };
+        ensure!(result == -1, "a file without a name was opened");
+        Ok(())
+    })?;
+    report("open-nowhere", count, time);
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path, count: u64) -> Result<()> {
+    let (from, to) = (c_string(from)?, c_string(to)?);
+    let time = repeat(count, || {
+        // Failing calls are events too.
+        let _ = rustix::fs::renameat(CWD, &*from, CWD, &*to);
+        Ok(())
+    })?;
+    report("rename", count, time);
+    Ok(())
+}
+
+fn read(path: &Path, count: u64) -> Result<()> {
+    let file = fs::File::open(path).with_context(|| cannot("open", path))?;
+    let mut byte = [0];
+    let time = repeat(count, || {
+        // At a position, so that each round is this one call.
+        rustix::io::pread(&file, &mut byte, 0)?;
+        Ok(())
+    })
+    .with_context(|| cannot("read", path))?;
+    report("read", count, time);
+    Ok(())
+}
+
+fn switch(count: u64) -> Result<()> {
+    let (there_out, there_in) = rustix::pipe::pipe().context("cannot make a pipe")?;
+    let (back_out, back_in) = rustix::pipe::pipe().context("cannot make a pipe")?;
+    let echo = thread::spawn(move || -> rustix::io::Result<Pid> {
+        let mut byte = [0];
+        while rustix::io::read(&there_out, &mut byte)? == 1 {
+            rustix::io::write(&back_in, &byte)?;
+        }
+        Ok(this_thread::gettid())
+    });
+    let mut byte = [0];
+    let time = repeat(count, || {
+        rustix::io::write(&there_in, &byte)?;
+        rustix::io::read(&back_out, &mut byte)?;
+        Ok(())
+    })?;
+    drop(there_in);
+    let other = echo
+        .join()
+        .expect("the other thread only reads and writes")?;
+    report("switch", count, time);
+    println!("other {other}");
+    Ok(())
+}
+
+/// Each thread sleeps once.
+fn crowd(count: u64, time: Duration) -> Result<()> {
+    let start = Instant::now();
+    let threads = (0..count)
+        .map(|_| thread::Builder::new().spawn(move || thread::sleep(time)))
+        .collect::<io::Result<Vec<_>>>()
+        .context("cannot start a thread")?;
+    for thread in threads {
+        thread.join().expect("the threads only sleep");
+    }
+    report("crowd", count, start.elapsed());
+    Ok(())
+}
+
+fn repeat(count: u64, mut round: impl FnMut() -> Result<()>) -> Result<Duration> {
+    let start = Instant::now();
+    for _ in 0..count {
+        round()?;
+    }
+    Ok(start.elapsed())
+}
+
+fn report(name: &str, count: u64, time: Duration) {
+    println!("{}", line(name, count, time));
+}
+
+fn line(name: &str, count: u64, time: Duration) -> String {
+    let pid = process::getpid();
+    let tid = this_thread::gettid();
+    let ns = time.as_nanos() as f64 / count.max(1) as f64;
+    format!("{name} {count} pid {pid} tid {tid} ns {ns:.1}")
+}
+
+fn facts() {
+    fact("release", system::uname().release().to_string_lossy());
+    for (name, path) in [
+        ("tracefs", "/sys/kernel/tracing/events"),
+        ("btf", "/sys/kernel/btf/vmlinux"),
+        ("kprobes", "/sys/bus/event_source/devices/kprobe/type"),
+    ] {
+        let is_there = Path::new(path).exists();
+        fact(name, if is_there { "yes" } else { "no" });
+    }
+}
+
+fn fact(name: &str, value: impl Display) {
+    println!("{name} {value}");
+}
+
+fn c_string(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_encoded_bytes()).context("a NUL in the path")
+}
+
+fn cannot(verb: &str, path: &Path) -> String {
+    format!("cannot {verb} `{}`", path.display())
+}

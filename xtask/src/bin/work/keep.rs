@@ -1,0 +1,35 @@
+//! Running another command for its results: in a virtual machine, a job goes on after a
+//! command that is expected to fail, and the commands' outputs are told apart.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use xtask::vm::wire;
+
+/// Runs `words` and leaves its exit status and what it wrote in the folder `name` of those
+/// that come back from the guest.
+pub(super) fn keep(name: &str, words: &[String]) -> Result<()> {
+    let dir = Path::new(wire::OUT_DIR).join(name);
+    fs::create_dir_all(&dir).with_context(|| super::cannot("create", &dir))?;
+    let create = |entry: &str| {
+        let path = dir.join(entry);
+        File::create(&path).with_context(|| super::cannot("create", &path))
+    };
+    let status = Command::new(&words[0])
+        .args(&words[1..])
+        .stdout(create(wire::STDOUT_ENTRY)?)
+        .stderr(create(wire::STDERR_ENTRY)?)
+        .status()
+        .with_context(|| format!("cannot start `{}`", words[0]))?;
+    let status = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
+    let path = dir.join(wire::STATUS_ENTRY);
+    fs::write(&path, status.to_string()).with_context(|| super::cannot("write", &path))
+}

@@ -1,0 +1,200 @@
+//! Builds the eBPF object, and the binaries that embed it.
+//!
+//! Three folders below `target`, one per kind of build, so that none undoes another:
+//! `ebpf` for the object, `tracer` for what runs here, `vm/cargo` for the static binaries
+//! of the virtual machines.
+
+use std::{env, path::PathBuf, process::Command};
+
+use anyhow::Result;
+
+use crate::{
+    process,
+    setup::{self, Toolchain},
+    workspace,
+};
+
+const EBPF_TARGET: &str = "bpfel-unknown-none";
+const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Tells the build script of `tracer-user` which object to embed.
+const OBJECT_VARIABLE: &str = "TRACER_EBPF_OBJECT";
+
+/// How much of a build is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// All that cargo says.
+    Everything,
+    /// A line of progress when it takes long, and what cargo says when it fails.
+    Progress,
+}
+
+/// The profile that the recorder is built with; the eBPF programs are always optimised,
+/// because the kernel refuses what the compiler leaves of them otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// Without optimisation, with debug assertions.
+    Dev,
+    /// What users run.
+    #[default]
+    Release,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// Binaries that run in virtual machines, linked statically because nothing else is there.
+#[derive(Clone, Debug)]
+pub struct GuestBinaries {
+    /// The recorder.
+    pub tracer: PathBuf,
+    /// The guest's first process.
+    pub init: PathBuf,
+    /// The workload.
+    pub work: PathBuf,
+}
+
+/// Builds everything that the main job needs and returns the recorder's path.
+///
+/// # Errors
+/// When the toolchain cannot be had or the code does not compile.
+pub fn everything(profile: Profile, show: Show) -> Result<PathBuf> {
+    let toolchain = setup::ensure()?;
+    let object = ebpf(&toolchain, show)?;
+    tracer(&object, profile, show)
+}
+
+/// Builds the eBPF programs and returns the path of the object file.
+///
+/// # Errors
+/// When the code does not compile.
+pub fn ebpf(toolchain: &Toolchain, show: Show) -> Result<PathBuf> {
+    let mut cargo = ebpf_cargo(toolchain, "build");
+    cargo.args(["--release", "--bin", "tracer-ebpf"]);
+    execute(&mut cargo, show, "building the eBPF programs")?;
+    Ok(workspace::ebpf_target_dir()
+        .join(EBPF_TARGET)
+        .join("release/tracer-ebpf"))
+}
+
+/// A cargo command (`build`, `clippy`, …) for the eBPF programs.
+#[must_use]
+pub fn ebpf_cargo(toolchain: &Toolchain, subcommand: &str) -> Command {
+    // aya chooses the layout of a probed function's arguments by this.
+    let arch = format!("bpf_target_arch=\"{}\"", env::consts::ARCH);
+    let linker = format!("linker={}", toolchain.linker.display());
+    let flags = [
+        "-C",
+        &linker,
+        // Maps are described by BTF, which the linker makes from debug information.
+        "-C",
+        "link-arg=--btf",
+        "-C",
+        "debuginfo=2",
+        // The instruction set with atomics and 32-bit jumps; every supported kernel has it.
+        "-C",
+        "target-cpu=v3",
+        "--cfg",
+        &arch,
+    ];
+    let mut cargo = workspace::cargo();
+    cargo
+        .args([subcommand, "--package", "tracer-ebpf"])
+        .args(["--target", EBPF_TARGET, "-Z", "build-std=core"])
+        .arg("--target-dir")
+        .arg(workspace::ebpf_target_dir())
+        // Lets a stable compiler build the core library for a target that ships without.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    toolchain.core_sources.apply(&mut cargo);
+    cargo
+}
+
+/// Builds the recorder with `object` inside and returns its path.
+///
+/// # Errors
+/// When the code does not compile.
+pub fn tracer(object: &PathBuf, profile: Profile, show: Show) -> Result<PathBuf> {
+    let mut cargo = tracer_cargo(object, "build");
+    cargo
+        .args(["--package", "tracer-user", "--bin", "tracer"])
+        .args(["--profile", profile.name()]);
+    execute(&mut cargo, show, "building the recorder")?;
+    Ok(workspace::tracer_target_dir()
+        .join(profile.folder())
+        .join("tracer"))
+}
+
+/// Builds the workload for tests and measurements on this machine and returns its path.
+///
+/// # Errors
+/// When the code does not compile.
+pub fn work(show: Show) -> Result<PathBuf> {
+    let mut cargo = workspace::cargo();
+    cargo
+        .args(["build", "--release", "--package", "xtask", "--bin", "work"])
+        .arg("--target-dir")
+        .arg(workspace::tracer_target_dir());
+    execute(&mut cargo, show, "building the workload")?;
+    Ok(workspace::tracer_target_dir().join("release/work"))
+}
+
+/// A cargo command (`build`, `test`, …) for packages that embed `object`.
+#[must_use]
+pub fn tracer_cargo(object: &PathBuf, subcommand: &str) -> Command {
+    let mut cargo = workspace::cargo();
+    cargo
+        .args([subcommand, "--target-dir"])
+        .arg(workspace::tracer_target_dir())
+        .env(OBJECT_VARIABLE, object);
+    cargo
+}
+
+/// Builds what goes into the virtual machines.
+///
+/// # Errors
+/// When the toolchain cannot be had or the code does not compile.
+pub fn guest(show: Show) -> Result<GuestBinaries> {
+    let toolchain = setup::ensure()?;
+    let object = ebpf(&toolchain, show)?;
+    let target_dir = workspace::vm_dir().join("cargo");
+    let mut cargo = workspace::cargo();
+    cargo
+        .args(["build", "--release", "--target", GUEST_TARGET])
+        .args(["--package", "tracer-user", "--package", "xtask"])
+        .args(["--bin", "tracer", "--bin", "guest-init", "--bin", "work"])
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .env(OBJECT_VARIABLE, &object)
+        // The guest has no shared libraries, and its memory holds every byte twice at boot.
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            "-Ctarget-feature=+crt-static\x1f-Cstrip=debuginfo",
+        );
+    execute(&mut cargo, show, "building the guest's binaries")?;
+    let dir = target_dir.join(GUEST_TARGET).join("release");
+    Ok(GuestBinaries {
+        tracer: dir.join("tracer"),
+        init: dir.join("guest-init"),
+        work: dir.join("work"),
+    })
+}
+
+fn execute(cargo: &mut Command, show: Show, what: &str) -> Result<()> {
+    match show {
+        Show::Everything => process::run(cargo),
+        Show::Progress => process::run_quietly(cargo.arg("--quiet"), what),
+    }
+}

@@ -1,0 +1,89 @@
+//! Tier `host`: tests that attach real programs to this machine's kernel.
+//!
+//! They are the files `tracer-user/tests/host_*.rs`, with `#![cfg(feature =
+//! "host-tests")]`. They run one at a time, since what one traces another would see, with
+//! tracefs mounted for them alone where the machine has it nowhere, and find the workload
+//! by the variable `TRACER_WORK`.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context, Result};
+
+use super::Checks;
+use crate::{
+    apt::{self, Program},
+    build::{self, Show},
+    privilege, process, setup,
+};
+
+const PROGRAMS: [Program; 1] = [Program {
+    name: "babeltrace2",
+    package: "babeltrace2",
+}];
+const WORK_VARIABLE: &str = "TRACER_WORK";
+
+/// Both places of tracefs, the present one first.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+/// Runs its arguments with tracefs mounted; the mount goes with the process.
+const WITH_TRACEFS: &str = "mount -t tracefs tracefs /sys/kernel/tracing && exec \"$@\"";
+
+/// Why the tier cannot run.
+pub(super) fn obstacle() -> Option<String> {
+    if !privilege::is_root() && !privilege::has_silent_sudo() {
+        return Some("it needs root, or sudo without a password (`sudo -v` beforehand)".to_owned());
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Some("this kernel has no BTF, which the programs are loaded with".to_owned());
+    }
+    apt::ensure_installed(&PROGRAMS)
+        .err()
+        .map(|error| format!("{error:#}"))
+}
+
+/// Builds everything and runs the tests with privileges.
+pub(super) fn run(checks: &mut Checks) {
+    if let Some(mut cargo) = checks.prepare("what the tests need", command) {
+        checks.cargo_test(&mut cargo);
+    }
+}
+
+fn command() -> Result<Command> {
+    let toolchain = setup::ensure()?;
+    let object = build::ebpf(&toolchain, Show::Progress)?;
+    let work = build::work(Show::Progress)?;
+    let mut cargo = build::tracer_cargo(&object, "test");
+    cargo
+        .args(["--release", "--no-fail-fast", "--package", "tracer-user"])
+        .args(["--features", "host-tests", "--test", "host_*"])
+        .env(WORK_VARIABLE, work);
+    if let Some(runner) = runner().context("the tests cannot be given privileges")? {
+        cargo.arg("--config").arg(runner);
+    }
+    cargo.args(["--", "--test-threads=1"]);
+    Ok(cargo)
+}
+
+/// What cargo starts each test by, as an entry of its configuration: only the tests get
+/// privileges, the build does not.
+fn runner() -> Result<Option<String>> {
+    let mut words = Vec::new();
+    if !privilege::is_root() {
+        words.extend(["sudo", "--preserve-env", "--"]);
+    }
+    if !has_tracefs() {
+        process::find_program("unshare").context("no `unshare` (package util-linux)")?;
+        words.extend(["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh"]);
+    }
+    Ok((!words.is_empty()).then(|| {
+        // Rust's notation of a list of strings is also that of cargo's configuration.
+        format!("target.'cfg(all())'.runner = {words:?}")
+    }))
+}
+
+fn has_tracefs() -> bool {
+    TRACEFS.iter().any(|path| {
+        // A user may not look into the folder, but sees what is mounted.
+        std::fs::read_to_string("/proc/self/mounts")
+            .is_ok_and(|mounts| mounts.contains(&format!(" {path} tracefs ")))
+    })
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask test`: tiers of checks from the fastest to the slowest, and a summary
+//! whose last line programs can read.
+
+use std::{env, process::ExitCode, time::Instant};
+
+mod checks;
+mod host;
+mod memory_model;
+mod tally;
+mod tiers;
+mod virtual_machines;
+
+use checks::Checks;
+use tally::{Row, Tally};
+use tiers::TIERS;
+
+/// The tiers of `cargo xtask check`.
+pub const QUICK: [&str; 3] = ["fmt", "lint", "unit"];
+
+/// A step of the whole test run.
+struct Tier {
+    name: &'static str,
+    purpose: &'static str,
+    /// Why the tier cannot run here; it may bring what is missing first.
+    obstacle: fn() -> Option<String>,
+    /// Runs the tier's checks.
+    run: fn(&mut Checks),
+}
+
+/// Names that `--tier` takes.
+#[must_use]
+pub fn tier_names() -> Vec<&'static str> {
+    TIERS.iter().map(|tier| tier.name).collect()
+}
+
+/// Prints the tiers.
+pub fn list() {
+    for tier in TIERS {
+        println!("{:5} {}", tier.name, tier.purpose);
+    }
+}
+
+/// Runs the tiers with the given names, or all when there are none, and prints the
+/// summary. Whatever keeps a tier from running to its end is a failure of that tier.
+#[must_use]
+pub fn run(names: &[String]) -> ExitCode {
+    // A tier that does not run must not look like a tier that passed to those who watch.
+    let must_run = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+    let chosen = TIERS
+        .iter()
+        .filter(|tier| names.is_empty() || names.iter().any(|name| name == tier.name));
+    let rows: Vec<_> = chosen.map(|tier| run_tier(tier, must_run)).collect();
+    print!("\n{}", tally::summary(&rows));
+    let failed: usize = rows.iter().map(|row| row.tally.failed).sum();
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn run_tier(tier: &'static Tier, must_run: bool) -> Row {
+    println!("\n== {}: {}", tier.name, tier.purpose);
+    let start = Instant::now();
+    let mut checks = Checks::new();
+    if let Some(reason) = (tier.obstacle)() {
+        let verdict = if must_run { "failed" } else { "skipped" };
+        println!("   {verdict}, it cannot run here: {reason}");
+        return Row {
+            tier: tier.name,
+            seconds: start.elapsed().as_secs_f64(),
+            tally: Tally {
+                failed: usize::from(must_run),
+                skipped: usize::from(!must_run),
+                passed: 0,
+            },
+            reason: Some(reason),
+        };
+    }
+    (tier.run)(&mut checks);
+    let tally = checks.into_tally();
+    let seconds = start.elapsed().as_secs_f64();
+    println!("== {}: {}, {seconds:.1} s", tier.name, tally);
+    Row {
+        tier: tier.name,
+        seconds,
+        tally,
+        reason: None,
+    }
+}

@@ -1,0 +1,118 @@
+//! What a virtual machine is to do.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+
+use super::wire::GuestJob;
+
+/// Commands to run in a guest, one after the other until one fails, and what they need.
+///
+/// The guest has `tracer` and `work` on its `PATH`, no shell, and an empty `/tmp`. Files
+/// that commands leave in `/out` come back.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub(super) guest: GuestJob,
+    pub(super) files: Vec<(PathBuf, String)>,
+    pub(super) cpus: u32,
+    pub(super) memory_mib: u32,
+    pub(super) timeout: Duration,
+    pub(super) clock: Clock,
+}
+
+/// What makes time pass in a guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// Time itself.
+    #[default]
+    Real,
+    /// Each instruction, by a nanosecond.
+    Instructions,
+}
+
+impl Default for Job {
+    fn default() -> Self {
+        Self {
+            guest: GuestJob {
+                commands: Vec::new(),
+                tracefs: true,
+            },
+            files: Vec::new(),
+            cpus: 2,
+            memory_mib: 2048,
+            timeout: Duration::from_mins(2),
+            clock: Clock::default(),
+        }
+    }
+}
+
+impl Job {
+    /// Nothing to do, on two CPUs with 2 GiB of memory, tracefs mounted, at most two
+    /// minutes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a command and its arguments.
+    #[must_use]
+    pub fn command(mut self, words: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.guest
+            .commands
+            .push(words.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether tracefs is mounted before the commands run.
+    #[must_use]
+    pub fn tracefs(mut self, mounted: bool) -> Self {
+        self.guest.tracefs = mounted;
+        self
+    }
+
+    /// Puts a file of this machine into the guest's `/data`, under its own name.
+    ///
+    /// # Errors
+    /// When the path does not end in a name.
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .with_context(|| format!("`{}` has no file name", path.display()))?;
+        let guest = format!("data/{name}");
+        self.files.push((path, guest));
+        Ok(self)
+    }
+
+    /// Sets the number of CPUs.
+    #[must_use]
+    pub fn cpus(mut self, cpus: u32) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// Sets the guest's memory, which also holds its files, in MiB.
+    #[must_use]
+    pub fn memory_mib(mut self, memory_mib: u32) -> Self {
+        self.memory_mib = memory_mib;
+        self
+    }
+
+    /// Sets the time, boot included, after which the machine is ended.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Lets the guest's clock advance by a nanosecond with each instruction, on one CPU, so
+    /// that CPU time counts instructions and repeats from run to run. Addresses are not
+    /// randomised, because they decide which paths are taken.
+    #[must_use]
+    pub fn counting_instructions(mut self) -> Self {
+        self.clock = Clock::Instructions;
+        self.cpus = 1;
+        self
+    }
+}

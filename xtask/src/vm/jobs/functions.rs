@@ -1,0 +1,160 @@
+//! Recording kernel functions, tracepoints and system calls, with counts that are known.
+
+use anyhow::{Result, ensure};
+
+use super::{
+    Check, Command,
+    kept::Kept,
+    trace::{Event, Trace},
+};
+use crate::vm::{Kernel, Outcome};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "each read enters the function with its arguments",
+        verify: |_, outcome| {
+            let reads = Reads::of(outcome)?;
+            reads.expect("kprobe:vfs_read", |event| event.has("arg2", 1))
+        },
+    },
+    Check {
+        name: "each read returns from the function with its result",
+        verify: |_, outcome| {
+            let reads = Reads::of(outcome)?;
+            reads.expect("kretprobe:vfs_read", |event| event.has("ret", 1))
+        },
+    },
+    Check {
+        name: "an instruction inside a function is probed",
+        verify: |_, outcome| Reads::of(outcome)?.expect(INSIDE, |event| event.has("arg2", 1)),
+    },
+    Check {
+        name: "each read is a system call with its arguments and result",
+        verify: |_, outcome| {
+            let reads = Reads::of(outcome)?;
+            reads.expect("syscall_entry_pread64", |event| {
+                event.has("count", 1) && event.has("pos", 0)
+            })?;
+            reads.expect("syscall_exit_pread64", |event| event.has("ret", 1))
+        },
+    },
+    Check {
+        name: "a tracepoint tells the name of the program that was started",
+        verify: verify_exec,
+    },
+    Check {
+        name: "a pattern adds the functions that match it",
+        verify: |_, outcome| {
+            let metadata = outcome.out_dir().join("reads-trace/metadata");
+            let metadata = std::fs::read_to_string(metadata)?;
+            for function in ["vfs_read", "vfs_readv", "vfs_rename"] {
+                let name = format!("\"kprobe:{function}\"");
+                ensure!(metadata.contains(&name), "no class {name}");
+            }
+            ensure!(
+                !metadata.contains("\"kprobe:vfs_write\""),
+                "`vfs_write` came with `vfs_r*`"
+            );
+            Ok(())
+        },
+    },
+    Check {
+        name: "calls that a kretprobe cannot follow are counted where the kernel does",
+        verify: verify_crowd,
+    },
+];
+
+const READS: u64 = 1000;
+/// More than a kretprobe follows at the same time by default on two CPUs.
+const SLEEPERS: u64 = 64;
+
+/// The first instruction behind the two that these kernels start each function with: the
+/// mark of a target of jumps (4 bytes) and the place of ftrace (5 bytes). It is probed by a
+/// plain breakpoint, the others are not.
+const INSIDE: &str = "kprobe:vfs_read+0x9";
+
+pub(super) fn commands() -> Vec<Command> {
+    vec![
+        Command::new(
+            "reads",
+            format!(
+                "tracer record -o /out/reads-trace -e \
+                 kprobe:vfs_r*,kretprobe:vfs_read,{INSIDE},syscall:pread64 -e \
+                 sched:sched_process_exec,sched:sched_switch -- work --cpu 0 read /init {READS}"
+            ),
+        ),
+        Command::new(
+            "crowd",
+            format!(
+                "tracer record -o /out/crowd-trace -e \
+                 kprobe:hrtimer_nanosleep,kretprobe:hrtimer_nanosleep -- work crowd {SLEEPERS} 500"
+            ),
+        ),
+    ]
+}
+
+/// The recording of [`READS`] reads of one byte.
+struct Reads {
+    trace: Trace,
+    pid: u64,
+}
+
+impl Reads {
+    fn of(outcome: &Outcome) -> Result<Self> {
+        let kept = Kept::succeeded(outcome, "reads")?;
+        kept.expect_error("lost 0 events")?;
+        Ok(Self {
+            pid: kept.number("pid")?,
+            trace: Trace::read(outcome, "reads-trace")?,
+        })
+    }
+
+    /// The reading process has one such event for each read.
+    fn expect(&self, class: &str, is_ours: impl Fn(&Event<'_>) -> bool) -> Result<()> {
+        let events = self.trace.events(class);
+        let found = events
+            .filter(|event| event.has("pid", self.pid) && is_ours(event))
+            .count() as u64;
+        ensure!(found == READS, "{found} events `{class}` for {READS} reads");
+        Ok(())
+    }
+}
+
+fn verify_exec(_: Kernel, outcome: &Outcome) -> Result<()> {
+    let reads = Reads::of(outcome)?;
+    let mut started = reads.trace.events("sched:sched_process_exec");
+    ensure!(
+        started.any(|event| event.has("pid", reads.pid) && event.text("filename") == Some("/bin/work")),
+        "no event says that process {} is `/bin/work`",
+        reads.pid
+    );
+    Ok(())
+}
+
+/// All threads are inside the function at once, and the kernel has a limited number of
+/// places for their returns.
+fn verify_crowd(kernel: Kernel, outcome: &Outcome) -> Result<()> {
+    let kept = Kept::succeeded(outcome, "crowd")?;
+    let trace = Trace::read(outcome, "crowd-trace")?;
+    let entered = trace.events("kprobe:hrtimer_nanosleep").count() as u64;
+    ensure!(
+        entered == SLEEPERS,
+        "{entered} of {SLEEPERS} calls were seen to begin"
+    );
+    let returned = trace.events("kretprobe:hrtimer_nanosleep").count() as u64;
+    ensure!(
+        returned < SLEEPERS,
+        "the kernel followed all {SLEEPERS} calls; have more"
+    );
+    let skipped = kept.number_before(" events that fired inside");
+    // Kernels before 6.7 keep that number to themselves.
+    let expected = match kernel {
+        Kernel::V6_1 => 0,
+        Kernel::V6_12 | Kernel::V7_2 => SLEEPERS - returned,
+    };
+    ensure!(
+        skipped == expected,
+        "{skipped} reported as skipped, {returned} of {SLEEPERS} recorded"
+    );
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The results of one command of a guest, as `work keep` left them.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::vm::{Outcome, wire};
+
+/// What became of a command.
+#[derive(Debug)]
+pub(super) struct Kept {
+    name: String,
+    pub(super) status: i32,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl Kept {
+    /// Reads the results of the command that was kept as `name`.
+    pub(super) fn read(outcome: &Outcome, name: &str) -> Result<Self> {
+        let dir: PathBuf = outcome.out_dir().join(name);
+        let text = |entry: &str| {
+            let path = dir.join(entry);
+            fs::read(&path)
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .with_context(|| {
+                    format!(
+                        "the guest left no `{name}/{entry}`; its commands ended with {}: {}",
+                        outcome.status, outcome.stderr
+                    )
+                })
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            status: text(wire::STATUS_ENTRY)?.parse()?,
+            stdout: text(wire::STDOUT_ENTRY)?,
+            stderr: text(wire::STDERR_ENTRY)?,
+        })
+    }
+
+    /// The same of a command that must have succeeded.
+    pub(super) fn succeeded(outcome: &Outcome, name: &str) -> Result<Self> {
+        let kept = Self::read(outcome, name)?;
+        ensure!(
+            kept.status == 0,
+            "`{name}` ended with {}: {}",
+            kept.status,
+            kept.stderr
+        );
+        Ok(kept)
+    }
+
+    /// The number behind `key` in the line that `work` prints, as in `read 1000 pid 83`.
+    pub(super) fn number(&self, key: &str) -> Result<u64> {
+        let mut words = self.stdout.split_ascii_whitespace();
+        words
+            .find(|word| *word == key)
+            .and_then(|_| words.next()?.parse().ok())
+            .with_context(|| {
+                format!(
+                    "`{}` printed no number of `{key}`: {}",
+                    self.name, self.stdout
+                )
+            })
+    }
+
+    /// Standard output has this line.
+    pub(super) fn expect_line(&self, line: &str) -> Result<()> {
+        ensure!(
+            self.stdout.lines().any(|found| found == line),
+            "no line `{line}` in the output of `{}`:\n{}",
+            self.name,
+            self.stdout
+        );
+        Ok(())
+    }
+
+    /// Standard error has this text.
+    pub(super) fn expect_error(&self, text: &str) -> Result<()> {
+        ensure!(
+            self.stderr.contains(text),
+            "`{}` does not say `{text}` but: {}",
+            self.name,
+            self.stderr
+        );
+        Ok(())
+    }
+
+    /// The whole number that comes right before `text` on standard error, as people write
+    /// it: `12,345`; 0 where the text is not there.
+    pub(super) fn number_before(&self, text: &str) -> u64 {
+        let Some((before, _)) = self.stderr.split_once(text) else {
+            return 0;
+        };
+        let word = before.rsplit([' ', '\n', '(']).next().unwrap_or_default();
+        word.replace(',', "").parse().unwrap_or(0)
+    }
+}

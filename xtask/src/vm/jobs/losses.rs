@@ -1,0 +1,64 @@
+//! Events that do not fit are counted: recorded and lost make what happened.
+
+use anyhow::{Result, ensure};
+
+use super::{Check, Command, kept::Kept, trace::Trace};
+use crate::vm::{Kernel, Outcome};
+
+pub(super) const CHECKS: &[Check] = &[Check {
+    name: "with a tiny buffer, recorded and lost events make all",
+    verify,
+}];
+
+const CALLS: u64 = 20_000;
+/// Each call is one event of each, caused by nobody but the workload.
+const CLASSES: [&str; 3] = [
+    "syscall_entry_getppid",
+    "kprobe:__x64_sys_getppid",
+    "syscall_exit_getppid",
+];
+
+pub(super) fn commands() -> Vec<Command> {
+    vec![Command::new(
+        "loss",
+        format!(
+            "tracer record -o /out/loss-trace --buffer-size 4K -e \
+             syscall:getppid,kprobe:__x64_sys_getppid -- work --cpu 0 getppid {CALLS}"
+        ),
+    )]
+}
+
+fn verify(_: Kernel, outcome: &Outcome) -> Result<()> {
+    let kept = Kept::succeeded(outcome, "loss")?;
+    let trace = Trace::read(outcome, "loss-trace")?;
+    let mut all_lost = 0;
+    for class in CLASSES {
+        let recorded = trace.events(class).count() as u64;
+        let lost = lost(&kept, class);
+        ensure!(
+            recorded + lost == CALLS,
+            "`{class}`: {recorded} recorded and {lost} lost of {CALLS}"
+        );
+        all_lost += lost;
+    }
+    ensure!(
+        all_lost > 1000,
+        "only {all_lost} events were lost; take a smaller buffer"
+    );
+    ensure!(
+        trace.discarded == all_lost,
+        "the packets say that {} events were lost, the summary {all_lost}",
+        trace.discarded
+    );
+    Ok(())
+}
+
+/// What the summary says of a class: `RECORDED  CLASS (LOST lost)`.
+fn lost(kept: &Kept, class: &str) -> u64 {
+    let mut lines = kept.stderr.lines();
+    let count = lines.find_map(|line| {
+        let (_, rest) = line.split_once(&format!("  {class} ("))?;
+        rest.strip_suffix(" lost)")?.replace(',', "").parse().ok()
+    });
+    count.unwrap_or(0)
+}

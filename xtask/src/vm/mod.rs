@@ -1,0 +1,95 @@
+//! Other kernels, in virtual machines.
+//!
+//! [`run`] boots a kernel of a Debian package with a file system of this project's own in
+//! memory, in which `guest-init` runs a [`Job`] and writes the results to a raw disk, and
+//! returns them as an [`Outcome`]. Everything is emulated, so it needs no support by this
+//! machine's kernel; from boot to exit takes three seconds.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use xtask::vm::{self, Job, Kernel};
+//!
+//! let job = Job::new().command(["tracer", "record", "-o", "/out/trace", "--", "work", "getppid", "1000"]);
+//! let outcome = vm::run(Kernel::V6_12, &job)?;
+//! assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+//! let trace = outcome.out_dir().join("trace");
+//! # Ok(())
+//! # }
+//! ```
+
+use anyhow::{Context, Result};
+
+use crate::{
+    apt::{self, Program},
+    build::{self, Show},
+    workspace,
+};
+
+mod initramfs;
+mod job;
+pub mod jobs;
+mod kernel;
+mod outcome;
+mod qemu;
+pub mod wire;
+
+pub use job::Job;
+pub use kernel::{Kernel, KernelChoice};
+pub use outcome::Outcome;
+
+/// What running a virtual machine needs on this one.
+const PROGRAMS: [Program; 1] = [Program {
+    name: "qemu-system-x86_64",
+    package: "qemu-system-x86",
+}];
+
+/// Makes sure that this machine has the emulator.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub fn ensure_programs() -> Result<()> {
+    apt::ensure_installed(&PROGRAMS)
+}
+
+/// Boots `kernel`, runs `job` in it and returns what came of it. A command that fails is
+/// an outcome, not an error.
+///
+/// # Errors
+/// When a part is missing and cannot be had, the machine does not end in time, or it ends
+/// without results; the error then shows the end of its console.
+pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
+    ensure_programs()?;
+    let binaries = build::guest(Show::Progress)?;
+    let image = kernel::ensure(kernel)?;
+
+    let runs = workspace::vm_dir().join("runs");
+    std::fs::create_dir_all(&runs)
+        .with_context(|| format!("cannot create `{}`", runs.display()))?;
+    let dir = tempfile::Builder::new()
+        .prefix(&format!("{}-", kernel.name()))
+        .tempdir_in(&runs)
+        .with_context(|| format!("cannot create a folder in `{}`", runs.display()))?;
+
+    let machine = qemu::Machine::in_dir(dir.path());
+    initramfs::write(&machine.initrd, &binaries, job)?;
+    let mut result = machine.boot(&image.vmlinuz, job);
+    if result.is_err() && machine.has_stray_breakpoint() {
+        eprintln!(
+            "xtask: vm: kernel {} met a breakpoint that it had removed already, a flaw of \
+             qemu before 8.1; booting again",
+            kernel.name()
+        );
+        result = machine.boot(&image.vmlinuz, job);
+    }
+    if let Err(error) = result {
+        let log = workspace::vm_dir().join(format!("console-{}.log", kernel.name()));
+        // The error already shows the console's end, which matters more than a copy's failure.
+        let _ = std::fs::copy(&machine.console, &log);
+        return Err(error.context(format!(
+            "no results from kernel {}, its console is in `{}`",
+            image.release,
+            log.display()
+        )));
+    }
+    Outcome::read(&machine.results, dir, image.release)
+}

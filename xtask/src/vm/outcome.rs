@@ -1,0 +1,78 @@
+//! What came out of a virtual machine.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use super::wire;
+
+/// The results of a job. Its files live as long as this value.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit status of the last command that ran; 128 and the signal for one that a signal
+    /// ended, 127 for one that could not be started.
+    pub status: i32,
+    /// What the commands wrote to standard output, one after the other.
+    pub stdout: String,
+    /// The same of standard error.
+    pub stderr: String,
+    /// The kernel's release, as its package names it.
+    pub release: String,
+    dir: TempDir,
+}
+
+impl Outcome {
+    /// The folder that holds what the commands left in `/out`.
+    #[must_use]
+    pub fn out_dir(&self) -> PathBuf {
+        self.dir.path().join(wire::OUT_ENTRY)
+    }
+
+    /// Moves that folder to `target`, to outlive this value.
+    ///
+    /// # Errors
+    /// When `target` exists and is not empty, or lies on another file system.
+    pub fn keep_out(&self, target: &Path) -> Result<()> {
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot create `{}`", parent.display()))?;
+        }
+        fs::rename(self.out_dir(), target)
+            .with_context(|| format!("cannot move the guest's files to `{}`", target.display()))
+    }
+
+    /// Reads the disk that the guest wrote.
+    pub(super) fn read(disk: &Path, dir: TempDir, release: String) -> Result<Self> {
+        unpack(disk, dir.path())
+            .with_context(|| format!("cannot read the results in `{}`", disk.display()))?;
+        let text = |name: &str| -> Result<String> {
+            let path = dir.path().join(name);
+            let bytes =
+                fs::read(&path).with_context(|| format!("the guest left no {name} behind"))?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let status = text(wire::STATUS_ENTRY)?;
+        Ok(Self {
+            status: status
+                .parse()
+                .with_context(|| format!("the guest left `{status}` as its status"))?,
+            stdout: text(wire::STDOUT_ENTRY)?,
+            stderr: text(wire::STDERR_ENTRY)?,
+            release,
+            dir,
+        })
+    }
+}
+
+fn unpack(disk: &Path, into: &Path) -> io::Result<()> {
+    let mut archive = tar::Archive::new(BufReader::new(File::open(disk)?));
+    archive.set_preserve_permissions(false);
+    archive.unpack(into)?;
+    // The disk repeats what was just unpacked.
+    fs::remove_file(disk)
+}

@@ -1,0 +1,153 @@
+//! The virtual machine itself.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    job::{Clock, Job},
+    wire,
+};
+use crate::process;
+
+/// Results may grow up to this; the file takes only as much as is written.
+const RESULTS_LEN: u64 = 8 << 30;
+/// A panic must end the machine at once, which -no-reboot makes of a restart.
+const APPEND: &str = "console=ttyS0 panic=-1 quiet";
+const CONSOLE_TAIL_LINES: usize = 25;
+
+/// The files of one machine.
+#[derive(Debug)]
+pub(super) struct Machine {
+    /// The guest's file system, to be written before booting.
+    pub(super) initrd: PathBuf,
+    /// The raw disk that takes the results.
+    pub(super) results: PathBuf,
+    /// What the machine wrote to its serial line.
+    pub(super) console: PathBuf,
+}
+
+impl Machine {
+    pub(super) fn in_dir(dir: &Path) -> Self {
+        Self {
+            initrd: dir.join("initrd"),
+            results: dir.join("results.img"),
+            console: dir.join("console.log"),
+        }
+    }
+
+    /// Boots and waits for the end.
+    ///
+    /// # Errors
+    /// When it ends in another way than by writing its results, or not in time.
+    pub(super) fn boot(&self, kernel: &Path, job: &Job) -> Result<()> {
+        File::create(&self.results)
+            .and_then(|file| file.set_len(RESULTS_LEN))
+            .with_context(|| format!("cannot create `{}`", self.results.display()))?;
+        let mut command = self.command(kernel, job);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start `{}`", process::display(&command)))?;
+        let status = process::wait_within(&mut child, job.timeout)
+            .context("cannot wait for the virtual machine")?;
+        let Some(status) = status else {
+            bail!(
+                "the machine did not end within {} s; {}",
+                job.timeout.as_secs(),
+                self.console_tail()
+            );
+        };
+        if status.code() == Some(wire::exit_status(0)) {
+            return Ok(());
+        }
+        let mut complaint = String::new();
+        if let Some(mut stderr) = child.stderr.take() {
+            // A message that cannot be read is no reason to hide the console's.
+            let _ = std::io::Read::read_to_string(&mut stderr, &mut complaint);
+        }
+        let cause = match status.code() {
+            Some(0) => "the guest's kernel stopped".to_owned(),
+            Some(code) if code == wire::exit_status(1) => "guest-init failed".to_owned(),
+            _ => format!("qemu ended with {status}: {}", complaint.trim()),
+        };
+        bail!("{cause}; {}", self.console_tail());
+    }
+
+    /// Whether the kernel died of a breakpoint of its own. It patches its code by way of
+    /// breakpoints, and makes all CPUs look again after each step; qemu before 8.1 can
+    /// translate what was there before (fixed by `accel/tcg: Always lock pages before
+    /// translation`), which a kernel of 7.2 does not survive.
+    pub(super) fn has_stray_breakpoint(&self) -> bool {
+        let console = fs::read(&self.console).unwrap_or_default();
+        String::from_utf8_lossy(&console).contains("Oops: int3:")
+    }
+
+    fn command(&self, kernel: &Path, job: &Job) -> Command {
+        let mut qemu = Command::new("qemu-system-x86_64");
+        let append = match job.clock {
+            Clock::Real => {
+                qemu.args(["-accel", "tcg,thread=multi"]);
+                APPEND.to_owned()
+            }
+            Clock::Instructions => {
+                qemu.args(["-accel", "tcg,thread=single"])
+                    .args(["-icount", "shift=0,sleep=off"]);
+                format!("{APPEND} nokaslr norandmaps")
+            }
+        };
+        qemu.args(["-cpu", "max"])
+            .args(["-m", &format!("{}M", job.memory_mib)])
+            .args(["-smp", &job.cpus.to_string()])
+            .args(["-nographic", "-nodefaults", "-monitor", "none"])
+            .args(["-no-reboot", "-serial"])
+            .arg(format!("file:{}", escape(&self.console)))
+            .arg("-kernel")
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(&self.initrd)
+            .args(["-append", &append])
+            .args(["-device"])
+            .arg(format!(
+                "isa-debug-exit,iobase={:#x},iosize=4",
+                wire::EXIT_PORT
+            ))
+            .arg("-drive")
+            .arg(format!(
+                "file={},if=none,id=results,format=raw,cache=unsafe",
+                escape(&self.results)
+            ))
+            .arg("-device")
+            .arg(format!(
+                "nvme,serial={},drive=results",
+                wire::RESULTS_SERIAL
+            ));
+        qemu
+    }
+
+    fn console_tail(&self) -> String {
+        let bytes = fs::read(&self.console).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| line.chars().filter(|letter| !letter.is_control()).collect())
+            .filter(|line: &String| !line.trim().is_empty())
+            .collect();
+        if lines.is_empty() {
+            return "its console stayed empty".to_owned();
+        }
+        let tail = &lines[lines.len().saturating_sub(CONSOLE_TAIL_LINES)..];
+        format!("the end of its console:\n  {}", tail.join("\n  "))
+    }
+}
+
+/// A path within qemu's comma-separated options.
+fn escape(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}

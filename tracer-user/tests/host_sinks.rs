@@ -6,7 +6,8 @@
 mod on_disk;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, IoSlice},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -110,7 +111,7 @@ fn write_packets(folder: &Path, kind: SinkKind, count: u64) -> Way {
     for sequence in 0..count {
         let len = if sequence % 3 == 1 { 4096 } else { PACKET };
         let mut packet = packet(sequence, len);
-        sink.write_packet(&packet).unwrap();
+        sink.write_packet(&[IoSlice::new(&packet)]).unwrap();
         expected.extend_from_slice(&packet);
         assert_eq!(path.metadata().unwrap().len(), expected.len() as u64);
         packet.fill(0xff);
@@ -185,7 +186,7 @@ fn fill(folder: &Path, kind: SinkKind) {
     let error = (0..)
         .find_map(|sequence| {
             let packet = packet(sequence, PACKET);
-            let result = sink.write_packet(&packet);
+            let result = sink.write_packet(&[IoSlice::new(&packet)]);
             if result.is_ok() {
                 expected.extend_from_slice(&packet);
             }
@@ -198,7 +199,7 @@ fn fill(folder: &Path, kind: SinkKind) {
     fs::remove_file(&ballast).unwrap();
     run(&mut Command::new("sync"));
     let last = packet(1 << 20, PACKET);
-    sink.write_packet(&last).unwrap();
+    sink.write_packet(&[IoSlice::new(&last)]).unwrap();
     expected.extend_from_slice(&last);
     sink.finish().unwrap();
     assert!(fs::read(&path).unwrap() == expected, "{kind:?}");

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io,
+    io::{self, IoSlice},
     os::{
         fd::AsFd,
         unix::fs::{MetadataExt, OpenOptionsExt},
@@ -10,7 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Sink, SinkKind, SinkReport, Way, direct, growth::Growth, transfer::Transfer};
+use super::{
+    Sink, SinkKind, SinkReport, Way, direct, growth::Growth, total_len, transfer::Transfer,
+};
 use crate::sys::output::{Call, Calls, Kernel};
 
 /// Appends packets to a file of its own.
@@ -98,14 +100,18 @@ impl<C: Calls> FileSink<C> {
 }
 
 impl<C: Calls> Sink for FileSink<C> {
-    fn write_packet(&mut self, packet: &[u8]) -> io::Result<()> {
-        let (start, end) = (self.whole_bytes, self.whole_bytes + packet.len() as u64);
+    fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut offset = self.whole_bytes;
+        let end = offset + total_len(pieces) as u64;
         let file = self.file.as_fd();
-        self.growth.make_room(&mut self.calls, file, start, end);
-        if let Err(error) = self.transfer.put(&mut self.calls, file, packet, start) {
-            // Readers refuse a trace that ends inside a packet.
-            self.cut()?;
-            return Err(named(&self.path, "cannot write", &io::Error::from(error)));
+        self.growth.make_room(&mut self.calls, file, offset, end);
+        for piece in pieces {
+            if let Err(error) = self.transfer.put(&mut self.calls, file, piece, offset) {
+                // Readers refuse a trace that ends inside a packet.
+                self.cut()?;
+                return Err(named(&self.path, "cannot write", &io::Error::from(error)));
+            }
+            offset += piece.len() as u64;
         }
         self.whole_bytes = end;
         Ok(())

@@ -34,7 +34,7 @@ fn write_all(calls: impl Calls, kind: SinkKind, count: u64) -> SinkReport {
     let mut expected = Vec::new();
     for sequence in 0..count {
         let mut packet = packet(sequence, PACKET);
-        sink.write_packet(&packet).unwrap();
+        sink.write_packet(&[IoSlice::new(&packet)]).unwrap();
         expected.extend_from_slice(&packet);
         assert_eq!(path.metadata().unwrap().len(), expected.len() as u64);
         // Its owner may do this now.
@@ -180,7 +180,7 @@ fn odd_memory_and_odd_lengths_are_written_all_the_same() {
         let bytes = packet(1, 2 * PACKET);
         let pieces = [&bytes[..5], &bytes[5..4099], &bytes[4099..]];
         for piece in pieces {
-            sink.write_packet(piece).unwrap();
+            sink.write_packet(&[IoSlice::new(piece)]).unwrap();
         }
         sink.finish().unwrap();
         assert!(fs::read(&path).unwrap() == bytes[..], "{kind:?}");
@@ -210,15 +210,15 @@ fn a_failure_in_a_packet_leaves_the_packets_before_it() {
             });
             let mut sink = FileSink::create_with(calls, &path, kind, PACKET).unwrap();
             let packets: Vec<_> = (0..5).map(|n| packet(n, PACKET)).collect();
-            sink.write_packet(&packets[0]).unwrap();
-            sink.write_packet(&packets[1]).unwrap();
-            let failure = sink.write_packet(&packets[2]).unwrap_err();
+            sink.write_packet(&[IoSlice::new(&packets[0])]).unwrap();
+            sink.write_packet(&[IoSlice::new(&packets[1])]).unwrap();
+            let failure = sink.write_packet(&[IoSlice::new(&packets[2])]).unwrap_err();
             assert_eq!(failure.kind(), io::Error::from(error).kind());
             assert!(failure.to_string().contains("/stream`"), "{failure}");
             let whole = [&packets[0][..], &packets[1][..]].concat();
             assert!(fs::read(&path).unwrap() == whole, "{kind:?} {error}");
             // Nothing of the failed packet comes before the next one.
-            sink.write_packet(&packets[3]).unwrap();
+            sink.write_packet(&[IoSlice::new(&packets[3])]).unwrap();
             sink.finish().unwrap();
             let whole = [&whole[..], &packets[3][..]].concat();
             assert!(fs::read(&path).unwrap() == whole, "{kind:?} {error}");
@@ -236,7 +236,10 @@ fn a_call_that_takes_nothing_is_not_repeated_for_ever() {
         });
         let path = folder.path().join("stream");
         let mut sink = FileSink::create_with(calls, &path, kind, PACKET).unwrap();
-        assert!(sink.write_packet(&packet(0, PACKET)).is_err());
+        assert!(
+            sink.write_packet(&[IoSlice::new(&packet(0, PACKET))])
+                .is_err()
+        );
     }
 }
 
@@ -246,7 +249,8 @@ fn no_allocated_space_stays_behind_the_end() {
         let folder = folder();
         let path = folder.path().join("stream");
         let mut sink = FileSink::create(&path, kind, PACKET).unwrap();
-        sink.write_packet(&packet(0, PACKET)).unwrap();
+        sink.write_packet(&[IoSlice::new(&packet(0, PACKET))])
+            .unwrap();
         sink.finish().unwrap();
         let blocks_bytes = path.metadata().unwrap().blocks() * 512;
         assert!(blocks_bytes <= 2 * PACKET as u64, "{blocks_bytes}");
@@ -271,9 +275,11 @@ fn a_file_that_was_removed_is_told() {
     let folder = folder();
     let path = folder.path().join("stream");
     let mut sink = FileSink::create(&path, SinkKind::Auto, PACKET).unwrap();
-    sink.write_packet(&packet(0, PACKET)).unwrap();
+    sink.write_packet(&[IoSlice::new(&packet(0, PACKET))])
+        .unwrap();
     fs::remove_file(&path).unwrap();
-    sink.write_packet(&packet(1, PACKET)).unwrap();
+    sink.write_packet(&[IoSlice::new(&packet(1, PACKET))])
+        .unwrap();
     let error = sink.finish().unwrap_err();
     assert!(error.to_string().contains("was removed"), "{error}");
 }

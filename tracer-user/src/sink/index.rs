@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, IoSlice, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use super::{Sink, SinkReport};
+use super::{Sink, SinkReport, total_len};
 use crate::ctf::{
     PacketHeader,
     index::{IndexEntry, header},
@@ -77,13 +77,14 @@ impl<S: Sink> IndexedSink<S> {
 }
 
 impl<S: Sink> Sink for IndexedSink<S> {
-    fn write_packet(&mut self, packet: &[u8]) -> io::Result<()> {
-        self.inner.write_packet(packet)?;
-        match PacketHeader::parse(packet) {
+    fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        self.inner.write_packet(pieces)?;
+        let first_page = pieces.first().map_or(&[][..], |piece| piece);
+        match PacketHeader::parse(first_page) {
             Ok(header) => self.append(&IndexEntry::new(self.offset, &header).to_bytes()),
             Err(error) => self.give_up(&error),
         }
-        self.offset += packet.len() as u64;
+        self.offset += total_len(pieces) as u64;
         Ok(())
     }
 
@@ -131,7 +132,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut sink = sink(folder.path());
         for (sequence, len) in [(0, 4096), (1, 8192), (2, 4096)] {
-            sink.write_packet(&packet(sequence, len)).unwrap();
+            sink.write_packet(&[IoSlice::new(&packet(sequence, len))])
+                .unwrap();
         }
         sink.finish().unwrap();
         let entries = parse(&fs::read(folder.path().join("index")).unwrap()).unwrap();
@@ -150,7 +152,7 @@ mod tests {
     fn a_packet_that_was_not_written_has_no_entry() {
         struct Full;
         impl Sink for Full {
-            fn write_packet(&mut self, _packet: &[u8]) -> io::Result<()> {
+            fn write_packet(&mut self, _pieces: &[IoSlice<'_>]) -> io::Result<()> {
                 Err(io::ErrorKind::StorageFull.into())
             }
             fn finish(&mut self) -> io::Result<()> {
@@ -163,7 +165,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index");
         let mut sink = IndexedSink::new(Full, &path);
-        assert!(sink.write_packet(&packet(0, 4096)).is_err());
+        assert!(
+            sink.write_packet(&[IoSlice::new(&packet(0, 4096))])
+                .is_err()
+        );
         assert_eq!(parse(&fs::read(&path).unwrap()), Ok(vec![]));
     }
 
@@ -171,11 +176,14 @@ mod tests {
     fn an_index_that_cannot_go_on_is_removed_and_the_stream_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let mut sink = sink(folder.path());
-        sink.write_packet(&packet(0, 4096)).unwrap();
+        sink.write_packet(&[IoSlice::new(&packet(0, 4096))])
+            .unwrap();
         sink.index.as_mut().unwrap().file = File::open("/dev/null").unwrap();
-        sink.write_packet(&packet(1, 4096)).unwrap();
+        sink.write_packet(&[IoSlice::new(&packet(1, 4096))])
+            .unwrap();
         assert!(!folder.path().join("index").exists());
-        sink.write_packet(&packet(2, 4096)).unwrap();
+        sink.write_packet(&[IoSlice::new(&packet(2, 4096))])
+            .unwrap();
         assert_eq!(
             fs::metadata(folder.path().join("stream")).unwrap().len(),
             12288

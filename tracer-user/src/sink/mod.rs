@@ -1,15 +1,18 @@
 //! Where closed packets go.
 //!
 //! # Whose pages
-//! A sink **borrows** a packet. When [`Sink::write_packet`] returns, with or without an
-//! error, nothing behind it can read the packet's pages any more, and their owner may
-//! rewrite them:
+//! A sink **borrows** the pages of a packet. When [`Sink::write_packet`] returns, with or
+//! without an error, nothing behind it can read them any more, and their owner may rewrite
+//! them:
 //!
 //! | way | the pages are free when | because |
 //! |---|---|---|
 //! | [`Way::Direct`] | `splice` has returned | the kernel waits for the device |
 //! | [`Way::Splice`] | `splice` has returned | the kernel has copied into the page cache |
 //! | [`Way::Copy`], [`Way::Pipe`] | `write` has returned | the kernel has copied |
+//!
+//! A sink whose kernel goes on reading takes the pages over instead, by [`Sink::take`], and
+//! leaves others in their place.
 //!
 //! The pipe between `vmsplice` and `splice` is the sink's own; it is empty when a packet is
 //! written, and thrown away with what it holds when one is not.
@@ -36,15 +39,24 @@ pub use index::IndexedSink;
 pub use pipe::{PipeSink, SharedPipe};
 pub use report::{SinkKind, SinkKindError, SinkReport, Way};
 
-use std::io;
+use std::io::{self, IoSlice};
+
+use crate::subbuf::Taken;
 
 /// Takes whole packets, in order.
 ///
 /// What a sink has taken stays whole: when it fails in the middle of a packet, it leaves
 /// the packets before it, and nothing of the one that failed where that can be taken back.
 pub trait Sink: Send {
-    /// Takes one packet; its bytes may be rewritten as soon as this returns, in any way.
-    fn write_packet(&mut self, packet: &[u8]) -> io::Result<()>;
+    /// Takes one packet, whose bytes are in these pieces of whole pages, one behind the
+    /// other; they may be rewritten as soon as this returns, in any way.
+    fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()>;
+
+    /// Takes the packet that a reader holds. The reader goes on with its pages, or with
+    /// those that the sink leaves for them ([`Taken::detach`]).
+    fn take(&mut self, packet: Taken<'_>) -> io::Result<()> {
+        self.write_packet(&packet.io_slices())
+    }
 
     /// Makes sure that everything is where it should be. No packet follows.
     fn finish(&mut self) -> io::Result<()>;
@@ -54,8 +66,12 @@ pub trait Sink: Send {
 }
 
 impl<S: Sink + ?Sized> Sink for Box<S> {
-    fn write_packet(&mut self, packet: &[u8]) -> io::Result<()> {
-        (**self).write_packet(packet)
+    fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        (**self).write_packet(pieces)
+    }
+
+    fn take(&mut self, packet: Taken<'_>) -> io::Result<()> {
+        (**self).take(packet)
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -65,4 +81,9 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
     fn report(&self) -> SinkReport {
         (**self).report()
     }
+}
+
+/// Bytes of a packet in pieces.
+fn total_len(pieces: &[IoSlice<'_>]) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
 }

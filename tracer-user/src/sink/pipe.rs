@@ -2,7 +2,7 @@
 
 use std::{
     fs::OpenOptions,
-    io,
+    io::{self, IoSlice},
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::FileTypeExt,
@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Sink, SinkReport, Way};
+use super::{Sink, SinkReport, Way, total_len};
 use crate::{
     ctf::frames::Frame,
     sys::output::{Call, Calls, Kernel},
@@ -106,10 +106,14 @@ impl<C: Calls> SharedPipe<C> {
     /// # Errors
     /// The first error is final, since a part of the frame may have been written.
     pub fn send(&self, frame: Frame, body: &[u8]) -> io::Result<()> {
+        self.send_pieces(frame, &[IoSlice::new(body)])
+    }
+
+    fn send_pieces(&self, frame: Frame, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         // A thread that panicked holding the lock was inside a call that left `broken` as
         // it was; its frame is whole or not begun.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.send(frame, body).map_err(|error| {
+        state.send(frame, pieces).map_err(|error| {
             let why = if error == Errno::PIPE {
                 "whoever read it has gone".to_owned()
             } else {
@@ -124,12 +128,20 @@ impl<C: Calls> SharedPipe<C> {
 }
 
 impl<C: Calls> State<C> {
-    fn send(&mut self, frame: Frame, body: &[u8]) -> Result<(), Errno> {
+    fn send(&mut self, frame: Frame, pieces: &[IoSlice<'_>]) -> Result<(), Errno> {
         if let Some(error) = self.broken {
             return Err(error);
         }
-        let header = frame.header(body.len() as u64);
-        let (mut head, mut body) = (&header[..], body);
+        let header = frame.header(total_len(pieces) as u64);
+        let mut head = &header[..];
+        for piece in pieces {
+            self.put(head, piece)?;
+            head = &[];
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, mut head: &[u8], mut body: &[u8]) -> Result<(), Errno> {
         while !(head.is_empty() && body.is_empty()) {
             let file = self.file.as_fd();
             match self.calls.call(Call::Write { file, head, body }) {
@@ -170,8 +182,8 @@ impl<C: Calls> PipeSink<C> {
 }
 
 impl<C: Calls> Sink for PipeSink<C> {
-    fn write_packet(&mut self, packet: &[u8]) -> io::Result<()> {
-        self.pipe.send(Frame::Packet(self.stream), packet)
+    fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        self.pipe.send_pieces(Frame::Packet(self.stream), pieces)
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -1,4 +1,8 @@
-use std::{fs::File, io::Read, thread};
+use std::{
+    fs::File,
+    io::{IoSlice, Read},
+    thread,
+};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -35,7 +39,8 @@ fn streams_that_write_at_once_come_out_apart() {
             let mut sink = PipeSink::new(Arc::clone(&pipe), stream);
             thread::spawn(move || {
                 for sequence in 0..PACKETS {
-                    sink.write_packet(&packet(stream, sequence)).unwrap();
+                    sink.write_packet(&[IoSlice::new(&packet(stream, sequence))])
+                        .unwrap();
                 }
                 sink.finish().unwrap();
             })
@@ -64,7 +69,7 @@ fn a_late_reader_sees_the_bytes_that_were_sent() {
     let mut expected = Vec::new();
     for round in 1..=3 {
         page.fill(round);
-        sink.write_packet(&page).unwrap();
+        sink.write_packet(&[IoSlice::new(&page)]).unwrap();
         expected.extend(Frame::Packet(0).header(8192));
         expected.extend([round; 8192]);
     }

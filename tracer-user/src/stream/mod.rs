@@ -192,7 +192,8 @@ impl<S: Sink> StreamWriter<S> {
             cpu: self.identity.cpu,
         };
         header.write_to(&mut self.buffer);
-        self.sink.write_packet(&self.buffer[..packet_bytes])?;
+        self.sink
+            .write_packet(&[io::IoSlice::new(&self.buffer[..packet_bytes])])?;
         self.stats.packets += 1;
         self.stats.bytes += packet_bytes as u64;
         Ok(())

@@ -38,6 +38,7 @@ fn write(mut writer: Writer, attempts: usize) -> WriterStats {
         let closing = Closing {
             packet_len: page_size(),
             events: 1,
+            ..Closing::default()
         };
         writer.close(closing, |header, sequence| {
             header[..8].copy_from_slice(&sequence.to_le_bytes());

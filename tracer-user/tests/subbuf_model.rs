@@ -163,6 +163,7 @@ impl Both {
         let closing = Closing {
             packet_len: self.writer.capacity(),
             events,
+            ..Closing::default()
         };
         let sequence = self.writer.close(closing, |header, sequence| {
             header[..HEADER_LEN].fill(sequence as u8);

@@ -46,6 +46,7 @@ fn write(mut writer: Writer) -> Writer {
         let closing = Closing {
             packet_len: writer.capacity(),
             events: 1,
+            ..Closing::default()
         };
         writer.close(closing, |header, sequence| {
             header[..8].copy_from_slice(&sequence.to_le_bytes());

@@ -100,6 +100,22 @@ impl Table<'_> {
         position
     }
 
+    /// Reader: whether the packet at `position` is committed, or has been overwritten since.
+    ///
+    /// # Errors
+    /// [`NotNow::Empty`] where it will be, [`NotNow::Finished`] where it will not.
+    #[inline]
+    pub fn look(self, position: u64) -> Result<(), NotNow> {
+        let (written, is_final) = self.positions.load_written();
+        if position < written {
+            Ok(())
+        } else if is_final {
+            Err(NotNow::Finished)
+        } else {
+            Err(NotNow::Empty)
+        }
+    }
+
     /// Reader: exchanges its own sub-buffer, the spare, for the packet at `position`, and
     /// leaves `consumed` alone. Never waits.
     ///
@@ -107,14 +123,7 @@ impl Table<'_> {
     /// Where the packet is not to be had now; nothing has changed.
     #[inline]
     pub fn get(self, position: u64, own: &mut OwnedIndex) -> Result<(), NotNow> {
-        let (written, is_final) = self.positions.load_written();
-        if position >= written {
-            return Err(if is_final {
-                NotNow::Finished
-            } else {
-                NotNow::Empty
-            });
-        }
+        self.look(position)?;
         if slot::exchange(self.slot(position), position, own) {
             Ok(())
         } else {

@@ -38,6 +38,19 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", default_value = "256K")]
     subbuf_size: Size,
 
+    /// Number of sub-buffers of each CPU that wait for the output
+    #[arg(long, value_name = "NUMBER", default_value = "4",
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    subbuf_count: u16,
+
+    /// Tell about sub-buffers, their pages, and how long attaching took
+    #[arg(long)]
+    stats: bool,
+
+    /// Use fresh pages for each packet, to see what reusing them is worth
+    #[arg(long, hide = true)]
+    no_page_reuse: bool,
+
     /// How packets get into files: `splice` through the page cache, which takes up bursts
     /// that are too fast for the disk, `direct` past it, `copy` by write, `auto` direct
     /// where the file system allows it
@@ -88,6 +101,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         force: args.force,
         buffer_size: args.buffer_size,
         subbuf_size: args.subbuf_size,
+        subbuf_count: args.subbuf_count,
+        no_page_reuse: args.no_page_reuse,
+        stats: args.stats,
         sink: args.sink,
         duration: args.duration,
         pids: args.pids,

@@ -30,6 +30,13 @@ impl Extent {
         }
     }
 
+    /// Has the kernel supply all pages.
+    pub(super) fn populate(&mut self) {
+        for page in self.bytes_mut().chunks_mut(page_size()) {
+            page[0] = 0;
+        }
+    }
+
     /// Cuts it in two, the first with `bytes`, a multiple of the page size.
     ///
     /// # Panics

@@ -118,6 +118,12 @@ impl Pool {
         self.config.run_bytes
     }
 
+    /// Whether runs that come back are given out again.
+    #[must_use]
+    pub fn keeps_runs(&self) -> bool {
+        self.config.reuse
+    }
+
     /// A run that nobody else uses, with arbitrary content. None at the limit, or where the
     /// kernel has no memory.
     #[must_use]
@@ -141,7 +147,11 @@ impl Pool {
         if self.existing.load(Ordering::Relaxed) >= self.config.max_runs {
             return None;
         }
-        let pages = Extent::allocate(self.config.run_bytes).ok()?;
+        let mut pages = Extent::allocate(self.config.run_bytes).ok()?;
+        if self.config.reuse {
+            // So that no page is allocated while a recording runs.
+            pages.populate();
+        }
         self.existing.fetch_add(1, Ordering::Relaxed);
         let ticket = Ticket(Arc::clone(&self.existing));
         Some(PageRun::new(vec![pages], Some(ticket)))

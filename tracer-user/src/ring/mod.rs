@@ -12,6 +12,7 @@ pub use cpu::CpuStates;
 
 use std::{
     io,
+    ops::ControlFlow,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
@@ -61,17 +62,20 @@ impl Ring {
     }
 
     /// Hands the finished records that are there now to `take`, oldest first, and gives
-    /// their place back. Stops early at a record that is still being written, or at an
-    /// error of `take`; the record that failed counts as taken. Returns the bytes of ring
-    /// that were consumed.
-    pub fn consume<E>(&mut self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
+    /// their place back. Stops early at a record that is still being written, and at one
+    /// that `take` breaks at: that one stays in the ring. Returns the bytes of ring that were
+    /// consumed, or breaks with them.
+    pub fn consume(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> ControlFlow<u64, u64> {
         let start = self.position;
         let mut published = start;
-        let mut outcome = Ok(());
+        let mut refused = false;
         // Acquire: pairs with the release store of `producer_pos` in `__bpf_ringbuf_reserve`;
         // headers of records before it are initialised.
         let end = self.producer_position().load(Ordering::Acquire);
-        while self.position != end && outcome.is_ok() {
+        while self.position != end {
             let offset = self.position & (self.data_len - 1);
             // Acquire: pairs with the `xchg` of the header in `bpf_ringbuf_commit`; the
             // record's bytes are written when the busy bit is gone.
@@ -80,8 +84,11 @@ impl Ring {
                 break;
             }
             let len = u64::from(header & !DISCARDED);
-            if header & DISCARDED == 0 {
-                outcome = take(self.record(offset + RECORD_HEADER_LEN, len));
+            if header & DISCARDED == 0
+                && take(self.record(offset + RECORD_HEADER_LEN, len)).is_break()
+            {
+                refused = true;
+                break;
             }
             self.position += (RECORD_HEADER_LEN + len).next_multiple_of(8);
             if self.position - published >= PUBLISH_BYTES {
@@ -92,7 +99,12 @@ impl Ring {
         if self.position != published {
             self.publish();
         }
-        outcome.map(|()| self.position - start)
+        let consumed = self.position - start;
+        if refused {
+            ControlFlow::Break(consumed)
+        } else {
+            ControlFlow::Continue(consumed)
+        }
     }
 
     fn publish(&self) {

@@ -14,9 +14,9 @@ use tokio::{
 
 use super::{
     command::{Command, Running, exit_code},
-    drain::Failure,
     options::Options,
     progress::ProgressLine,
+    streams::Failure,
 };
 
 /// Why a recording ended.

@@ -76,7 +76,7 @@ impl Destination {
         Ok(match self {
             Self::Folder(folder) => {
                 let path = folder.stream_path(cpu);
-                let file = FileSink::create(&path, options.sink, plan.packet_bytes)?;
+                let file = FileSink::create(&path, options.sink, plan.pool.run_bytes)?;
                 Box::new(IndexedSink::new(file, &folder.index_path(cpu)?))
             }
             Self::Pipe(pipe) => Box::new(PipeSink::new(Arc::clone(pipe), u64::from(cpu))),

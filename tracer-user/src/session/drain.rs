@@ -1,30 +1,25 @@
-//! The threads that move events from rings into packets: one per ring, nothing shared
-//! between them.
+//! The thread that moves events from a ring into the sub-buffers of its stream.
 
 use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread::{self, JoinHandle},
+    ops::ControlFlow,
+    os::fd::AsFd,
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
-use tokio::sync::Notify;
+use anyhow::{Context, Result};
+use rustix::event::{Timespec, epoll};
 use tracer_common::EventHeader;
 
 use super::{
     plan::{Plan, TaskEvent},
+    streams::{Link, Order},
     tasks::TaskLog,
 };
 use crate::{
     ring::{CpuStates, Ring},
-    sink::{Sink, SinkReport},
     stream::{StreamStats, StreamWriter},
+    subbuf::{ClassTotals, WriterStats},
 };
 
 /// A ring is looked at this often even if no batch has become ready.
@@ -40,146 +35,103 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Drain {
     cpu: u32,
     ring: Ring,
-    output: Output,
-    counter: Arc<StreamCounter>,
+    intake: Intake,
+    link: Arc<Link>,
+    orders: Receiver<Order>,
 }
 
 /// Everything behind the ring; apart from it, because events are borrowed from the ring.
-struct Output {
+struct Intake {
     cpu: u32,
-    writer: StreamWriter<Box<dyn Sink>>,
+    writer: StreamWriter,
+    link: Arc<Link>,
     states: Arc<CpuStates>,
-    classes: ClassCounts,
+    classes: u32,
     task_events: Arc<[TaskEvent]>,
     tasks: Arc<TaskLog>,
     task_lines: String,
     malformed: u64,
-    failed: Option<io::Error>,
-    failure: Failure,
-    unwritten: u64,
+    /// How often no sub-buffer was free.
+    waits: u64,
 }
 
-/// Events of each class, apart by whether the sink has them: a packet that it fails to take
-/// takes its events with it.
-struct ClassCounts {
-    written: Vec<u64>,
-    in_open_packet: Vec<u64>,
-    /// Packets that the counts in `written` are of.
-    packets: u64,
-}
-
-/// What a stream has come to.
+/// What a drain has come to.
 #[derive(Debug)]
-pub(super) struct DrainedStream {
-    pub(super) cpu: u32,
+pub(super) struct Drained {
     pub(super) stats: StreamStats,
-    pub(super) per_class: Vec<u64>,
+    pub(super) packets: WriterStats,
+    pub(super) overwritten: ClassTotals,
     /// Events lost in the ring.
     pub(super) lost: u64,
-    /// Events that were submitted and could not be written.
-    pub(super) unwritten: u64,
-    /// Why writing failed.
-    pub(super) error: Option<io::Error>,
-    /// Which way packets took.
-    pub(super) sink: SinkReport,
-}
-
-/// Running numbers of one stream, for the line of progress.
-#[derive(Debug, Default)]
-pub(super) struct StreamCounter {
-    pub(super) events: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) lost: AtomicU64,
-}
-
-/// Tells the control side that a stream can no longer be written.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Failure(Arc<Notify>);
-
-impl Failure {
-    pub(super) async fn happened(&self) {
-        self.0.notified().await;
-    }
-}
-
-impl ClassCounts {
-    fn new(classes: usize) -> Self {
-        Self {
-            written: vec![0; classes],
-            in_open_packet: vec![0; classes],
-            packets: 0,
-        }
-    }
-
-    fn add(&mut self, class: usize) {
-        self.in_open_packet[class] += 1;
-    }
-
-    /// Told how many packets the sink has taken by now.
-    fn settle(&mut self, packets: u64) {
-        if packets != self.packets {
-            self.packets = packets;
-            for (written, open) in self.written.iter_mut().zip(&mut self.in_open_packet) {
-                *written += std::mem::take(open);
-            }
-        }
-    }
+    /// Records of the ring that are no events.
+    pub(super) malformed: u64,
+    /// How often the ring had to wait for a free sub-buffer.
+    pub(super) waits: u64,
 }
 
 impl Drain {
     pub(super) fn new(
         cpu: u32,
         ring: Ring,
-        writer: StreamWriter<Box<dyn Sink>>,
+        writer: StreamWriter,
         states: &Arc<CpuStates>,
         plan: &Plan,
         tasks: &Arc<TaskLog>,
-        failure: &Failure,
+        (link, orders): (&Arc<Link>, Receiver<Order>),
     ) -> Self {
         Self {
             cpu,
             ring,
-            output: Output {
+            intake: Intake {
                 cpu,
                 writer,
+                link: Arc::clone(link),
                 states: Arc::clone(states),
-                classes: ClassCounts::new(plan.classes.len()),
+                classes: plan.classes.len() as u32,
                 task_events: Arc::clone(&plan.task_events),
                 tasks: Arc::clone(tasks),
                 task_lines: String::new(),
                 malformed: 0,
-                failed: None,
-                failure: failure.clone(),
-                unwritten: 0,
+                waits: 0,
             },
-            counter: Arc::default(),
+            link: Arc::clone(link),
+            orders,
         }
     }
 
-    fn run(mut self, stop: &Stop) -> Result<DrainedStream> {
+    pub(super) fn run(mut self) -> Result<Drained> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         // Edge-triggered: woken when the programs say that a batch is ready. A level-triggered
         // wait would return for each single event.
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&poll, self.ring.as_fd(), epoll::EventData::new_u64(0), edge)?;
         let level = epoll::EventFlags::IN;
-        epoll::add(
-            &poll,
-            stop.event.as_fd(),
-            epoll::EventData::new_u64(1),
-            level,
-        )?;
+        let bell = self.link.drain_bell.as_fd();
+        epoll::add(&poll, bell, epoll::EventData::new_u64(1), level)?;
         let mut flushed = Instant::now();
+        let mut finishing = false;
         loop {
-            let stopping = stop.requested.load(Ordering::Acquire);
-            while self.drain_batch() > 0 {}
-            if flushed.elapsed() >= FLUSH_INTERVAL || stopping {
-                self.output.flush();
+            self.link.drain_bell.still();
+            while let Ok(order) = self.orders.try_recv() {
+                match order {
+                    Order::Finish => finishing = true,
+                }
+            }
+            let mut done = self.empty_ring();
+            if done && (finishing || flushed.elapsed() >= FLUSH_INTERVAL) {
+                done = self.intake.flush();
                 flushed = Instant::now();
             }
             self.count();
-            if stopping {
-                return Ok(self.output.finish());
+            if finishing && (done || self.link.is_outlet_gone()) {
+                return Ok(self.finish());
+            }
+            if !done {
+                self.intake.waits += 1;
+                self.link.drain_bell.expect();
+                if self.intake.writer.has_room() {
+                    continue;
+                }
             }
             let mut events = Vec::with_capacity(2);
             match epoll::wait(
@@ -193,60 +145,67 @@ impl Drain {
         }
     }
 
-    /// Takes what is in the ring; returns the bytes of ring that were given back.
-    fn drain_batch(&mut self) -> u64 {
-        let Self { ring, output, .. } = self;
-        let Ok(bytes) = ring.consume(|event| {
-            output.take(event);
-            Ok::<(), std::convert::Infallible>(())
-        });
-        bytes
+    /// Takes what is in the ring; false if no sub-buffer is free for the rest.
+    fn empty_ring(&mut self) -> bool {
+        let Self { ring, intake, .. } = self;
+        loop {
+            match ring.consume(|event| intake.take(event)) {
+                ControlFlow::Continue(0) => return true,
+                ControlFlow::Continue(_) => {}
+                ControlFlow::Break(_) => return false,
+            }
+        }
     }
 
     fn count(&self) {
-        let stats = self.output.writer.stats();
-        // Relaxed: numbers to show.
-        self.counter.events.store(stats.events, Ordering::Relaxed);
-        self.counter.bytes.store(stats.bytes, Ordering::Relaxed);
-        let lost = self.output.states.lost(self.cpu);
-        self.counter.lost.store(lost, Ordering::Relaxed);
+        // Relaxed, both: numbers to show.
+        let counter = &self.link.counter;
+        let events = self.intake.writer.stats().events;
+        counter.events.store(events, Ordering::Relaxed);
+        let lost = self.intake.states.lost(self.cpu);
+        counter.lost.store(lost, Ordering::Relaxed);
+    }
+
+    /// Says that no packet follows.
+    fn finish(self) -> Drained {
+        let Self { intake, link, .. } = self;
+        let drained = Drained {
+            stats: intake.writer.stats(),
+            packets: intake.writer.packets(),
+            overwritten: intake.writer.overwritten().clone(),
+            lost: intake.states.lost(intake.cpu),
+            malformed: intake.malformed,
+            waits: intake.waits,
+        };
+        drop(intake);
+        link.outlet_bell.ring();
+        drained
     }
 }
 
-impl Output {
-    /// Takes one event from the ring. After a failure to write, events are only counted.
-    fn take(&mut self, event: &[u8]) {
+impl Intake {
+    /// Takes one event from the ring; breaks where no sub-buffer is free for it.
+    fn take(&mut self, event: &[u8]) -> ControlFlow<()> {
         let Some(header) = EventHeader::read(event) else {
             self.malformed += 1;
-            return;
+            return ControlFlow::Continue(());
         };
-        let class = header.class as usize;
-        if class >= self.classes.written.len() {
+        if header.class >= self.classes {
             self.note_task(event, &header);
-            return;
-        }
-        if self.failed.is_some() {
-            self.unwritten += 1;
-            return;
+            return ControlFlow::Continue(());
         }
         let (states, cpu) = (&self.states, self.cpu);
         let size = header.size as usize;
         let event = &event[..size.min(event.len())];
-        let too_large = self.writer.stats().oversized;
-        if let Err(error) = self.writer.push(event, &header, || states.lost(cpu)) {
-            self.unwritten += 1;
-            return self.fail(error);
+        let packets = self.writer.packets().packets;
+        let pushed = self.writer.push(event, &header, || states.lost(cpu));
+        if self.writer.packets().packets != packets {
+            self.link.outlet_bell.ring_if_expected();
         }
-        let written = self.writer.stats();
-        self.classes.settle(written.packets);
-        if written.oversized == too_large {
-            self.classes.add(class);
+        match pushed {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         }
-    }
-
-    fn fail(&mut self, error: io::Error) {
-        self.failed = Some(error);
-        self.failure.0.notify_one();
     }
 
     /// An event that the recorder asked for itself: a thread has a new name.
@@ -272,113 +231,11 @@ impl Output {
         }
     }
 
-    fn flush(&mut self) {
+    /// Closes the open packet; false if no sub-buffer is free for what it has to tell.
+    fn flush(&mut self) -> bool {
         self.flush_tasks();
-        if self.failed.is_none() {
-            let lost = self.states.lost(self.cpu);
-            let flushed = self.writer.flush(lost);
-            self.settle(flushed);
-        }
-    }
-
-    /// After the open packet was closed.
-    fn settle(&mut self, outcome: io::Result<()>) {
-        match outcome {
-            Ok(()) => self.classes.settle(self.writer.stats().packets),
-            Err(error) => self.fail(error),
-        }
-    }
-
-    fn finish(mut self) -> DrainedStream {
-        let lost = self.states.lost(self.cpu);
-        if self.failed.is_none() {
-            let finished = self.writer.finish(lost);
-            self.settle(finished);
-        }
-        let stats = self.writer.stats();
-        DrainedStream {
-            cpu: self.cpu,
-            stats,
-            per_class: self.classes.written,
-            lost,
-            unwritten: self.unwritten + stats.unwritten + self.malformed,
-            error: self.failed,
-            sink: self.writer.sink_report(),
-        }
-    }
-}
-
-/// Asks all threads to finish.
-#[derive(Debug)]
-struct Stop {
-    requested: AtomicBool,
-    event: OwnedFd,
-}
-
-/// The running threads. Dropped before [`finish`](Self::finish), they are ended.
-pub(super) struct Drains {
-    threads: Vec<JoinHandle<Result<DrainedStream>>>,
-    counters: Vec<Arc<StreamCounter>>,
-    stop: Arc<Stop>,
-}
-
-impl Drains {
-    pub(super) fn spawn(drains: Vec<Drain>) -> Result<Self> {
-        let stop = Arc::new(Stop {
-            requested: AtomicBool::new(false),
-            event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        });
-        let mut this = Self {
-            threads: Vec::with_capacity(drains.len()),
-            counters: drains
-                .iter()
-                .map(|drain| Arc::clone(&drain.counter))
-                .collect(),
-            stop,
-        };
-        for drain in drains {
-            let stop = Arc::clone(&this.stop);
-            let thread = thread::Builder::new()
-                .name(format!("drain-{}", drain.cpu))
-                .spawn(move || drain.run(&stop))
-                .context("cannot start a drain thread")?;
-            this.threads.push(thread);
-        }
-        Ok(this)
-    }
-
-    pub(super) fn counters(&self) -> Vec<Arc<StreamCounter>> {
-        self.counters.clone()
-    }
-
-    /// Has every thread empty its ring and close its stream. Nothing may be attached any
-    /// more, or what is emitted meanwhile is left out.
-    pub(super) fn finish(mut self) -> Result<Vec<DrainedStream>> {
-        self.request_stop();
-        self.threads
-            .drain(..)
-            .map(|thread| {
-                thread
-                    .join()
-                    .map_err(|_| anyhow!("a drain thread panicked"))?
-            })
-            .collect()
-    }
-
-    fn request_stop(&self) {
-        // Release: pairs with the acquire load in `Drain::run`; rings are final before it.
-        self.stop.requested.store(true, Ordering::Release);
-        // The counter cannot overflow by one write.
-        let _ = rustix::io::write(&self.stop.event, &1u64.to_ne_bytes());
-    }
-}
-
-impl Drop for Drains {
-    fn drop(&mut self) {
-        self.request_stop();
-        for thread in self.threads.drain(..) {
-            // What went wrong has been reported, or will be by the panic hook.
-            let _ = thread.join();
-        }
+        let flushed = self.writer.flush(self.states.lost(self.cpu));
+        self.link.outlet_bell.ring_if_expected();
+        flushed.is_ok()
     }
 }

@@ -10,10 +10,12 @@ mod control;
 mod destination;
 mod drain;
 mod options;
+mod outlet;
 mod output;
 mod plan;
 mod preflight;
 mod progress;
+mod streams;
 mod summary;
 mod tasks;
 
@@ -29,17 +31,21 @@ use anyhow::{Context, Result};
 
 use crate::{
     attach::{Attached, Kernel, Settings},
+    pool::Pool,
     stream::{StreamIdentity, StreamWriter},
+    subbuf,
 };
 
 use self::{
     command::Command,
     control::{End, Signals},
     destination::Destination,
-    drain::{Drain, Drains, Failure},
+    drain::Drain,
+    outlet::Outlet,
     output::monotonic_ns,
     plan::Plan,
     progress::{ProbeProgress, ProgressLine},
+    streams::{Commander, Failure, Stream, Streams},
     summary::{Summary, Times},
     tasks::TaskLog,
 };
@@ -64,7 +70,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         Signals::catch()?
     };
     let recording = Recording::begin(options, object, &plan, &destination)?;
-    let progress = ProgressLine::new(recording.drains.counters(), options.quiet);
+    let progress = ProgressLine::new(recording.streams.links(), options.quiet);
     let failure = &recording.failure;
     let ended = control::until_end(options, command, &mut signals, failure, progress);
     let (end, remainder) = runtime.block_on(ended)?;
@@ -86,7 +92,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
 /// Programs that record and threads that drain.
 struct Recording {
     attached: Attached,
-    drains: Drains,
+    streams: Streams,
     failure: Failure,
     tasks: Arc<TaskLog>,
     /// When the programs began to record, `CLOCK_MONOTONIC` in nanoseconds.
@@ -119,7 +125,7 @@ impl Recording {
         let failure = Failure::default();
         let trace_uuid = destination.write_metadata(plan)?;
         let tasks = Arc::new(destination.task_log()?);
-        let drains = rings
+        let streams = rings
             .into_iter()
             .map(|(cpu, ring)| {
                 let identity = StreamIdentity {
@@ -128,11 +134,18 @@ impl Recording {
                     start_ns: opened_ns,
                 };
                 let sink = destination.sink(cpu, options, plan)?;
-                let writer = StreamWriter::new(identity, plan.packet_bytes, sink)
-                    .with_context(|| format!("no memory for the sub-buffer of CPU {cpu}"))?;
-                Ok(Drain::new(
-                    cpu, ring, writer, &states, plan, &tasks, &failure,
-                ))
+                let pool = Arc::new(Pool::new(plan.pool)?);
+                let (writer, reader) = subbuf::create(plan.buffer, &pool)
+                    .with_context(|| format!("no sub-buffers for CPU {cpu}"))?;
+                let writer = StreamWriter::new(identity, writer, plan.classes.len());
+                let (commander, link, orders) = Commander::new()?;
+                let end = (&link, orders);
+                Ok(Stream {
+                    cpu,
+                    drain: Drain::new(cpu, ring, writer, &states, plan, &tasks, end),
+                    outlet: Outlet::new(reader, sink, pool, &failure, &link),
+                    commander,
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         let progress = ProbeProgress::new("attaching", plan.probes.len());
@@ -143,13 +156,13 @@ impl Recording {
             |error| eprintln!("tracer: warning: {error}"),
         )?;
         drop(progress);
-        let drains = Drains::spawn(drains)?;
+        let streams = Streams::spawn(streams)?;
         let started_ns = monotonic_ns();
         attached.start();
         tasks.snapshot(started_ns);
         Ok(Self {
             attached,
-            drains,
+            streams,
             failure,
             tasks,
             started_ns,
@@ -169,7 +182,7 @@ impl Recording {
             attach_ns: self.attach_ns,
         };
         let counts = self.attached.stop()?;
-        let streams = self.drains.finish()?;
+        let streams = self.streams.finish()?;
         // Threads whose names the programs missed: made on a CPU that is not recorded.
         self.tasks.snapshot(monotonic_ns());
         let summary = Summary::new(plan, folder, end, times, counts, streams);

@@ -18,6 +18,12 @@ pub struct Options {
     pub buffer_size: Size,
     /// Size of a packet.
     pub subbuf_size: Size,
+    /// Sub-buffers of each CPU that wait for the output; one more is on its way.
+    pub subbuf_count: u16,
+    /// Use fresh pages for each packet, to see what reusing them is worth.
+    pub no_page_reuse: bool,
+    /// Tell about the sub-buffers and their pages at the end.
+    pub stats: bool,
     /// Which way packets take to their files.
     pub sink: SinkKind,
     /// Stop after this time.

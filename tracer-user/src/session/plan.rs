@@ -9,9 +9,12 @@ use super::options::{Options, Size};
 use crate::{
     ctf::tasks::format_line,
     event::{EventClass, Field, FieldType},
+    pool::PoolConfig,
     probe::{
         KernelFiles, Place, ProbeText, ResolvedProbe, resolve, resolve_texts, tracefs::Tracefs,
     },
+    stream::HEADER_LEN,
+    subbuf,
     sys::page_size,
 };
 
@@ -37,8 +40,12 @@ pub(super) struct Plan {
     pub(super) cpus: Vec<u32>,
     /// Size of a ring in bytes.
     pub(super) ring_bytes: u32,
-    /// Size of a packet in bytes.
-    pub(super) packet_bytes: usize,
+    /// Sub-buffers of each CPU.
+    pub(super) buffer: subbuf::Config,
+    /// Their pages.
+    pub(super) pool: PoolConfig,
+    /// Tell about them at the end.
+    pub(super) stats: bool,
 }
 
 impl Plan {
@@ -63,7 +70,17 @@ impl Plan {
             cpu_count,
             cpus,
             ring_bytes: ring.0 as u32,
-            packet_bytes: packet.0 as usize,
+            buffer: subbuf::Config {
+                slots: options.subbuf_count,
+                mode: subbuf::Mode::Discard,
+                header_len: HEADER_LEN,
+            },
+            pool: PoolConfig {
+                run_bytes: packet.0 as usize,
+                max_runs: usize::from(options.subbuf_count) * 2 + 2,
+                reuse: !options.no_page_reuse,
+            },
+            stats: options.stats,
         })
     }
 }

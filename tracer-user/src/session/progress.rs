@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::drain::StreamCounter;
+use super::streams::{Link, StreamCounter};
 
 /// Attaching and detaching many probes takes seconds; few are not worth a line.
 const PROBE_LINE_FROM: usize = 50;
@@ -45,17 +45,17 @@ impl Drop for ProbeProgress {
 
 /// Shows elapsed time, events, rate, size and loss.
 pub(super) struct ProgressLine {
-    counters: Vec<Arc<StreamCounter>>,
+    links: Vec<Arc<Link>>,
     started: Instant,
     last: (Instant, u64),
     shown: bool,
 }
 
 impl ProgressLine {
-    pub(super) fn new(counters: Vec<Arc<StreamCounter>>, quiet: bool) -> Self {
+    pub(super) fn new(links: Vec<Arc<Link>>, quiet: bool) -> Self {
         let now = Instant::now();
         Self {
-            counters,
+            links,
             started: now,
             last: (now, 0),
             shown: !quiet && stderr().is_terminal(),
@@ -67,7 +67,7 @@ impl ProgressLine {
             return;
         }
         let sum = |field: fn(&StreamCounter) -> u64| -> u64 {
-            self.counters.iter().map(|counter| field(counter)).sum()
+            self.links.iter().map(|link| field(&link.counter)).sum()
         };
         // Relaxed: numbers to show.
         let events = sum(|counter| counter.events.load(Ordering::Relaxed));

@@ -4,12 +4,14 @@ use std::{collections::BTreeSet, fmt::Write, io, path::PathBuf};
 
 use anyhow::{Result, anyhow};
 
+mod stats;
+
 use super::{
     control::End,
-    drain::DrainedStream,
     options::Size,
     plan::Plan,
     progress::{grouped, short},
+    streams::FinishedStream,
 };
 use crate::{attach::KernelCounts, sink::SinkReport};
 
@@ -24,11 +26,15 @@ pub(super) struct Summary {
     end: End,
     times: Times,
     classes: Vec<ClassCount>,
-    streams: Vec<DrainedStream>,
+    streams: Vec<FinishedStream>,
     counts: KernelCounts,
     /// Names of all classes, those for the recorder's own use included.
     names: Vec<String>,
     ring_bytes: u32,
+    /// Size of a sub-buffer in bytes.
+    run_bytes: usize,
+    /// Tell about sub-buffers, too.
+    stats: bool,
 }
 
 /// How long things took.
@@ -52,7 +58,7 @@ impl Summary {
         end: End,
         times: Times,
         counts: KernelCounts,
-        streams: Vec<DrainedStream>,
+        streams: Vec<FinishedStream>,
     ) -> Self {
         let classes = plan
             .classes
@@ -60,7 +66,10 @@ impl Summary {
             .enumerate()
             .map(|(id, class)| ClassCount {
                 name: class.name.clone(),
-                recorded: streams.iter().map(|stream| stream.per_class[id]).sum(),
+                recorded: streams
+                    .iter()
+                    .map(|stream| stream.delivered.written.classes.of(id as u32))
+                    .sum(),
                 lost: counts.lost.get(id).map_or(0, |cpus| cpus.iter().sum()),
             })
             .collect();
@@ -77,6 +86,8 @@ impl Summary {
             streams,
             counts,
             ring_bytes: plan.ring_bytes,
+            run_bytes: plan.pool.run_bytes,
+            stats: plan.stats,
         }
     }
 
@@ -90,7 +101,7 @@ impl Summary {
         let failed: Vec<(&io::Error, u64)> = self
             .streams
             .iter()
-            .filter_map(|stream| Some((stream.error.as_ref()?, stream.unwritten)))
+            .filter_map(|stream| Some((stream.delivered.error.as_ref()?, stream.unwritten())))
             .collect();
         let Some((error, _)) = failed.first() else {
             return Ok(());
@@ -108,7 +119,10 @@ impl Summary {
     }
 
     fn recorded(&self) -> u64 {
-        self.streams.iter().map(|stream| stream.stats.events).sum()
+        self.streams
+            .iter()
+            .map(|stream| stream.delivered.written.events)
+            .sum()
     }
 
     fn text(&self) -> String {
@@ -120,7 +134,11 @@ impl Summary {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let seconds = self.times.recording_ns as f64 / 1e9;
-        let bytes: u64 = self.streams.iter().map(|stream| stream.stats.bytes).sum();
+        let bytes: u64 = self
+            .streams
+            .iter()
+            .map(|stream| stream.delivered.written.bytes)
+            .sum();
         let why = match self.end {
             End::Command => "the command ended",
             End::Duration => "the time was over",
@@ -144,6 +162,9 @@ impl Summary {
         self.write_losses(out)?;
         self.write_skipped(out)?;
         self.write_ways(out)?;
+        if self.stats {
+            stats::write(out, &self.streams, self.run_bytes)?;
+        }
         let Some(folder) = &self.folder else {
             return Ok(());
         };
@@ -160,8 +181,8 @@ impl Summary {
         let ways: BTreeSet<&SinkReport> = self
             .streams
             .iter()
-            .filter(|stream| stream.stats.packets > 0)
-            .map(|stream| &stream.sink)
+            .filter(|stream| stream.delivered.written.packets > 0)
+            .map(|stream| &stream.delivered.sink)
             .collect();
         for way in ways {
             writeln!(out, "written by {way}")?;
@@ -199,12 +220,12 @@ impl Summary {
     }
 
     fn write_losses(&self, out: &mut String) -> std::fmt::Result {
-        for stream in self.streams.iter().filter(|stream| stream.lost > 0) {
-            let fired = stream.stats.events + stream.lost;
+        for stream in self.streams.iter().filter(|stream| stream.drained.lost > 0) {
+            let fired = stream.delivered.written.events + stream.drained.lost;
             writeln!(
                 out,
                 "lost {} of {} events on CPU {}: its buffer was full; try --buffer-size {}",
-                grouped(stream.lost),
+                grouped(stream.drained.lost),
                 grouped(fired),
                 stream.cpu,
                 Size(u64::from(self.ring_bytes) * 4)
@@ -213,23 +234,27 @@ impl Summary {
         for stream in self
             .streams
             .iter()
-            .filter(|stream| stream.stats.oversized > 0)
+            .filter(|stream| stream.drained.stats.oversized > 0)
         {
             writeln!(
                 out,
                 "lost {} events on CPU {}: larger than a sub-buffer; try a larger --subbuf-size",
-                grouped(stream.stats.oversized),
+                grouped(stream.drained.stats.oversized),
                 stream.cpu
             )?;
         }
         if self
             .streams
             .iter()
-            .all(|stream| stream.lost + stream.stats.oversized == 0)
+            .all(|stream| stream.drained.lost + stream.drained.stats.oversized == 0)
         {
             writeln!(out, "lost 0 events")?;
         }
-        let clamped: u64 = self.streams.iter().map(|stream| stream.stats.clamped).sum();
+        let clamped: u64 = self
+            .streams
+            .iter()
+            .map(|stream| stream.drained.stats.clamped)
+            .sum();
         if clamped > 0 {
             writeln!(
                 out,

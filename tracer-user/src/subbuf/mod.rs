@@ -15,7 +15,7 @@
 //! let (mut writer, mut reader) = subbuf::create(config, &pool)?;
 //!
 //! writer.append(b"an event")?;
-//! let closing = Closing { packet_len: 4096, events: 1 };
+//! let closing = Closing { packet_len: 4096, events: 1, ..Closing::default() };
 //! writer.close(closing, |header, sequence| header[..8].copy_from_slice(&sequence.to_le_bytes()));
 //!
 //! let packet = reader.get().expect("one packet is there");
@@ -57,10 +57,12 @@
 mod packet;
 mod reader;
 mod shared;
+mod totals;
 mod writer;
 
-pub use packet::Packet;
+pub use packet::{ClassCount, Packet};
 pub use reader::{Peeked, Reader, ReaderStats, Taken};
+pub use totals::ClassTotals;
 pub use tracer_common::subbuf::{Mode, NotNow};
 pub use writer::{AppendError, Closing, Writer, WriterStats};
 

@@ -15,6 +15,17 @@ pub struct Packet {
     pub(super) content_len: usize,
     pub(super) len: usize,
     pub(super) events: u64,
+    pub(super) classes: Vec<ClassCount>,
+    pub(super) discarded_before: u64,
+}
+
+/// How many events of a class there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassCount {
+    /// The class.
+    pub class: u32,
+    /// Its events.
+    pub events: u64,
 }
 
 impl Packet {
@@ -26,6 +37,8 @@ impl Packet {
             content_len: 0,
             len: 0,
             events: 0,
+            classes: Vec::new(),
+            discarded_before: 0,
         }
     }
 
@@ -52,6 +65,18 @@ impl Packet {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// Events of each class that the packet has events of.
+    #[must_use]
+    pub fn classes(&self) -> &[ClassCount] {
+        &self.classes
+    }
+
+    /// Events that the stream had lost when the packet before this one was closed.
+    #[must_use]
+    pub fn discarded_before(&self) -> u64 {
+        self.discarded_before
     }
 
     /// The first page, which starts with the packet's header.

@@ -7,7 +7,7 @@ use std::{
 
 use tracer_common::subbuf::{NotNow, OwnedIndex};
 
-use super::{Packet, Shared};
+use super::{ClassTotals, Packet, Shared};
 use crate::pool::PageRun;
 
 /// Takes the packets of one stream, in order. There is one per stream.
@@ -19,6 +19,7 @@ pub struct Reader {
     /// Where the packet that is held has to go back.
     peeked: Option<Place>,
     stats: ReaderStats,
+    overwritten: ClassTotals,
 }
 
 /// What was overwritten while the reader looked at it: the writer found the spare in its
@@ -45,6 +46,7 @@ impl Reader {
             own: spare,
             peeked: None,
             stats: ReaderStats::default(),
+            overwritten: ClassTotals::default(),
         }
     }
 
@@ -52,6 +54,12 @@ impl Reader {
     #[must_use]
     pub fn stats(&self) -> ReaderStats {
         self.stats
+    }
+
+    /// The overwritten events by class.
+    #[must_use]
+    pub fn overwritten(&self) -> &ClassTotals {
+        &self.overwritten
     }
 
     /// Takes the oldest packet; its slot is the writer's again at once. Never waits.
@@ -67,6 +75,13 @@ impl Reader {
         table.get(position, &mut self.own)?;
         table.consume(position);
         Ok(Taken { reader: self })
+    }
+
+    /// Whether [`get`](Self::get) would say something else than [`NotNow::Empty`].
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let table = self.shared.table();
+        table.look(table.positions.consumed()) != Err(NotNow::Empty)
     }
 
     /// Looks at the packet at `position` of [`positions`](Self::positions) without
@@ -100,7 +115,9 @@ impl Reader {
         let is_back = table.put_back(position, &mut self.own, left);
         if !is_back {
             self.stats.overwritten_packets += 1;
-            self.stats.overwritten_events += self.packet().events;
+            let packet = self.shared.sub_buffer(&self.own);
+            self.stats.overwritten_events += packet.events;
+            self.overwritten.add(&packet.classes);
         }
         is_back
     }

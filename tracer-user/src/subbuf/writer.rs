@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tracer_common::subbuf::{Full, Mode, OwnedIndex};
 
-use super::{Config, EVENT_ALIGN, Shared};
+use super::{ClassCount, ClassTotals, Config, EVENT_ALIGN, Shared};
 
 /// What a writer has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,12 +45,16 @@ pub enum AppendError {
 }
 
 /// How a packet ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closing {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Closing<'a> {
     /// Bytes of the packet, padding included, which is zeroed.
     pub packet_len: usize,
     /// Events in it.
     pub events: u64,
+    /// The same by class, for those who have to account for the packet.
+    pub classes: &'a [ClassCount],
+    /// Events that the stream had lost when the packet before this one was closed.
+    pub discarded_before: u64,
 }
 
 /// Fills the sub-buffers of one stream. There is one per stream; dropped, it tells the
@@ -63,6 +67,7 @@ pub struct Writer {
     capacity: usize,
     open: Option<Open>,
     stats: WriterStats,
+    overwritten: ClassTotals,
 }
 
 /// The sub-buffer that is being filled.
@@ -83,6 +88,7 @@ impl Writer {
             capacity,
             open: None,
             stats: WriterStats::default(),
+            overwritten: ClassTotals::default(),
         }
     }
 
@@ -96,6 +102,12 @@ impl Writer {
     #[must_use]
     pub fn stats(&self) -> WriterStats {
         self.stats
+    }
+
+    /// The overwritten events by class.
+    #[must_use]
+    pub fn overwritten(&self) -> &ClassTotals {
+        &self.overwritten
     }
 
     /// Where the content of the open packet ends: behind its last event, or behind its
@@ -118,6 +130,7 @@ impl Writer {
             let lost = self.shared.sub_buffer_mut(&mut entered.owned);
             self.stats.overwritten_packets += 1;
             self.stats.overwritten_events += lost.events;
+            self.overwritten.add(&lost.classes);
         }
         self.open = Some(Open {
             owned: entered.owned,
@@ -179,10 +192,10 @@ impl Writer {
     /// Where `packet_len` is less than the content or more than the capacity.
     pub fn close(
         &mut self,
-        closing: Closing,
+        closing: Closing<'_>,
         write_header: impl FnOnce(&mut [u8], u64),
     ) -> Option<u64> {
-        let Closing { packet_len, events } = closing;
+        let packet_len = closing.packet_len;
         let mut open = self.open.take()?;
         assert!(
             open.end <= packet_len && packet_len <= self.capacity,
@@ -197,9 +210,12 @@ impl Writer {
         packet.sequence = open.position;
         packet.content_len = open.end;
         packet.len = packet_len;
-        packet.events = events;
+        packet.events = closing.events;
+        packet.classes.clear();
+        packet.classes.extend_from_slice(closing.classes);
+        packet.discarded_before = closing.discarded_before;
         self.stats.packets += 1;
-        self.stats.events += events;
+        self.stats.events += closing.events;
         Some(self.shared.table().commit(open.owned))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! With [`ring`](crate::ring) the only place with `unsafe` code.
 
+pub mod bell;
 pub mod bpf;
 pub mod limits;
 pub mod memory;

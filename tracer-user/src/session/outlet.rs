@@ -1,0 +1,199 @@
+//! The thread that takes the packets of a stream to its sink.
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::streams::{Failure, Link};
+use crate::{
+    ctf::packet::PacketHeader,
+    pool::{Pool, PoolStats},
+    sink::{Sink, SinkReport},
+    stream::Preamble,
+    subbuf::{ClassCount, ClassTotals, NotNow, Packet, Reader, Taken},
+};
+
+/// Reads one stream into one sink.
+pub(super) struct Outlet {
+    reader: Reader,
+    output: Output,
+    link: Arc<Link>,
+}
+
+/// Everything behind the reader; apart from it, because packets are borrowed from it.
+struct Output {
+    sink: Box<dyn Sink>,
+    pool: Arc<Pool>,
+    written: Written,
+    /// Events of packets that the sink has not taken.
+    unwritten: u64,
+    /// Classes of the packet that is being written.
+    classes: Vec<ClassCount>,
+    /// Why the sink takes no more.
+    failed: Option<io::Error>,
+    failure: Failure,
+    link: Arc<Link>,
+}
+
+/// What a sink has taken.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    pub(super) packets: u64,
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+    pub(super) classes: ClassTotals,
+}
+
+/// What an outlet has come to.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    pub(super) written: Written,
+    /// Events of packets that it has not taken.
+    pub(super) unwritten: u64,
+    /// Why writing failed.
+    pub(super) error: Option<io::Error>,
+    /// Which way packets took.
+    pub(super) sink: SinkReport,
+    pub(super) pool: PoolStats,
+}
+
+impl Outlet {
+    pub(super) fn new(
+        reader: Reader,
+        sink: Box<dyn Sink>,
+        pool: Arc<Pool>,
+        failure: &Failure,
+        link: &Arc<Link>,
+    ) -> Self {
+        Self {
+            reader,
+            output: Output {
+                sink,
+                pool,
+                written: Written::default(),
+                unwritten: 0,
+                classes: Vec::new(),
+                failed: None,
+                failure: failure.clone(),
+                link: Arc::clone(link),
+            },
+            link: Arc::clone(link),
+        }
+    }
+
+    /// Takes packet after packet until the stream has ended. After a failure to write they
+    /// are taken all the same, and counted.
+    pub(super) fn run(mut self) -> io::Result<Delivered> {
+        let _gone = OnExit(Arc::clone(&self.link));
+        loop {
+            match self.reader.get() {
+                Ok(packet) => {
+                    // Its slot has the reader's spare.
+                    self.link.drain_bell.ring_if_expected();
+                    self.output.take(packet);
+                }
+                Err(NotNow::Again) => {}
+                Err(NotNow::Empty) => self.wait()?,
+                Err(NotNow::Finished) => return Ok(self.output.finish()),
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        self.link.outlet_bell.expect();
+        if self.reader.has_news() {
+            return Ok(());
+        }
+        self.link.outlet_bell.wait()
+    }
+}
+
+/// Tells the drain, also when the thread panics.
+struct OnExit(Arc<Link>);
+
+impl Drop for OnExit {
+    fn drop(&mut self) {
+        self.0.note_outlet_gone();
+    }
+}
+
+impl Output {
+    fn take(&mut self, packet: Taken<'_>) {
+        // A sink may keep the packet.
+        let (events, bytes) = (packet.events(), packet.packet_len() as u64);
+        self.classes.clear();
+        self.classes.extend_from_slice(packet.classes());
+        let written = match &self.failed {
+            None => self.write(packet),
+            Some(_) => Err(None),
+        };
+        match written {
+            Ok(()) => {
+                self.written.packets += 1;
+                self.written.events += events;
+                self.written.classes.add(&self.classes);
+                self.add_bytes(bytes);
+            }
+            Err(error) => {
+                self.unwritten += events;
+                if let Some(error) = error {
+                    self.failed = Some(error);
+                    self.failure.note();
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, packet: Taken<'_>) -> Result<(), Option<io::Error>> {
+        if self.written.packets == 0 {
+            self.begin(&packet)?;
+        }
+        if self.pool.keeps_runs() {
+            self.sink.take(packet)?;
+            return Ok(());
+        }
+        // For comparison: each sub-buffer in pages of its own.
+        let written = self.sink.write_packet(&packet.io_slices());
+        if let Some(run) = self.pool.take() {
+            self.pool.give_back(packet.detach(run).into_run());
+        }
+        Ok(written?)
+    }
+
+    /// Before the first packet of a stream.
+    fn begin(&mut self, first: &Packet) -> io::Result<()> {
+        let Ok(header) = PacketHeader::parse(first.header()) else {
+            return Ok(());
+        };
+        if header.events_discarded > 0 {
+            let preamble = Preamble::before(&header)?;
+            self.sink.write_packet(&preamble.pieces())?;
+            self.add_bytes(preamble.pieces()[0].len() as u64);
+        }
+        Ok(())
+    }
+
+    fn add_bytes(&mut self, bytes: u64) {
+        self.written.bytes += bytes;
+        // Relaxed: a number to show.
+        let counter = &self.link.counter.bytes;
+        counter.store(self.written.bytes, Ordering::Relaxed);
+    }
+
+    fn finish(mut self) -> Delivered {
+        if self.failed.is_none()
+            && let Err(error) = self.sink.finish()
+        {
+            self.failed = Some(error);
+            self.failure.note();
+        }
+        Delivered {
+            sink: self.sink.report(),
+            written: self.written,
+            unwritten: self.unwritten,
+            error: self.failed,
+            pool: self.pool.stats(),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The two threads of each stream: one drains its ring into sub-buffers, the other takes
+//! full ones to the sink. Nothing is shared between streams.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
+    thread::{self, JoinHandle},
+};
+
+use anyhow::{Context, Result, anyhow};
+use tokio::sync::Notify;
+
+use super::{
+    drain::{Drain, Drained},
+    outlet::{Delivered, Outlet},
+};
+use crate::sys::bell::Bell;
+
+/// What the threads of a stream share beside its sub-buffers.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Rings when there are orders, or a sub-buffer is free that was waited for.
+    pub(super) drain_bell: Bell,
+    /// Rings when there is a packet that was waited for, or none will be.
+    pub(super) outlet_bell: Bell,
+    pub(super) counter: StreamCounter,
+    outlet_gone: AtomicBool,
+}
+
+/// Running numbers of one stream, for the line of progress.
+#[derive(Debug, Default)]
+pub(super) struct StreamCounter {
+    pub(super) events: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) lost: AtomicU64,
+}
+
+impl Link {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            drain_bell: Bell::new()?,
+            outlet_bell: Bell::new()?,
+            counter: StreamCounter::default(),
+            outlet_gone: AtomicBool::new(false),
+        })
+    }
+
+    /// Nobody takes packets any more: waiting for room would be in vain.
+    pub(super) fn note_outlet_gone(&self) {
+        // Relaxed: nothing is read by it, and the bell comes behind.
+        self.outlet_gone.store(true, Ordering::Relaxed);
+        self.drain_bell.ring();
+    }
+
+    pub(super) fn is_outlet_gone(&self) -> bool {
+        self.outlet_gone.load(Ordering::Relaxed)
+    }
+}
+
+/// What a drain is told to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Take what is in the ring, close the stream, and end.
+    Finish,
+}
+
+/// Tells the control side that a stream can no longer be written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failure(Arc<Notify>);
+
+impl Failure {
+    pub(super) fn note(&self) {
+        self.0.notify_one();
+    }
+
+    pub(super) async fn happened(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// The ends of a stream at which it is told what to do.
+pub(super) struct Commander {
+    link: Arc<Link>,
+    orders: Sender<Order>,
+}
+
+impl Commander {
+    /// For a new stream; gives also what its threads need.
+    pub(super) fn new() -> Result<(Self, Arc<Link>, Receiver<Order>)> {
+        let link = Arc::new(Link::new().context("cannot make a stream")?);
+        let (orders, receiver) = mpsc::channel();
+        let this = Self {
+            link: Arc::clone(&link),
+            orders,
+        };
+        Ok((this, link, receiver))
+    }
+
+    fn order(&self, order: Order) {
+        // An error means that the drain has failed, which joining it tells.
+        let _ = self.orders.send(order);
+        self.link.drain_bell.ring();
+    }
+}
+
+/// A stream that is about to run.
+pub(super) struct Stream {
+    pub(super) cpu: u32,
+    pub(super) drain: Drain,
+    pub(super) outlet: Outlet,
+    pub(super) commander: Commander,
+}
+
+/// What a stream has come to.
+#[derive(Debug)]
+pub(super) struct FinishedStream {
+    pub(super) cpu: u32,
+    pub(super) drained: Drained,
+    pub(super) delivered: Delivered,
+}
+
+impl FinishedStream {
+    /// Events that were submitted and could not be written.
+    pub(super) fn unwritten(&self) -> u64 {
+        self.delivered.unwritten + self.drained.malformed
+    }
+}
+
+/// The running threads. Dropped before [`finish`](Self::finish), they are ended.
+pub(super) struct Streams {
+    running: Vec<Running>,
+}
+
+struct Running {
+    cpu: u32,
+    commander: Commander,
+    drain: JoinHandle<Result<Drained>>,
+    outlet: JoinHandle<io::Result<Delivered>>,
+}
+
+impl Streams {
+    pub(super) fn spawn(streams: Vec<Stream>) -> Result<Self> {
+        let mut this = Self {
+            running: Vec::with_capacity(streams.len()),
+        };
+        for Stream {
+            cpu,
+            drain,
+            outlet,
+            commander,
+        } in streams
+        {
+            let named = |name: &str| thread::Builder::new().name(format!("{name}-{cpu}"));
+            let outlet = named("output")
+                .spawn(move || outlet.run())
+                .context("cannot start an output thread")?;
+            // Where this fails, the stream ends with its drain, and the outlet with it.
+            let drain = named("drain")
+                .spawn(move || drain.run())
+                .context("cannot start a drain thread")?;
+            this.running.push(Running {
+                cpu,
+                commander,
+                drain,
+                outlet,
+            });
+        }
+        Ok(this)
+    }
+
+    pub(super) fn links(&self) -> Vec<Arc<Link>> {
+        self.running
+            .iter()
+            .map(|stream| Arc::clone(&stream.commander.link))
+            .collect()
+    }
+
+    /// Has every thread empty its ring and close its stream. Nothing may be attached any
+    /// more, or what is emitted meanwhile is left out.
+    pub(super) fn finish(mut self) -> Result<Vec<FinishedStream>> {
+        self.order_to_finish();
+        self.running.drain(..).map(Running::join).collect()
+    }
+
+    fn order_to_finish(&self) {
+        for stream in &self.running {
+            stream.commander.order(Order::Finish);
+        }
+    }
+}
+
+impl Running {
+    fn join(self) -> Result<FinishedStream> {
+        let cpu = self.cpu;
+        let drained = self
+            .drain
+            .join()
+            .map_err(|_| anyhow!("the drain thread of CPU {cpu} panicked"))??;
+        let delivered = self
+            .outlet
+            .join()
+            .map_err(|_| anyhow!("the output thread of CPU {cpu} panicked"))?
+            .with_context(|| format!("cannot wait for packets of CPU {cpu}"))?;
+        Ok(FinishedStream {
+            cpu,
+            drained,
+            delivered,
+        })
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.order_to_finish();
+        for stream in self.running.drain(..) {
+            // What went wrong has been reported, or will be by the panic hook.
+            let _ = stream.join();
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What `--stats` tells: sub-buffers and their pages.
+
+use std::fmt::{Result, Write};
+
+use crate::{
+    session::{options::Size, progress::grouped, streams::FinishedStream},
+    sys::page_size,
+};
+
+/// Writes a line for each stream, with sub-buffers of `run_bytes`.
+pub(super) fn write(out: &mut String, streams: &[FinishedStream], run_bytes: usize) -> Result {
+    let pages = (run_bytes / page_size()) as u64;
+    for FinishedStream {
+        cpu,
+        drained,
+        delivered,
+    } in streams
+    {
+        let pool = &delivered.pool;
+        writeln!(
+            out,
+            "CPU {cpu}: {} packets through {} sub-buffers of {}: {} pages allocated for {} \
+             written; waited {} times for a free one",
+            grouped(drained.packets.packets),
+            pool.existing,
+            Size(run_bytes as u64),
+            grouped(pool.allocated * pages),
+            grouped(delivered.written.bytes / page_size() as u64),
+            grouped(drained.waits),
+        )?;
+        if pool.random_accesses > 0 {
+            let accesses = grouped(pool.random_accesses);
+            writeln!(out, "CPU {cpu}: {accesses} accesses out of order")?;
+        }
+    }
+    Ok(())
+}

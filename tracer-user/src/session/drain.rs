@@ -3,7 +3,11 @@
 use std::{
     ops::ControlFlow,
     os::fd::AsFd,
-    sync::{Arc, atomic::Ordering, mpsc::Receiver},
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, Sender},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,6 +16,7 @@ use rustix::event::{Timespec, epoll};
 use tracer_common::EventHeader;
 
 use super::{
+    flight::Job,
     plan::{Plan, TaskEvent},
     streams::{Link, Order},
     tasks::TaskLog,
@@ -28,7 +33,8 @@ const POLL_INTERVAL: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// An open packet is closed after this time, so that little is lost with the recorder.
+/// In discard mode an open packet is closed after this time, so that little is lost with the
+/// recorder.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Drains one ring into one stream.
@@ -38,6 +44,7 @@ pub(super) struct Drain {
     intake: Intake,
     link: Arc<Link>,
     orders: Receiver<Order>,
+    jobs: Option<Sender<Job>>,
 }
 
 /// Everything behind the ring; apart from it, because events are borrowed from the ring.
@@ -78,6 +85,7 @@ impl Drain {
         plan: &Plan,
         tasks: &Arc<TaskLog>,
         (link, orders): (&Arc<Link>, Receiver<Order>),
+        jobs: Option<Sender<Job>>,
     ) -> Self {
         Self {
             cpu,
@@ -96,6 +104,7 @@ impl Drain {
             },
             link: Arc::clone(link),
             orders,
+            jobs,
         }
     }
 
@@ -110,17 +119,23 @@ impl Drain {
         epoll::add(&poll, bell, epoll::EventData::new_u64(1), level)?;
         let mut flushed = Instant::now();
         let mut finishing = false;
+        let mut snapshots = Vec::new();
         loop {
             self.link.drain_bell.still();
             while let Ok(order) = self.orders.try_recv() {
                 match order {
                     Order::Finish => finishing = true,
+                    Order::Snapshot(job) => snapshots.push(job),
                 }
             }
             let mut done = self.empty_ring();
-            if done && (finishing || flushed.elapsed() >= FLUSH_INTERVAL) {
+            let is_due = self.jobs.is_none() && flushed.elapsed() >= FLUSH_INTERVAL;
+            if done && (finishing || is_due || !snapshots.is_empty()) {
                 done = self.intake.flush();
                 flushed = Instant::now();
+            }
+            if done {
+                self.pass_on(&mut snapshots);
             }
             self.count();
             if finishing && (done || self.link.is_outlet_gone()) {
@@ -141,6 +156,16 @@ impl Drain {
             ) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error).context("cannot wait for events"),
+            }
+        }
+    }
+
+    /// Hands jobs to whoever reads the stream. In discard mode there is nobody who could.
+    fn pass_on(&self, snapshots: &mut Vec<Job>) {
+        for job in snapshots.drain(..) {
+            if let Some(jobs) = &self.jobs {
+                // An error means that the reader has failed, which joining it tells.
+                let _ = jobs.send(job);
             }
         }
     }

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::streams::{Failure, Link};
+use super::{
+    flight::Overtaken,
+    streams::{Failure, Link},
+};
 use crate::{
     ctf::packet::PacketHeader,
     pool::{Pool, PoolStats},
@@ -45,16 +48,17 @@ pub(super) struct Written {
     pub(super) classes: ClassTotals,
 }
 
-/// What an outlet has come to.
-#[derive(Debug)]
+/// What a reader of a stream has come to.
+#[derive(Debug, Default)]
 pub(super) struct Delivered {
     pub(super) written: Written,
     /// Events of packets that it has not taken.
     pub(super) unwritten: u64,
     /// Why writing failed.
     pub(super) error: Option<io::Error>,
-    /// Which way packets took.
-    pub(super) sink: SinkReport,
+    /// Which way packets took; none: nowhere, in overwrite mode.
+    pub(super) sink: Option<SinkReport>,
+    pub(super) overtaken: Option<Overtaken>,
     pub(super) pool: PoolStats,
 }
 
@@ -189,7 +193,8 @@ impl Output {
             self.failure.note();
         }
         Delivered {
-            sink: self.sink.report(),
+            sink: Some(self.sink.report()),
+            overtaken: None,
             written: self.written,
             unwritten: self.unwritten,
             error: self.failed,

@@ -12,13 +12,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::{
     drain::{Drain, Drained},
+    flight::{FlightReader, Job, Part},
     outlet::{Delivered, Outlet},
 };
-use crate::sys::bell::Bell;
+use crate::{sink::Sink, sys::bell::Bell};
 
 /// What the threads of a stream share beside its sub-buffers.
 #[derive(Debug)]
@@ -62,8 +63,9 @@ impl Link {
 }
 
 /// What a drain is told to do.
-#[derive(Debug)]
 pub(super) enum Order {
+    /// Take what is in the ring, close the packet, and have the reader do this then.
+    Snapshot(Job),
     /// Take what is in the ring, close the stream, and end.
     Finish,
 }
@@ -111,8 +113,25 @@ impl Commander {
 pub(super) struct Stream {
     pub(super) cpu: u32,
     pub(super) drain: Drain,
-    pub(super) outlet: Outlet,
+    pub(super) reading: Reading,
     pub(super) commander: Commander,
+}
+
+/// Who reads a stream.
+pub(super) enum Reading {
+    /// In discard mode, packet after packet.
+    Outlet(Outlet),
+    /// In overwrite mode, when told to.
+    Flight(FlightReader, Receiver<Job>),
+}
+
+impl Reading {
+    fn run(self) -> io::Result<Delivered> {
+        match self {
+            Self::Outlet(outlet) => outlet.run(),
+            Self::Flight(reader, jobs) => Ok(reader.run(&jobs)),
+        }
+    }
 }
 
 /// What a stream has come to.
@@ -150,15 +169,15 @@ impl Streams {
         for Stream {
             cpu,
             drain,
-            outlet,
+            reading,
             commander,
         } in streams
         {
             let named = |name: &str| thread::Builder::new().name(format!("{name}-{cpu}"));
             let outlet = named("output")
-                .spawn(move || outlet.run())
+                .spawn(move || reading.run())
                 .context("cannot start an output thread")?;
-            // Where this fails, the stream ends with its drain, and the outlet with it.
+            // Where this fails, the stream ends with its drain, and the other thread with it.
             let drain = named("drain")
                 .spawn(move || drain.run())
                 .context("cannot start a drain thread")?;
@@ -184,6 +203,27 @@ impl Streams {
     pub(super) fn finish(mut self) -> Result<Vec<FinishedStream>> {
         self.order_to_finish();
         self.running.drain(..).map(Running::join).collect()
+    }
+
+    /// Has every stream written as it is now, to the sinks that `sink` gives for its CPU.
+    /// What comes gives a part for each.
+    pub(super) fn order_snapshot(
+        &self,
+        mut sink: impl FnMut(u32) -> Result<Box<dyn Sink>>,
+    ) -> Result<Vec<(u32, oneshot::Receiver<io::Result<Part>>)>> {
+        // All sinks before the first order, so that nothing is begun that cannot be ended.
+        let sinks = self
+            .running
+            .iter()
+            .map(|stream| sink(stream.cpu))
+            .collect::<Result<Vec<_>>>()?;
+        let orders = self.running.iter().zip(sinks).map(|(stream, sink)| {
+            let (reply, part) = oneshot::channel();
+            let job = Job { sink, reply };
+            stream.commander.order(Order::Snapshot(job));
+            (stream.cpu, part)
+        });
+        Ok(orders.collect())
     }
 
     fn order_to_finish(&self) {

@@ -188,6 +188,12 @@ impl Peeked<'_> {
         self.reader.packet_mut().read_at(offset, bytes);
     }
 
+    /// The first page, to write. Whoever reads the packet next sees what is left there.
+    #[must_use]
+    pub fn header_mut(&mut self) -> &mut [u8] {
+        self.reader.packet_mut().run.header_mut()
+    }
+
     /// Puts the packet back to where it was. False where the writer has been there
     /// meanwhile: it went over the spare instead, and the packet is lost to everybody else.
     #[must_use]

@@ -16,10 +16,20 @@ use crate::{
     privilege, process, setup,
 };
 
-const PROGRAMS: [Program; 1] = [Program {
-    name: "babeltrace2",
-    package: "babeltrace2",
-}];
+const PROGRAMS: [Program; 3] = [
+    Program {
+        name: "babeltrace2",
+        package: "babeltrace2",
+    },
+    Program {
+        name: "mkfs.ext4",
+        package: "e2fsprogs",
+    },
+    Program {
+        name: "mkfs.xfs",
+        package: "xfsprogs",
+    },
+];
 const WORK_VARIABLE: &str = "TRACER_WORK";
 
 /// Both places of tracefs, the present one first.

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use crate::{
     session::{self, Options, Size},
     sink::SinkKind,
+    subbuf::Mode,
 };
 
 /// Record events into a trace.
@@ -30,7 +31,15 @@ pub(super) struct Args {
     #[arg(short, long)]
     force: bool,
 
-    /// Size of the buffer of each CPU
+    /// What happens when the buffers are full: `discard` the newest events, or `overwrite`
+    /// the oldest. `overwrite` records into memory alone, for `tracer snapshot`
+    #[arg(long, value_name = "MODE", default_value = "discard",
+          value_parser = PossibleValuesParser::new(["discard", "overwrite"])
+              .map(|name| if name == "overwrite" { Mode::Overwrite } else { Mode::Discard }))]
+    mode: Mode,
+
+    /// Size of the buffer of each CPU: with `--mode discard` of the ring between kernel and
+    /// recorder, with `--mode overwrite` of what is kept
     #[arg(long, value_name = "SIZE", default_value = "8M")]
     buffer_size: Size,
 
@@ -99,6 +108,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         probes: args.probes,
         output: args.output,
         force: args.force,
+        mode: args.mode,
         buffer_size: args.buffer_size,
         subbuf_size: args.subbuf_size,
         subbuf_count: args.subbuf_count,

@@ -5,17 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::{
     options::Options,
-    output::{TraceFolder, describe},
+    output::{Description, TraceFolder},
     plan::Plan,
     tasks::TaskLog,
 };
 use crate::{
     ctf::frames::Frame,
     sink::{FileSink, IndexedSink, PipeSink, SharedPipe, Sink},
+    subbuf::Mode,
 };
 
 /// What stands for standard output.
@@ -28,11 +29,25 @@ pub(super) enum Destination {
     Folder(TraceFolder),
     /// A pipe, which takes everything as [frames](crate::ctf::frames).
     Pipe(Arc<SharedPipe>),
+    /// Nowhere but to memory, in overwrite mode; the folder is for what is there at the end.
+    Memory(Option<TraceFolder>),
 }
 
 impl Destination {
     pub(super) fn open(options: &Options) -> Result<Self> {
+        let is_flight = options.mode == Mode::Overwrite;
         match options.output.as_deref() {
+            None if is_flight => Ok(Self::Memory(None)),
+            Some(path) if is_flight && (path == Path::new(STDOUT) || SharedPipe::is_at(path)) => {
+                bail!(
+                    "`{}` cannot take what is still overwritten: name a folder, or record with \
+                     --mode discard",
+                    path.display()
+                )
+            }
+            path if is_flight => {
+                TraceFolder::create(path, options.force).map(|folder| Self::Memory(Some(folder)))
+            }
             Some(path) if path == Path::new(STDOUT) => SharedPipe::stdout()
                 .context("cannot write to standard output")
                 .map(|pipe| Self::Pipe(Arc::new(pipe))),
@@ -47,20 +62,32 @@ impl Destination {
     pub(super) fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Folder(folder) => Some(folder.path().to_owned()),
-            Self::Pipe(_) => None,
+            Self::Pipe(_) | Self::Memory(_) => None,
         }
     }
 
-    /// Writes the metadata; returns the trace's identity.
-    pub(super) fn write_metadata(&self, plan: &Plan) -> Result<[u8; 16]> {
+    /// The folder for what is in memory at the end, once.
+    pub(super) fn take_last(&mut self) -> Option<TraceFolder> {
         match self {
-            Self::Folder(folder) => folder.write_metadata(plan),
-            Self::Pipe(pipe) => {
-                let (uuid, text) = describe(plan, pipe.name())?;
-                pipe.send(Frame::Metadata, text.as_bytes())?;
-                Ok(uuid)
-            }
+            Self::Memory(folder) => folder.take(),
+            Self::Folder(_) | Self::Pipe(_) => None,
         }
+    }
+
+    /// Describes the trace, and writes that down.
+    pub(super) fn describe(&self, plan: &Plan) -> Result<Description> {
+        let name = match self {
+            Self::Folder(folder) | Self::Memory(Some(folder)) => folder.name(),
+            Self::Pipe(pipe) => pipe.name().to_owned(),
+            Self::Memory(None) => "flight recorder".to_owned(),
+        };
+        let description = Description::new(plan, &name)?;
+        match self {
+            Self::Folder(folder) => folder.write_metadata(&description)?,
+            Self::Pipe(pipe) => pipe.send(Frame::Metadata, description.text.as_bytes())?,
+            Self::Memory(_) => {}
+        }
+        Ok(description)
     }
 
     /// The place for names of threads. On a pipe the metadata must come before.
@@ -68,24 +95,32 @@ impl Destination {
         match self {
             Self::Folder(folder) => TaskLog::create(folder.path()),
             Self::Pipe(pipe) => Ok(TaskLog::on_pipe(pipe)),
+            Self::Memory(_) => Ok(TaskLog::in_memory()),
         }
     }
 
-    /// The place for the packets of a CPU.
-    pub(super) fn sink(&self, cpu: u32, options: &Options, plan: &Plan) -> Result<Box<dyn Sink>> {
+    /// The place for the packets of a CPU; none where they stay in memory.
+    pub(super) fn sink(
+        &self,
+        cpu: u32,
+        options: &Options,
+        plan: &Plan,
+    ) -> Result<Option<Box<dyn Sink>>> {
         Ok(match self {
             Self::Folder(folder) => {
                 let path = folder.stream_path(cpu);
                 let file = FileSink::create(&path, options.sink, plan.pool.run_bytes)?;
-                Box::new(IndexedSink::new(file, &folder.index_path(cpu)?))
+                Some(Box::new(IndexedSink::new(file, &folder.index_path(cpu)?)))
             }
-            Self::Pipe(pipe) => Box::new(PipeSink::new(Arc::clone(pipe), u64::from(cpu))),
+            Self::Pipe(pipe) => Some(Box::new(PipeSink::new(Arc::clone(pipe), u64::from(cpu)))),
+            Self::Memory(_) => None,
         })
     }
 
     /// Leaves the trace where it is: it is complete, as far as it could be written.
     pub(super) fn keep(self) -> Result<()> {
         match self {
+            Self::Memory(_) => Ok(()),
             Self::Folder(folder) => folder.keep(),
             Self::Pipe(pipe) => {
                 // After an error of the pipe this one says no more than that of its stream.

@@ -37,6 +37,14 @@ const POLL_INTERVAL: Timespec = Timespec {
 /// recorder.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Where a drain is told what to do, and passes it on.
+pub(super) struct Ends {
+    pub(super) link: Arc<Link>,
+    pub(super) orders: Receiver<Order>,
+    /// To the reader, in overwrite mode.
+    pub(super) jobs: Option<Sender<Job>>,
+}
+
 /// Drains one ring into one stream.
 pub(super) struct Drain {
     cpu: u32,
@@ -67,6 +75,8 @@ struct Intake {
 pub(super) struct Drained {
     pub(super) stats: StreamStats,
     pub(super) packets: WriterStats,
+    /// Events of all packets by class.
+    pub(super) closed: ClassTotals,
     pub(super) overwritten: ClassTotals,
     /// Events lost in the ring.
     pub(super) lost: u64,
@@ -84,16 +94,16 @@ impl Drain {
         states: &Arc<CpuStates>,
         plan: &Plan,
         tasks: &Arc<TaskLog>,
-        (link, orders): (&Arc<Link>, Receiver<Order>),
-        jobs: Option<Sender<Job>>,
+        ends: Ends,
     ) -> Self {
+        let Ends { link, orders, jobs } = ends;
         Self {
             cpu,
             ring,
             intake: Intake {
                 cpu,
                 writer,
-                link: Arc::clone(link),
+                link: Arc::clone(&link),
                 states: Arc::clone(states),
                 classes: plan.classes.len() as u32,
                 task_events: Arc::clone(&plan.task_events),
@@ -102,7 +112,7 @@ impl Drain {
                 malformed: 0,
                 waits: 0,
             },
-            link: Arc::clone(link),
+            link,
             orders,
             jobs,
         }
@@ -197,6 +207,7 @@ impl Drain {
         let drained = Drained {
             stats: intake.writer.stats(),
             packets: intake.writer.packets(),
+            closed: intake.writer.closed().clone(),
             overwritten: intake.writer.overwritten().clone(),
             lost: intake.states.lost(intake.cpu),
             malformed: intake.malformed,

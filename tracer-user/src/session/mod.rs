@@ -9,12 +9,14 @@ mod command;
 mod control;
 mod destination;
 mod drain;
+mod flight;
 mod options;
 mod outlet;
 mod output;
 mod plan;
 mod preflight;
 mod progress;
+mod snapshot;
 mod streams;
 mod summary;
 mod tasks;
@@ -24,28 +26,30 @@ pub use options::{Options, Size};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
 };
 
 use anyhow::{Context, Result};
 
 use crate::{
-    attach::{Attached, Kernel, Settings},
+    attach::{Attached, Kernel, KernelCounts, Settings},
     pool::Pool,
     stream::{StreamIdentity, StreamWriter},
-    subbuf,
+    subbuf::{self, Mode},
 };
 
 use self::{
     command::Command,
     control::{End, Signals},
     destination::Destination,
-    drain::Drain,
+    drain::{Drain, Ends},
+    flight::FlightReader,
     outlet::Outlet,
     output::monotonic_ns,
     plan::Plan,
     progress::{ProbeProgress, ProgressLine},
-    streams::{Commander, Failure, Stream, Streams},
+    snapshot::{Snapshot, Snapshots},
+    streams::{Commander, Failure, Reading, Stream, Streams},
     summary::{Summary, Times},
     tasks::TaskLog,
 };
@@ -60,7 +64,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let object = preflight::check()?;
     let command = Command::resolve(&options.command)?;
     let plan = Plan::new(options)?;
-    let destination = Destination::open(options)?;
+    let mut destination = Destination::open(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -74,7 +78,15 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let failure = &recording.failure;
     let ended = control::until_end(options, command, &mut signals, failure, progress);
     let (end, remainder) = runtime.block_on(ended)?;
-    let (attached, summary) = recording.end(&plan, destination.folder(), end)?;
+    let stopped = recording.stop()?;
+    let last = match (&stopped.recording.snapshots, destination.take_last()) {
+        (Some(snapshots), Some(folder)) => {
+            let streams = &stopped.recording.streams;
+            Some(runtime.block_on(snapshots.write(streams, folder)))
+        }
+        _ => None,
+    };
+    let (attached, summary) = stopped.finish(&plan, destination.folder(), end, last)?;
     let kept = destination.keep();
     if !options.quiet && kept.is_ok() {
         summary.print();
@@ -95,6 +107,8 @@ struct Recording {
     streams: Streams,
     failure: Failure,
     tasks: Arc<TaskLog>,
+    /// In overwrite mode.
+    snapshots: Option<Snapshots>,
     /// When the programs began to record, `CLOCK_MONOTONIC` in nanoseconds.
     started_ns: u64,
     /// How long attaching took.
@@ -123,13 +137,19 @@ impl Recording {
         let rings = kernel.take_rings();
         let opened_ns = monotonic_ns();
         let failure = Failure::default();
-        let trace_uuid = destination.write_metadata(plan)?;
+        let description = destination.describe(plan)?;
         let tasks = Arc::new(destination.task_log()?);
+        let snapshots = (options.mode == Mode::Overwrite).then(|| Snapshots {
+            description: description.clone(),
+            tasks: Arc::clone(&tasks),
+            kind: options.sink,
+            packet_bytes: plan.pool.run_bytes,
+        });
         let streams = rings
             .into_iter()
             .map(|(cpu, ring)| {
                 let identity = StreamIdentity {
-                    trace_uuid,
+                    trace_uuid: description.uuid,
                     cpu,
                     start_ns: opened_ns,
                 };
@@ -139,11 +159,22 @@ impl Recording {
                     .with_context(|| format!("no sub-buffers for CPU {cpu}"))?;
                 let writer = StreamWriter::new(identity, writer, plan.classes.len());
                 let (commander, link, orders) = Commander::new()?;
-                let end = (&link, orders);
+                let (jobs, reading) = match sink {
+                    Some(sink) => {
+                        let outlet = Outlet::new(reader, sink, pool, &failure, &link);
+                        (None, Reading::Outlet(outlet))
+                    }
+                    None => {
+                        let (sender, receiver) = mpsc::channel();
+                        let reader = FlightReader::new(reader, pool);
+                        (Some(sender), Reading::Flight(reader, receiver))
+                    }
+                };
+                let ends = Ends { link, orders, jobs };
                 Ok(Stream {
                     cpu,
-                    drain: Drain::new(cpu, ring, writer, &states, plan, &tasks, end),
-                    outlet: Outlet::new(reader, sink, pool, &failure, &link),
+                    drain: Drain::new(cpu, ring, writer, &states, plan, &tasks, ends),
+                    reading,
                     commander,
                 })
             })
@@ -165,27 +196,55 @@ impl Recording {
             streams,
             failure,
             tasks,
+            snapshots,
             started_ns,
             attach_ns: started_ns - before_attaching_ns,
         })
     }
 
-    /// Stops the programs, drains what is left and closes the trace.
-    fn end(
-        mut self,
+    /// Stops the programs: what is in the rings from now on is final.
+    fn stop(mut self) -> Result<Stopped> {
+        let recording_ns = monotonic_ns() - self.started_ns;
+        let counts = self.attached.stop()?;
+        Ok(Stopped {
+            recording: self,
+            counts,
+            recording_ns,
+        })
+    }
+}
+
+/// A recording whose programs have stopped.
+struct Stopped {
+    recording: Recording,
+    counts: KernelCounts,
+    recording_ns: u64,
+}
+
+impl Stopped {
+    /// Drains what is left and closes the trace.
+    fn finish(
+        self,
         plan: &Plan,
         folder: Option<PathBuf>,
         end: End,
+        last: Option<Result<Snapshot>>,
     ) -> Result<(Attached, Summary)> {
+        let Recording {
+            attached,
+            streams,
+            tasks,
+            attach_ns,
+            ..
+        } = self.recording;
         let times = Times {
-            recording_ns: monotonic_ns() - self.started_ns,
-            attach_ns: self.attach_ns,
+            recording_ns: self.recording_ns,
+            attach_ns,
         };
-        let counts = self.attached.stop()?;
-        let streams = self.streams.finish()?;
+        let streams = streams.finish()?;
         // Threads whose names the programs missed: made on a CPU that is not recorded.
-        self.tasks.snapshot(monotonic_ns());
-        let summary = Summary::new(plan, folder, end, times, counts, streams);
-        Ok((self.attached, summary))
+        tasks.snapshot(monotonic_ns());
+        let summary = Summary::new(plan, folder, end, times, self.counts, streams, last);
+        Ok((attached, summary))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::sink::SinkKind;
+use crate::{sink::SinkKind, subbuf::Mode};
 
 /// A recording as the user described it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Probe texts; empty: the default set.
     pub probes: Vec<String>,
@@ -14,11 +14,14 @@ pub struct Options {
     pub output: Option<PathBuf>,
     /// Replace what is in the folder.
     pub force: bool,
-    /// Size of the ring of each CPU.
+    /// What happens when the buffers are full.
+    pub mode: Mode,
+    /// Size of the buffer of each CPU: of its ring, or of its sub-buffers in overwrite mode.
     pub buffer_size: Size,
     /// Size of a packet.
     pub subbuf_size: Size,
-    /// Sub-buffers of each CPU that wait for the output; one more is on its way.
+    /// Sub-buffers of each CPU that wait for the output, in discard mode; one more is on its
+    /// way.
     pub subbuf_count: u16,
     /// Use fresh pages for each packet, to see what reusing them is worth.
     pub no_page_reuse: bool,

@@ -55,6 +55,12 @@ impl TraceFolder {
         &self.path
     }
 
+    /// The last part of its path.
+    pub(super) fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     pub(super) fn stream_path(&self, cpu: u32) -> PathBuf {
         self.path.join(format!("{STREAM_PREFIX}{cpu}"))
     }
@@ -69,10 +75,8 @@ impl TraceFolder {
         }
     }
 
-    /// Writes the metadata; returns the trace's identity.
-    pub(super) fn write_metadata(&self, plan: &Plan) -> Result<[u8; 16]> {
-        let name = self.path.file_name().unwrap_or_default();
-        let (uuid, text) = describe(plan, &name.to_string_lossy())?;
+    /// Writes the metadata.
+    pub(super) fn write_metadata(&self, description: &Description) -> Result<()> {
         let path = self.path.join(METADATA);
         fs::OpenOptions::new()
             .write(true)
@@ -80,11 +84,10 @@ impl TraceFolder {
             .mode(0o600)
             .open(&path)
             .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
+                file.write_all(description.text.as_bytes())?;
                 file.sync_data()
             })
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
-        Ok(uuid)
+            .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     /// Leaves the trace where it is. Under `sudo` it is given to the user who called.
@@ -206,18 +209,32 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The identity of a new trace, and its metadata.
-pub(super) fn describe(plan: &Plan, trace_name: &str) -> Result<([u8; 16], String)> {
-    let uuid = random_uuid()?;
-    let info = TraceInfo {
-        uuid,
-        clock: Clock {
-            uuid: boot_id()?,
-            offset_ns: realtime_ns().saturating_sub(monotonic_ns()),
-        },
-        env: environment(trace_name),
-    };
-    Ok((uuid, metadata(&info, &plan.classes)))
+/// What a trace says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Description {
+    /// The trace's identity, which each packet has.
+    pub(super) uuid: [u8; 16],
+    /// Its metadata.
+    pub(super) text: String,
+}
+
+impl Description {
+    /// Of a new trace.
+    pub(super) fn new(plan: &Plan, trace_name: &str) -> Result<Self> {
+        let uuid = random_uuid()?;
+        let info = TraceInfo {
+            uuid,
+            clock: Clock {
+                uuid: boot_id()?,
+                offset_ns: realtime_ns().saturating_sub(monotonic_ns()),
+            },
+            env: environment(trace_name),
+        };
+        Ok(Self {
+            uuid,
+            text: metadata(&info, &plan.classes),
+        })
+    }
 }
 
 /// `CLOCK_MONOTONIC` in nanoseconds: the clock of all timestamps.

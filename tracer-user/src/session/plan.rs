@@ -14,12 +14,15 @@ use crate::{
         KernelFiles, Place, ProbeText, ResolvedProbe, resolve, resolve_texts, tracefs::Tracefs,
     },
     stream::HEADER_LEN,
-    subbuf,
+    subbuf::{self, Mode},
     sys::page_size,
 };
 
 /// The kernel's `bpf_map_create` takes rings up to this size.
 const MAX_RING_BYTES: u64 = 1 << 30;
+
+/// In overwrite mode the ring is only the way into the sub-buffers.
+const FLIGHT_RING: Size = Size(8 << 20);
 
 /// Tracepoints that tell the names of threads. They are recorded beside what the user
 /// asked for, into the file of names.
@@ -61,8 +64,12 @@ impl Plan {
             .collect();
         probes.extend(task_probes);
         let (cpu_count, cpus) = cpus(options.cpus.as_deref())?;
-        let ring = whole_pages(options.buffer_size, "buffer", MAX_RING_BYTES)?;
+        let buffer = whole_pages(options.buffer_size, "buffer", MAX_RING_BYTES)?;
         let packet = whole_pages(options.subbuf_size, "sub-buffer", MAX_RING_BYTES)?;
+        let (ring, slots) = match options.mode {
+            Mode::Discard => (buffer, options.subbuf_count),
+            Mode::Overwrite => (buffer.min(FLIGHT_RING), slots_of(buffer, packet)?),
+        };
         Ok(Self {
             probes,
             classes,
@@ -71,13 +78,13 @@ impl Plan {
             cpus,
             ring_bytes: ring.0 as u32,
             buffer: subbuf::Config {
-                slots: options.subbuf_count,
-                mode: subbuf::Mode::Discard,
+                slots,
+                mode: options.mode,
                 header_len: HEADER_LEN,
             },
             pool: PoolConfig {
                 run_bytes: packet.0 as usize,
-                max_runs: usize::from(options.subbuf_count) * 2 + 2,
+                max_runs: usize::from(slots) * 2 + 2,
                 reuse: !options.no_page_reuse,
             },
             stats: options.stats,
@@ -173,6 +180,25 @@ fn cpus(wanted: Option<&[u32]>) -> Result<(u32, Vec<u32>)> {
         bail!("cannot record CPU {cpu}: it is not online; online are {online:?}");
     }
     Ok((count, cpus))
+}
+
+/// How many sub-buffers make a buffer.
+fn slots_of(buffer: Size, packet: Size) -> Result<u16> {
+    let slots = buffer.0 / packet.0;
+    if slots < 2 {
+        bail!(
+            "a buffer of {buffer} has no two sub-buffers of {packet}: try --buffer-size {} or a \
+             smaller --subbuf-size",
+            Size(packet.0 * 8)
+        );
+    }
+    u16::try_from(slots).with_context(|| {
+        format!(
+            "a buffer of {buffer} has {slots} sub-buffers of {packet}, at most {} are possible: \
+             use a larger --subbuf-size",
+            u16::MAX
+        )
+    })
 }
 
 /// The size that is used for `asked`: a power of two of whole pages, not less than what the

@@ -143,6 +143,37 @@ pub(super) struct FinishedStream {
 }
 
 impl FinishedStream {
+    /// Events that are recorded: that the sink has, or, in overwrite mode, that came into
+    /// memory.
+    pub(super) fn recorded(&self) -> u64 {
+        match self.delivered.overtaken {
+            Some(_) => self.drained.packets.events,
+            None => self.delivered.written.events,
+        }
+    }
+
+    /// The same of one class.
+    pub(super) fn recorded_of(&self, class: u32) -> u64 {
+        match self.delivered.overtaken {
+            Some(_) => self.drained.closed.of(class),
+            None => self.delivered.written.classes.of(class),
+        }
+    }
+
+    /// Recorded events that were overwritten since.
+    pub(super) fn overwritten(&self) -> u64 {
+        let overtaken = self.delivered.overtaken.as_ref();
+        self.drained.packets.overwritten_events
+            + overtaken.map_or(0, |overtaken| overtaken.stats.overwritten_events)
+    }
+
+    /// The same of one class.
+    pub(super) fn overwritten_of(&self, class: u32) -> u64 {
+        let overtaken = self.delivered.overtaken.as_ref();
+        self.drained.overwritten.of(class)
+            + overtaken.map_or(0, |overtaken| overtaken.classes.of(class))
+    }
+
     /// Events that were submitted and could not be written.
     pub(super) fn unwritten(&self) -> u64 {
         self.delivered.unwritten + self.drained.malformed

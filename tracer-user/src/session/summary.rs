@@ -11,9 +11,10 @@ use super::{
     options::Size,
     plan::Plan,
     progress::{grouped, short},
+    snapshot::Snapshot,
     streams::FinishedStream,
 };
-use crate::{attach::KernelCounts, sink::SinkReport};
+use crate::{attach::KernelCounts, sink::SinkReport, subbuf::Mode};
 
 /// Classes that are listed at most; a recording of everything has thousands.
 const LISTED_CLASSES: usize = 20;
@@ -28,9 +29,14 @@ pub(super) struct Summary {
     classes: Vec<ClassCount>,
     streams: Vec<FinishedStream>,
     counts: KernelCounts,
+    mode: Mode,
+    /// In overwrite mode, what was written at the end.
+    last: Option<Result<Snapshot>>,
     /// Names of all classes, those for the recorder's own use included.
     names: Vec<String>,
     ring_bytes: u32,
+    /// What is kept of each CPU in overwrite mode.
+    buffer_bytes: u64,
     /// Size of a sub-buffer in bytes.
     run_bytes: usize,
     /// Tell about sub-buffers, too.
@@ -48,6 +54,7 @@ pub(super) struct Times {
 struct ClassCount {
     name: String,
     recorded: u64,
+    overwritten: u64,
     lost: u64,
 }
 
@@ -59,6 +66,7 @@ impl Summary {
         times: Times,
         counts: KernelCounts,
         streams: Vec<FinishedStream>,
+        last: Option<Result<Snapshot>>,
     ) -> Self {
         let classes = plan
             .classes
@@ -66,10 +74,8 @@ impl Summary {
             .enumerate()
             .map(|(id, class)| ClassCount {
                 name: class.name.clone(),
-                recorded: streams
-                    .iter()
-                    .map(|stream| stream.delivered.written.classes.of(id as u32))
-                    .sum(),
+                recorded: sum(&streams, |stream| stream.recorded_of(id as u32)),
+                overwritten: sum(&streams, |stream| stream.overwritten_of(id as u32)),
                 lost: counts.lost.get(id).map_or(0, |cpus| cpus.iter().sum()),
             })
             .collect();
@@ -85,7 +91,10 @@ impl Summary {
                 .collect(),
             streams,
             counts,
+            mode: plan.buffer.mode,
+            last,
             ring_bytes: plan.ring_bytes,
+            buffer_bytes: u64::from(plan.buffer.slots) * plan.pool.run_bytes as u64,
             run_bytes: plan.pool.run_bytes,
             stats: plan.stats,
         }
@@ -104,7 +113,10 @@ impl Summary {
             .filter_map(|stream| Some((stream.delivered.error.as_ref()?, stream.unwritten())))
             .collect();
         let Some((error, _)) = failed.first() else {
-            return Ok(());
+            return match &self.last {
+                Some(Err(error)) => Err(anyhow!("{error:#}")),
+                Some(Ok(_)) | None => Ok(()),
+            };
         };
         let unwritten: u64 = failed.iter().map(|(_, unwritten)| unwritten).sum();
         let advice = if error.kind() == io::ErrorKind::StorageFull {
@@ -119,10 +131,7 @@ impl Summary {
     }
 
     fn recorded(&self) -> u64 {
-        self.streams
-            .iter()
-            .map(|stream| stream.delivered.written.events)
-            .sum()
+        sum(&self.streams, FinishedStream::recorded)
     }
 
     fn text(&self) -> String {
@@ -134,24 +143,28 @@ impl Summary {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let seconds = self.times.recording_ns as f64 / 1e9;
-        let bytes: u64 = self
-            .streams
-            .iter()
-            .map(|stream| stream.delivered.written.bytes)
-            .sum();
         let why = match self.end {
             End::Command => "the command ended",
             End::Duration => "the time was over",
             End::Signal(_) => "stopped by a signal",
             End::Failure => "the trace could no longer be written",
         };
-        writeln!(
+        let recorded = grouped(self.recorded());
+        let cpus = self.streams.len();
+        write!(
             out,
-            "recorded {} events in {seconds:.2} s ({why}): {}B on {} CPUs",
-            grouped(self.recorded()),
-            short(bytes as f64),
-            self.streams.len()
+            "recorded {recorded} events in {seconds:.2} s ({why}): "
         )?;
+        match self.mode {
+            Mode::Discard => {
+                let bytes = sum(&self.streams, |stream| stream.delivered.written.bytes);
+                writeln!(out, "{}B on {cpus} CPUs", short(bytes as f64))?;
+            }
+            Mode::Overwrite => {
+                let size = Size(self.buffer_bytes);
+                writeln!(out, "the latest {size} of each of {cpus} CPUs in memory")?;
+            }
+        }
         writeln!(
             out,
             "attached {} probes in {:.2} s",
@@ -159,17 +172,24 @@ impl Summary {
             self.times.attach_ns as f64 / 1e9
         )?;
         self.write_classes(out)?;
+        self.write_overwritten(out)?;
         self.write_losses(out)?;
         self.write_skipped(out)?;
         self.write_ways(out)?;
         if self.stats {
             stats::write(out, &self.streams, self.run_bytes)?;
         }
-        let Some(folder) = &self.folder else {
+        if let Some(Ok(last)) = &self.last {
+            writeln!(out, "{last}")?;
+        }
+        let last = self.last.as_ref().and_then(|last| last.as_ref().ok());
+        let Some(folder) = self.folder.as_ref().or(last.map(|last| &last.folder)) else {
             return Ok(());
         };
         let folder = folder.display();
-        writeln!(out, "trace: {folder}")?;
+        if self.mode == Mode::Discard {
+            writeln!(out, "trace: {folder}")?;
+        }
         writeln!(
             out,
             "read it with: tracer report {folder}, or babeltrace2 {folder}"
@@ -182,7 +202,7 @@ impl Summary {
             .streams
             .iter()
             .filter(|stream| stream.delivered.written.packets > 0)
-            .map(|stream| &stream.delivered.sink)
+            .filter_map(|stream| stream.delivered.sink.as_ref())
             .collect();
         for way in ways {
             writeln!(out, "written by {way}")?;
@@ -199,8 +219,10 @@ impl Summary {
         classes.sort_by_key(|class| std::cmp::Reverse(class.recorded + class.lost));
         for class in classes.iter().take(LISTED_CLASSES) {
             write!(out, "{:>14}  {}", grouped(class.recorded), class.name)?;
-            if class.lost > 0 {
-                write!(out, " ({} lost)", grouped(class.lost))?;
+            for (events, what) in [(class.overwritten, "overwritten"), (class.lost, "lost")] {
+                if events > 0 {
+                    write!(out, " ({} {what})", grouped(events))?;
+                }
             }
             writeln!(out)?;
         }
@@ -219,9 +241,26 @@ impl Summary {
         Ok(())
     }
 
+    /// In overwrite mode: what memory did not hold to the end.
+    fn write_overwritten(&self, out: &mut String) -> std::fmt::Result {
+        for stream in &self.streams {
+            let overwritten = stream.overwritten();
+            if overwritten > 0 {
+                writeln!(
+                    out,
+                    "overwrote {} of {} events on CPU {} by later ones",
+                    grouped(overwritten),
+                    grouped(stream.recorded()),
+                    stream.cpu
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_losses(&self, out: &mut String) -> std::fmt::Result {
         for stream in self.streams.iter().filter(|stream| stream.drained.lost > 0) {
-            let fired = stream.delivered.written.events + stream.drained.lost;
+            let fired = stream.recorded() + stream.drained.lost;
             writeln!(
                 out,
                 "lost {} of {} events on CPU {}: its buffer was full; try --buffer-size {}",
@@ -316,4 +355,8 @@ impl Summary {
         }
         Ok(())
     }
+}
+
+fn sum(streams: &[FinishedStream], number: impl Fn(&FinishedStream) -> u64) -> u64 {
+    streams.iter().map(number).sum()
 }

@@ -1,11 +1,13 @@
-//! Names of threads, for reading the trace: a hidden file beside the streams.
+//! Names of threads, for reading the trace: a hidden file beside the streams, or, in overwrite
+//! mode, the latest of them in memory.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -28,7 +30,18 @@ pub(super) struct TaskLog {
 enum To {
     File(File),
     Pipe(Arc<SharedPipe>),
+    Memory(Mutex<Recent>),
 }
+
+/// The latest pieces of text.
+#[derive(Debug, Default)]
+struct Recent {
+    pieces: VecDeque<String>,
+    bytes: usize,
+}
+
+/// Names are kept in memory up to this size.
+const RECENT_BYTES: usize = 4 << 20;
 
 impl TaskLog {
     pub(super) fn create(folder: &Path) -> Result<Self> {
@@ -49,12 +62,31 @@ impl TaskLog {
         }
     }
 
+    /// Names are kept, the latest of them.
+    pub(super) fn in_memory() -> Self {
+        Self {
+            to: To::Memory(Mutex::default()),
+        }
+    }
+
+    /// What is kept.
+    pub(super) fn recent(&self) -> String {
+        match &self.to {
+            To::Memory(recent) => lock(recent).pieces.iter().map(String::as_str).collect(),
+            To::File(_) | To::Pipe(_) => String::new(),
+        }
+    }
+
     /// Appends whole lines. A name that cannot be written is missing in reports, which is
     /// no reason to end a recording.
     pub(super) fn append(&self, lines: &str) {
         let written = match &self.to {
             To::File(file) => (&*file).write_all(lines.as_bytes()),
             To::Pipe(pipe) => pipe.send(Frame::Tasks, lines.as_bytes()),
+            To::Memory(recent) => {
+                lock(recent).add(lines);
+                Ok(())
+            }
         };
         if let Err(error) = written {
             log::warn!("cannot write names of threads: {error}");
@@ -77,6 +109,24 @@ impl TaskLog {
         }
         self.append(&lines);
     }
+}
+
+impl Recent {
+    fn add(&mut self, lines: &str) {
+        self.bytes += lines.len();
+        self.pieces.push_back(lines.to_owned());
+        while self.bytes > RECENT_BYTES {
+            let Some(oldest) = self.pieces.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.len();
+        }
+    }
+}
+
+fn lock(recent: &Mutex<Recent>) -> MutexGuard<'_, Recent> {
+    // Text that a thread which panicked was adding is there, or not.
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Folders in `folder` whose names are numbers.

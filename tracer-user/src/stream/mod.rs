@@ -56,6 +56,8 @@ pub struct StreamWriter {
     /// Loss that the last packet told of.
     told: u64,
     stats: StreamStats,
+    /// Events of closed packets.
+    closed: ClassTotals,
 }
 
 impl StreamWriter {
@@ -69,6 +71,7 @@ impl StreamWriter {
             last_ns: identity.start_ns,
             told: 0,
             stats: StreamStats::default(),
+            closed: ClassTotals::default(),
             identity,
             writer,
         }
@@ -84,6 +87,12 @@ impl StreamWriter {
     #[must_use]
     pub fn packets(&self) -> WriterStats {
         self.writer.stats()
+    }
+
+    /// The events of all packets so far by class, what was overwritten included.
+    #[must_use]
+    pub fn closed(&self) -> &ClassTotals {
+        &self.closed
     }
 
     /// The overwritten events by class.
@@ -178,10 +187,12 @@ impl StreamWriter {
             events_discarded: discarded,
             cpu: self.identity.cpu,
         };
+        let classes = self.open.list();
+        self.closed.add(classes);
         let closing = Closing {
             packet_len,
             events,
-            classes: self.open.list(),
+            classes,
             discarded_before: self.told,
         };
         self.writer.close(closing, |page, position| {

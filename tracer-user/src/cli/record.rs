@@ -60,10 +60,10 @@ pub(super) struct Args {
     #[arg(long, hide = true)]
     no_page_reuse: bool,
 
-    /// How packets get into files: `splice` through the page cache, which takes up bursts
-    /// that are too fast for the disk, `direct` past it, `copy` by write, `auto` direct
-    /// where the file system allows it
-    #[arg(long, value_name = "WAY", default_value = "splice",
+    /// How packets get into files: `direct` past the page cache, `splice` through it, `copy`
+    /// by write; `auto` is direct where the file system allows it, and goes through the page
+    /// cache as long as events come faster than the disk takes them
+    #[arg(long, value_name = "WAY", default_value = "auto",
           value_parser = PossibleValuesParser::new(SinkKind::NAMES)
               .try_map(|name| name.parse::<SinkKind>()))]
     sink: SinkKind,

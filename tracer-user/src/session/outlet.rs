@@ -95,6 +95,8 @@ impl Outlet {
                 Ok(packet) => {
                     // Its slot has the reader's spare.
                     self.link.drain_bell.ring_if_expected();
+                    let (waiting, capacity) = packet.backlog();
+                    self.output.sink.note_backlog(waiting, capacity);
                     self.output.take(packet);
                 }
                 Err(NotNow::Again) => {}

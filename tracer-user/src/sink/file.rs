@@ -28,6 +28,8 @@ pub struct FileSink<C = Kernel> {
     whole_bytes: u64,
     growth: Growth,
     transfer: Transfer,
+    /// May leave `O_DIRECT` for a while.
+    may_detour: bool,
 }
 
 impl FileSink {
@@ -79,6 +81,7 @@ impl<C: Calls> FileSink<C> {
             whole_bytes: 0,
             growth: Growth::new(file.as_fd()),
             transfer: Transfer::new(way, reason, packet_bytes),
+            may_detour: kind == SinkKind::Auto,
             file,
         })
     }
@@ -115,6 +118,16 @@ impl<C: Calls> Sink for FileSink<C> {
         }
         self.whole_bytes = end;
         Ok(())
+    }
+
+    /// The device is waited for with `O_DIRECT`, and not with the page cache, which takes up
+    /// what comes too fast for it.
+    fn note_backlog(&mut self, waiting: u64, capacity: u64) {
+        let is_behind = waiting >= capacity || (waiting > 0 && self.transfer.is_detouring());
+        if self.may_detour {
+            let file = self.file.as_fd();
+            self.transfer.detour(&mut self.calls, file, is_behind);
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -307,3 +307,49 @@ fn an_error_names_the_file() {
         "{error}"
     );
 }
+
+#[test]
+fn a_sink_that_is_behind_goes_through_the_page_cache_until_it_has_caught_up() {
+    let folder = folder();
+    let path = folder.path().join("stream");
+    let flags = Arc::new(Mutex::new(Vec::new()));
+    let calls = Faults::new({
+        let flags = Arc::clone(&flags);
+        move |call| {
+            if let Call::SetDirect { on, .. } = call {
+                flags.lock().unwrap().push(*on);
+            }
+            None
+        }
+    });
+    let mut sink = FileSink::create_with(calls, &path, SinkKind::Auto, PACKET).unwrap();
+    if sink.report().way != Way::Direct {
+        // Where the build is on no disk, nothing is to be chosen.
+        return;
+    }
+    let mut expected = Vec::new();
+    for (sequence, waiting) in [(0, 3), (1, 4), (2, 1), (3, 0), (4, 3)] {
+        sink.note_backlog(waiting, 4);
+        let packet = packet(sequence, PACKET);
+        sink.write_packet(&[IoSlice::new(&packet)]).unwrap();
+        expected.extend_from_slice(&packet);
+    }
+    sink.finish().unwrap();
+    assert!(fs::read(&path).unwrap() == expected);
+    assert_eq!(*flags.lock().unwrap(), [true, false, true]);
+    let reason = sink.report().reason.unwrap();
+    assert!(reason.contains("2 of 5 packets"), "{reason}");
+}
+
+#[test]
+fn direct_alone_is_never_left() {
+    let folder = folder();
+    let path = folder.path().join("stream");
+    let Ok(mut sink) = FileSink::create(&path, SinkKind::Direct, PACKET) else {
+        return;
+    };
+    sink.note_backlog(4, 4);
+    sink.write_packet(&[IoSlice::new(&packet(0, PACKET))])
+        .unwrap();
+    assert_eq!(sink.report().reason, None);
+}

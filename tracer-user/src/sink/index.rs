@@ -2,22 +2,30 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, IoSlice, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, IoSlice},
+    os::{
+        fd::AsFd,
+        unix::fs::{FileExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
-use super::{Sink, SinkReport, total_len};
-use crate::ctf::{
-    PacketHeader,
-    index::{IndexEntry, header},
+use super::{Sink, SinkReport, direct, total_len};
+use crate::{
+    ctf::{
+        PacketHeader,
+        index::{IndexEntry, header},
+    },
+    sys::{memory::PageBuffer, output::Kernel, page_size},
 };
 
 /// Writes the index of what another sink takes.
 ///
-/// An entry is written when its packet has been: the index never tells of more than there
-/// is. An index that cannot be written, or not on, is removed and the recording goes on:
-/// readers do without one, but one that ends early would hide packets from them.
+/// An entry is made when its packet has been written: the index never tells of more than
+/// there is. Entries are written by whole pages, past the page cache where that is possible,
+/// so that indexing takes no memory of the kernel's; the last ones are written at the end. An
+/// index that cannot be written, or not on, is removed and the recording goes on: readers do
+/// without one, but one that ends early would hide packets from them.
 #[derive(Debug)]
 pub struct IndexedSink<S> {
     inner: S,
@@ -30,28 +38,68 @@ pub struct IndexedSink<S> {
 struct IndexFile {
     file: File,
     path: PathBuf,
+    /// The page that is being filled, and where in the file it belongs.
+    page: PageBuffer,
+    page_offset: u64,
+    filled: usize,
+}
+
+impl IndexFile {
+    fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        if let Err(why) = direct::switch_on(&mut Kernel, file.as_fd()) {
+            log::debug!("the index `{}` in the page cache: {why}", path.display());
+        }
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            page: PageBuffer::new(page_size())?,
+            page_offset: 0,
+            filled: 0,
+        })
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = &mut self.page[self.filled..];
+            let (now, later) = bytes.split_at(bytes.len().min(room.len()));
+            room[..now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            bytes = later;
+            if self.filled == self.page.len() {
+                self.file.write_all_at(&self.page, self.page_offset)?;
+                self.page_offset += self.page.len() as u64;
+                self.filled = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and cuts the file to it.
+    fn finish(&mut self) -> io::Result<()> {
+        if self.filled > 0 {
+            self.file.write_all_at(&self.page, self.page_offset)?;
+        }
+        self.file.set_len(self.page_offset + self.filled as u64)
+    }
 }
 
 impl<S: Sink> IndexedSink<S> {
     /// Indexes the packets of `inner`, which has taken none yet, in the file `path`.
     pub fn new(inner: S, path: &Path) -> Self {
-        let created = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path);
         let mut this = Self {
             inner,
             offset: 0,
             index: None,
         };
-        match created {
+        match IndexFile::create(path) {
             Ok(file) => {
-                this.index = Some(IndexFile {
-                    file,
-                    path: path.to_owned(),
-                });
+                this.index = Some(file);
                 this.append(&header());
             }
             Err(error) => log::warn!("no index `{}`: {error}", path.display()),
@@ -61,7 +109,15 @@ impl<S: Sink> IndexedSink<S> {
 
     fn append(&mut self, bytes: &[u8]) {
         if let Some(index) = &mut self.index
-            && let Err(error) = index.file.write_all(bytes)
+            && let Err(error) = index.append(bytes)
+        {
+            self.give_up(&error);
+        }
+    }
+
+    fn finish_index(&mut self) {
+        if let Some(index) = &mut self.index
+            && let Err(error) = index.finish()
         {
             self.give_up(&error);
         }
@@ -78,7 +134,9 @@ impl<S: Sink> IndexedSink<S> {
 
 impl<S: Sink> Sink for IndexedSink<S> {
     fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
-        self.inner.write_packet(pieces)?;
+        self.inner
+            .write_packet(pieces)
+            .inspect_err(|_| self.finish_index())?;
         let first_page = pieces.first().map_or(&[][..], |piece| piece);
         match PacketHeader::parse(first_page) {
             Ok(header) => self.append(&IndexEntry::new(self.offset, &header).to_bytes()),
@@ -88,7 +146,12 @@ impl<S: Sink> Sink for IndexedSink<S> {
         Ok(())
     }
 
+    fn note_backlog(&mut self, waiting: u64, capacity: u64) {
+        self.inner.note_backlog(waiting, capacity);
+    }
+
     fn finish(&mut self) -> io::Result<()> {
+        self.finish_index();
         self.inner.finish()
     }
 
@@ -179,14 +242,16 @@ mod tests {
         sink.write_packet(&[IoSlice::new(&packet(0, 4096))])
             .unwrap();
         sink.index.as_mut().unwrap().file = File::open("/dev/null").unwrap();
-        sink.write_packet(&[IoSlice::new(&packet(1, 4096))])
-            .unwrap();
+        for sequence in 1..=56 {
+            sink.write_packet(&[IoSlice::new(&packet(sequence, 4096))])
+                .unwrap();
+        }
         assert!(!folder.path().join("index").exists());
-        sink.write_packet(&[IoSlice::new(&packet(2, 4096))])
+        sink.write_packet(&[IoSlice::new(&packet(57, 4096))])
             .unwrap();
         assert_eq!(
             fs::metadata(folder.path().join("stream")).unwrap().len(),
-            12288
+            58 * 4096
         );
     }
 }

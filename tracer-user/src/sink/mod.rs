@@ -58,6 +58,10 @@ pub trait Sink: Send {
         self.write_packet(&packet.io_slices())
     }
 
+    /// Told before a packet how many wait behind it, and how many can: a sink that knows a
+    /// cheap way and a fast one chooses between them.
+    fn note_backlog(&mut self, _waiting: u64, _capacity: u64) {}
+
     /// Makes sure that everything is where it should be. No packet follows.
     fn finish(&mut self) -> io::Result<()>;
 
@@ -72,6 +76,10 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn take(&mut self, packet: Taken<'_>) -> io::Result<()> {
         (**self).take(packet)
+    }
+
+    fn note_backlog(&mut self, waiting: u64, capacity: u64) {
+        (**self).note_backlog(waiting, capacity);
     }
 
     fn finish(&mut self) -> io::Result<()> {

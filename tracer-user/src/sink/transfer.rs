@@ -19,6 +19,11 @@ pub(super) struct Transfer {
     /// that no pages stay behind and no old bytes come before new ones.
     conduit: Option<Conduit>,
     conduit_bytes: usize,
+    /// Whether a file with `O_DIRECT` does without for a while.
+    detouring: bool,
+    /// How often bytes were put, and how often on a detour.
+    puts: u64,
+    detours: u64,
 }
 
 impl Transfer {
@@ -30,13 +35,39 @@ impl Transfer {
             reasons: reason.into_iter().collect(),
             conduit: None,
             conduit_bytes: packet_bytes,
+            detouring: false,
+            puts: 0,
+            detours: 0,
         }
     }
 
     pub(super) fn report(&self) -> SinkReport {
+        let mut reasons = self.reasons.clone();
+        if self.detours > 0 {
+            let (detours, puts) = (self.detours, self.puts);
+            reasons.push(format!(
+                "{detours} of {puts} packets through the page cache, to keep up"
+            ));
+        }
         SinkReport {
             way: self.way,
-            reason: (!self.reasons.is_empty()).then(|| self.reasons.join("; ")),
+            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        }
+    }
+
+    pub(super) fn is_detouring(&self) -> bool {
+        self.detouring
+    }
+
+    /// Goes through the page cache with a file that has `O_DIRECT`, or past it again. Both
+    /// may be mixed as long as they write different pages.
+    pub(super) fn detour(&mut self, calls: &mut impl Calls, file: BorrowedFd<'_>, wanted: bool) {
+        if self.way == Way::Direct && self.detouring != wanted {
+            let call = Call::SetDirect { file, on: !wanted };
+            // A file that keeps its flag is written as before.
+            if calls.call(call).is_ok() {
+                self.detouring = wanted;
+            }
         }
     }
 
@@ -53,6 +84,8 @@ impl Transfer {
         bytes: &[u8],
         offset: u64,
     ) -> Result<(), Errno> {
+        self.puts += 1;
+        self.detours += u64::from(self.detouring);
         let mut done = 0;
         while done < bytes.len() {
             match self.step(calls, file, &bytes[done..], offset + done as u64) {
@@ -120,6 +153,7 @@ impl Transfer {
         if !self.reasons.contains(&why) {
             self.reasons.push(why);
         }
+        self.detouring = false;
         if self.way == Way::Direct {
             // A file that keeps the flag refuses the next ways, too, and says so.
             let _ = calls.call(Call::SetDirect { file, on: false });

@@ -147,6 +147,14 @@ impl Taken<'_> {
         self.reader.packet_mut().read_at(offset, bytes);
     }
 
+    /// Packets that wait behind this one, and how many can.
+    #[must_use]
+    pub fn backlog(&self) -> (u64, u64) {
+        let positions = self.reader.positions();
+        let slots = self.reader.shared.table().slots.len() as u64;
+        (positions.end - positions.start, slots)
+    }
+
     /// Gives the sub-buffer up when the sink is done with its pages: it becomes the spare
     /// that the reader exchanges next.
     pub fn put(self) {}

@@ -4,6 +4,7 @@
 //! | module | offers |
 //! |---|---|
 //! | [`event`] | event classes: names and typed fields, shared by all sides |
+//! | [`names`] | names as users type them: patterns and suggestions |
 //! | [`probe`] | from a probe's text to event classes and places to attach |
 //! | [`attach`] | loading the eBPF programs and attaching them |
 //! | [`ring`] | the consuming side of a BPF ring |
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod ctf;
 pub mod doctor;
 pub mod event;
+pub mod names;
 pub mod pool;
 pub mod probe;
 pub mod programs;

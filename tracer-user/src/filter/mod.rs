@@ -22,18 +22,30 @@
 //! A name is on the left and a literal on the right, so that a program can hold all that
 //! a filter compares with as constants.
 //!
-//! [`Filter`] is text with its [tree](Expr); [`FilterError`] shows the place in the text.
+//! Three steps, each a type: [`Filter`] is text with its [tree](Expr); [`Resolved`] is
+//! typed and knows where in the events of one class its values lie; it
+//! [looks](Resolved::matches) at the bytes of an event. [`FilterError`] shows the place in
+//! the text.
 
 mod error;
+mod eval;
 mod lexer;
 mod parser;
+mod resolve;
+mod resolved;
 mod syntax;
 mod value_type;
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::event::EventClass;
+
 pub use error::{FilterError, Problem};
+pub use eval::Context;
+pub use resolved::{
+    Condition, NumberSource, NumberTest, Resolved, TextCheck, TextSource, TextTest,
+};
 pub use syntax::{Expr, Literal, Name, Operator, Relation, Span, Spanned, Test};
 pub use value_type::{NumberType, ValueType};
 
@@ -45,7 +57,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Reads a filter, without a look at what its names stand for.
+    /// Reads a filter. Names and types are looked at by [`resolve`](Self::resolve).
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let expr = parser::parse(text).map_err(|fault| FilterError::new(text, fault))?;
         Ok(Self {
@@ -58,6 +70,19 @@ impl Filter {
     #[must_use]
     pub fn expr(&self) -> &Expr {
         &self.expr
+    }
+
+    /// The filter for the events of `class`.
+    ///
+    /// # Errors
+    /// Where the class has no such field, or one of another type.
+    pub fn resolve(&self, class: &EventClass) -> Result<Resolved, FilterError> {
+        let condition = resolve::resolve(&self.expr, class)
+            .map_err(|fault| FilterError::new(&self.text, fault))?;
+        Ok(Resolved {
+            class: class.id,
+            condition,
+        })
     }
 }
 

@@ -25,6 +25,12 @@ pub struct NumberType {
 }
 
 impl NumberType {
+    /// Thread ids, process ids, numbers of CPUs.
+    pub(super) const ID: Self = Self {
+        size_bits: 32,
+        signed: false,
+    };
+
     /// All bits that the number has.
     #[must_use]
     pub const fn all_bits(self) -> u64 {

@@ -33,6 +33,7 @@ mod lexer;
 mod parser;
 mod resolve;
 mod resolved;
+mod split;
 mod syntax;
 mod value_type;
 
@@ -46,6 +47,7 @@ pub use eval::Context;
 pub use resolved::{
     Condition, NumberSource, NumberTest, Resolved, TextCheck, TextSource, TextTest,
 };
+pub use split::probe_and_filter;
 pub use syntax::{Expr, Literal, Name, Operator, Relation, Span, Spanned, Test};
 pub use value_type::{NumberType, ValueType};
 

@@ -9,7 +9,7 @@ use crate::names::Suggestions;
 /// Why a text is no filter, or none for an event class. Displays as the cause, then the
 /// text in a line of its own, then a line that marks the place in it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{problem}\n  {}\n  {}", one_line(text), marks(text, *span))]
+#[error("{}\n  {}\n  {}", one_line(&problem.to_string()), one_line(text), marks(text, *span))]
 pub struct FilterError {
     text: Box<str>,
     span: Span,
@@ -240,7 +240,8 @@ fn separator(suggestions: &Suggestions) -> &'static str {
     }
 }
 
-/// The text with each character one column wide, so that marks can stand below it.
+/// The text without line breaks, and with tabs as wide as other characters, so that marks
+/// can stand below it.
 fn one_line(text: &str) -> String {
     let blank = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(blank).collect()
@@ -270,6 +271,13 @@ mod tests {
     fn the_place_is_marked_below_the_text() {
         let error = error("a < b <= c", 6, 8);
         assert_eq!(lines(&error), ["  a < b <= c", "        ^^"]);
+    }
+
+    #[test]
+    fn what_was_typed_does_not_break_the_line_of_the_cause() {
+        let problem = Problem::NameAlone("a\nb".into());
+        let error = FilterError::new("x", Fault::new(Span::default(), problem));
+        assert_eq!(error.to_string().lines().count(), 3);
     }
 
     #[test]

@@ -219,6 +219,12 @@ fn nesting_has_a_limit() {
 }
 
 #[test]
+fn parentheses_beside_each_other_are_not_nested() {
+    let parts = vec!["(a == 1)"; 2 * MAX_DEPTH as usize];
+    parsed(&parts.join(" && "));
+}
+
+#[test]
 fn what_is_shown_is_as_deep_as_what_was_typed() {
     let depth = MAX_DEPTH as usize;
     let text = format!(

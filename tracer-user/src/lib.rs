@@ -4,7 +4,9 @@
 //! | module | offers |
 //! |---|---|
 //! | [`event`] | event classes: names and typed fields, shared by all sides |
+//! | [`names`] | names as users type them: patterns and suggestions |
 //! | [`probe`] | from a probe's text to event classes and places to attach |
+//! | [`filter`] | conditions on events, as users type them (not used by a recording yet) |
 //! | [`attach`] | loading the eBPF programs and attaching them |
 //! | [`ring`] | the consuming side of a BPF ring |
 //! | [`stream`] | batching events into packets |
@@ -23,6 +25,8 @@ pub mod cli;
 pub mod ctf;
 pub mod doctor;
 pub mod event;
+pub mod filter;
+pub mod names;
 pub mod pool;
 pub mod probe;
 pub mod programs;

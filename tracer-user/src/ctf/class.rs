@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::metadata::sequence_length_type;
 use super::tsdl::Enumeration;
 use super::value::{Cursor, Number, Value};
-use crate::event::IntegerType;
+use crate::event::{FieldType, IntegerType};
 
 /// An event class as a reader sees it.
 #[derive(Clone, Debug)]
@@ -44,6 +45,21 @@ pub(super) enum Kind {
         element: IntegerType,
     },
     String,
+}
+
+impl From<&FieldType> for Kind {
+    /// What [`metadata()`](super::metadata()) declares for a field of this type.
+    fn from(ty: &FieldType) -> Self {
+        match *ty {
+            FieldType::Integer(ty) => Self::Number(ty),
+            FieldType::Array { element, length } => Self::Array { element, length },
+            FieldType::Sequence { element } => Self::Sequence {
+                length: sequence_length_type(element),
+                element,
+            },
+            FieldType::String => Self::String,
+        }
+    }
 }
 
 impl Kind {

@@ -9,6 +9,7 @@
 //! - reading: [`Trace`], which gives [`Event`]s whose values borrow from their packet.
 //!   `tsdl` reads metadata, `layout` turns it into steps, `scan` finds packets, `stream`
 //!   decodes one stream and `read` merges them.
+//! - [`FieldPlace`]: one field of an event that is not in a trace yet
 //! - [`index`]: where the packets of a stream are, for readers that want to jump
 //! - [`frames`]: a whole trace on a pipe
 //! - [`repair()`]: cuts the trace of a recorder that was killed to whole packets
@@ -23,6 +24,7 @@ pub mod index;
 mod layout;
 pub mod metadata;
 pub mod packet;
+mod place;
 mod read;
 mod repair;
 mod scan;
@@ -35,6 +37,7 @@ pub use class::{Class, ClassField};
 pub use error::ReadError;
 pub use metadata::{Clock, EnvValue, TraceInfo, metadata};
 pub use packet::{FIRST_EVENT_OFFSET, PACKET_HEADER_LEN, PacketError, PacketHeader};
+pub use place::FieldPlace;
 pub use read::{Events, Record, Trace};
 pub use repair::{Cut, RepairSummary, repair};
 pub use scan::Tail;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::kernel::{KernelError, KernelFiles};
-use super::suggest::Suggestions;
 use super::syscalls::{Arch, ENTER, Numbers, SYSCALLS, other_names};
 use crate::event::{Display, Field, FieldType, IntegerType};
+use crate::names::Suggestions;
 
 /// Registers that pass arguments of a system call.
 const RAW_ARGS: u32 = 6;

@@ -3,8 +3,8 @@
 use super::kernel::KernelError;
 use super::kprobe::KprobeError;
 use super::spec::SpecError;
-use super::suggest::Suggestions;
 use super::tracepoint::LayoutError;
+use crate::names::Suggestions;
 
 /// Why a probe cannot be recorded.
 #[derive(Debug, thiserror::Error)]

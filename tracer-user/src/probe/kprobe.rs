@@ -6,10 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::glob;
 use super::kernel::{self, KernelError, KernelFiles};
-use super::suggest::Suggestions;
 use crate::event::{Display, Field, FieldType, IntegerType};
+use crate::names::{Suggestions, glob};
 
 /// Arguments that a kprobe event has: the registers that pass integers.
 pub const KPROBE_ARGS: usize = 6;

@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::catalog::{Catalog, raw_syscall_fields};
 use super::error::ProbeError;
-use super::glob::{self, is_glob};
 use super::kernel::KernelFiles;
 use super::syscalls::{self, ENTER, SYSCALLS, other_names};
 use super::tracepoint;
 use crate::event::Field;
+use crate::names::glob::{self, is_glob};
 
 /// A probe by name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use super::error::ProbeError;
 use super::kernel::KernelFiles;
 use super::resolver::Resolver;
 use super::spec::{ProbeText, SpecError};
-use super::suggest::Suggestions;
 use super::syscalls::{ENTER, SYSCALLS};
 use crate::event::EventClass;
+use crate::names::Suggestions;
 
 /// A probe that exists, with the layout of its events.
 #[derive(Clone, Debug)]

@@ -7,15 +7,15 @@ use tracer_common::{ProbeSpec, SyscallSpec};
 
 use super::catalog::{Catalog, find_call, raw_syscall_fields};
 use super::error::ProbeError;
-use super::glob::{self, is_glob};
 use super::kernel::{FTRACE, KernelFiles};
 use super::kprobe::{self, Functions};
 use super::resolve::{Place, ResolvedProbe};
 use super::spec::ProbeText;
-use super::suggest::Suggestions;
 use super::syscalls::{self, ENTER, SYSCALLS, other_names, split_event};
 use super::tracepoint;
 use crate::event::{EventClass, Field};
+use crate::names::Suggestions;
+use crate::names::glob::{self, is_glob};
 
 /// What has been resolved so far.
 pub(super) struct Resolver<'a> {

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::glob::is_glob;
+use crate::names::glob::is_glob;
 
 /// One probe as typed: possibly a pattern, not yet looked up in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,11 +6,11 @@ pub fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-/// Whether `name` as a whole matches `pattern`. A `[` that is never closed stands for
-/// itself.
+/// Whether `name` as a whole matches `pattern`, byte by byte: the kernel's strings need
+/// not be UTF-8. A `[` that is never closed stands for itself.
 #[must_use]
-pub fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+pub fn matches(pattern: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> bool {
+    let (pattern, name) = (pattern.as_ref(), name.as_ref());
     let (mut p, mut n) = (0, 0);
     // Where to take up again with the last `*` swallowing one more byte: one level of
     // backtracking is enough, so the time is bounded by pattern times name.
@@ -104,7 +104,13 @@ mod tests {
     }
 
     #[test]
+    fn names_need_not_be_utf8() {
+        assert!(matches("a?*", b"a\xff"));
+        assert!(!matches("a", b"a\xff"));
+    }
+
+    #[test]
     fn many_stars_do_not_take_exponential_time() {
-        assert!(!matches(&"*a".repeat(40), &"a".repeat(39)));
+        assert!(!matches("*a".repeat(40), "a".repeat(39)));
     }
 }

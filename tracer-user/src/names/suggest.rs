@@ -15,12 +15,12 @@ pub struct Suggestions(Vec<String>);
 
 impl Suggestions {
     /// The names given.
-    pub(super) fn of(names: Vec<String>) -> Self {
+    pub(crate) fn of(names: Vec<String>) -> Self {
         Self(names)
     }
 
     /// The up to three of `candidates` that are most like `name`.
-    pub(super) fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Self {
         let mut scored: Vec<(f64, &str)> = candidates
             .map(|candidate| (similarity(name, candidate), candidate))
             .filter(|&(score, _)| score >= MIN_SIMILARITY)
@@ -37,7 +37,7 @@ impl Suggestions {
     }
 
     /// The same with `prefix` before each.
-    pub(super) fn prefixed(self, prefix: &str) -> Self {
+    pub(crate) fn prefixed(self, prefix: &str) -> Self {
         Self(
             self.0
                 .into_iter()

@@ -1,0 +1,265 @@
+//! The tree of a filter: what was typed, before any event class is asked.
+//!
+//! Its `Display` is a filter again, which parses to an equal tree.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Bytes `start..end` of a filter's text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// Byte behind the last.
+    pub end: usize,
+}
+
+impl Span {
+    /// From the start of `self` to the end of `last`.
+    pub(super) const fn to(self, last: Self) -> Self {
+        Self {
+            start: self.start,
+            end: last.end,
+        }
+    }
+}
+
+/// A part of a filter and where it was typed. Equal to any other with the same value: two
+/// filters that differ in blanks only are the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Spanned<T> {
+    /// What.
+    pub value: T,
+    /// Where; empty for what was not typed.
+    pub span: Span,
+}
+
+impl<T: PartialEq> PartialEq for Spanned<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Spanned<T> {}
+
+impl<T> From<T> for Spanned<T> {
+    fn from(value: T) -> Self {
+        Self {
+            value,
+            span: Span::default(),
+        }
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Spanned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.value, f)
+    }
+}
+
+/// A condition on an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expr {
+    /// `a || b || …`, at least two.
+    Any(Vec<Expr>),
+    /// `a && b && …`, at least two.
+    All(Vec<Expr>),
+    /// `!a`.
+    Not(Box<Expr>),
+    /// A look at one value.
+    Test(Test),
+}
+
+/// A look at one value of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// `flags & 0x40`: whether any of the bits is set.
+    Bits {
+        /// The value.
+        name: Spanned<Name>,
+        /// The bits.
+        mask: Spanned<i128>,
+    },
+    /// `pid == 1`, `comm ~ "k*"`, `(flags & 3) == 1`.
+    Compare {
+        /// The value.
+        name: Spanned<Name>,
+        /// The bits of it that are compared.
+        mask: Option<Spanned<i128>>,
+        /// How.
+        operator: Spanned<Operator>,
+        /// With what.
+        literal: Spanned<Literal>,
+    },
+}
+
+/// What a value is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// `prev_pid`: a field, or a context where there is no field of that name.
+    Plain(String),
+    /// `ctx.pid`: a context, whatever fields there are.
+    Context(String),
+}
+
+/// Compares a value (left) with a literal (right).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// Equal, less, and so on.
+    Relation(Relation),
+    /// `~`: a string with a pattern.
+    Glob,
+}
+
+/// How two values may stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// `==`.
+    Equal,
+    /// `!=`.
+    NotEqual,
+    /// `<`.
+    Less,
+    /// `<=`.
+    LessOrEqual,
+    /// `>`.
+    Greater,
+    /// `>=`.
+    GreaterOrEqual,
+}
+
+/// A value that was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Literal {
+    /// A number that fits into 64 bits, with a sign or without.
+    Number(i128),
+    /// A string or a pattern.
+    Text(String),
+}
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any(parts) => joined(f, parts, " || ", |part| matches!(part, Self::Any(_))),
+            Self::All(parts) => joined(f, parts, " && ", Self::is_joined),
+            Self::Not(part) if matches!(**part, Self::Not(_)) => write!(f, "!{part}"),
+            Self::Not(part) => write!(f, "!({part})"),
+            Self::Test(test) => write!(f, "{test}"),
+        }
+    }
+}
+
+impl Expr {
+    fn is_joined(&self) -> bool {
+        matches!(self, Self::Any(_) | Self::All(_))
+    }
+}
+
+fn joined(
+    f: &mut fmt::Formatter<'_>,
+    parts: &[Expr],
+    separator: &str,
+    in_parentheses: impl Fn(&Expr) -> bool,
+) -> fmt::Result {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            f.write_str(separator)?;
+        }
+        if in_parentheses(part) {
+            write!(f, "({part})")?;
+        } else {
+            write!(f, "{part}")?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bits { name, mask } => write!(f, "{name} & {}", Mask(mask.value)),
+            Self::Compare {
+                name,
+                mask: None,
+                operator,
+                literal,
+            } => write!(f, "{name} {operator} {literal}"),
+            Self::Compare {
+                name,
+                mask: Some(mask),
+                operator,
+                literal,
+            } => write!(f, "({name} & {}) {operator} {literal}", Mask(mask.value)),
+        }
+    }
+}
+
+struct Mask(i128);
+
+impl fmt::Display for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 0 {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, "{:#x}", self.0)
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(name) => f.write_str(name),
+            Self::Context(name) => write!(f, "ctx.{name}"),
+        }
+    }
+}
+
+impl Operator {
+    /// As it is typed.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Relation(Relation::Equal) => "==",
+            Self::Relation(Relation::NotEqual) => "!=",
+            Self::Relation(Relation::Less) => "<",
+            Self::Relation(Relation::LessOrEqual) => "<=",
+            Self::Relation(Relation::Greater) => ">",
+            Self::Relation(Relation::GreaterOrEqual) => ">=",
+            Self::Glob => "~",
+        }
+    }
+}
+
+impl Relation {
+    /// Whether it holds where the left value is `ordering` than the right one.
+    #[must_use]
+    pub const fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::NotEqual => ordering.is_ne(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+        }
+    }
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => {
+                let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+                write!(f, "\"{escaped}\"")
+            }
+        }
+    }
+}

@@ -77,6 +77,17 @@ impl Recorder {
         }
     }
 
+    /// The same with its folder on a disk, where the build is: temporary files may be in
+    /// memory.
+    pub(crate) fn on_disk(args: &[&str]) -> Self {
+        let test = env::current_exe().expect("the path of this test");
+        let build = test.parent().expect("the folder of this test");
+        Self {
+            folder: tempfile::tempdir_in(build).expect("a folder on a disk"),
+            ..Self::new(args)
+        }
+    }
+
     /// `… -- COMMAND…`.
     pub(crate) fn command<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         self.command = words.into_iter().map(|w| w.as_ref().to_owned()).collect();

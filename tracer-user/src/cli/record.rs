@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use crate::{
+    control::SessionName,
     session::{self, Options, Size},
     sink::SinkKind,
 };
@@ -20,6 +21,10 @@ pub(super) struct Args {
     /// [default: scheduling and system calls]
     #[arg(short = 'e', long = "event", value_name = "PROBE")]
     probes: Vec<String>,
+
+    /// Name of the session, for `tracer sessions` [default: record-PID]
+    #[arg(long, value_name = "NAME")]
+    session: Option<SessionName>,
 
     /// Folder for the trace, or `-` or a FIFO for the next program, such as
     /// `tracer report -` [default: a new folder named by date and time]
@@ -83,6 +88,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             .try_init();
     }
     session::record(&Options {
+        session: args.session,
         probes: args.probes,
         output: args.output,
         force: args.force,

@@ -17,6 +17,7 @@ use super::{
     drain::Failure,
     options::Options,
     progress::ProgressLine,
+    requests::Requests,
 };
 
 /// Why a recording ended.
@@ -32,8 +33,15 @@ pub(super) enum End {
     Failure,
 }
 
-/// The signals that end a recording in order. From when this is made, they do not kill.
+/// The signals that a recording listens to. From when this is made, they do not kill.
 pub(super) struct Signals {
+    ending: Ending,
+    /// SIGUSR1 asks for a snapshot.
+    snapshot: unix::Signal,
+}
+
+/// The signals that end a recording in order.
+struct Ending {
     interrupt: unix::Signal,
     terminate: unix::Signal,
     hang_up: unix::Signal,
@@ -43,12 +51,17 @@ impl Signals {
     pub(super) fn catch() -> Result<Self> {
         let catch = |kind| unix::signal(kind).context("cannot catch signals");
         Ok(Self {
-            interrupt: catch(SignalKind::interrupt())?,
-            terminate: catch(SignalKind::terminate())?,
-            hang_up: catch(SignalKind::hangup())?,
+            ending: Ending {
+                interrupt: catch(SignalKind::interrupt())?,
+                terminate: catch(SignalKind::terminate())?,
+                hang_up: catch(SignalKind::hangup())?,
+            },
+            snapshot: catch(SignalKind::user_defined1())?,
         })
     }
+}
 
+impl Ending {
     async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::INT,
@@ -71,12 +84,14 @@ pub(super) enum Remainder {
 
 /// Starts the command and waits until the recording is to end. A command that still runs
 /// then is sent the signal that ended the recording, or SIGTERM when the time is over.
+/// Requests are answered meanwhile.
 pub(super) async fn until_end(
     options: &Options,
     command: Option<Command>,
     signals: &mut Signals,
     failure: &Failure,
     mut progress: ProgressLine,
+    requests: &mut Requests,
 ) -> Result<(End, Remainder)> {
     let mut running = command.map(Command::start).transpose()?;
     let deadline = options.duration.map(|duration| Instant::now() + duration);
@@ -88,9 +103,11 @@ pub(super) async fn until_end(
                 return Ok((End::Command, Remainder::Ended(status?)));
             }
             () = sleep_if_any(deadline) => break End::Duration,
-            signal = signals.next() => break End::Signal(signal),
+            signal = signals.ending.next() => break End::Signal(signal),
             () = failure.happened() => break End::Failure,
             _ = tick.tick() => progress.show(),
+            call = requests.next() => requests.answer(call),
+            _ = signals.snapshot.recv() => requests.snapshot_by_signal(),
         }
     };
     let Some(running) = running else {
@@ -118,7 +135,7 @@ pub(super) async fn command_status(
         Remainder::Running(mut running, sent) => {
             let status = tokio::select! {
                 status = running.wait() => status?,
-                _ = signals.next() => {
+                _ = signals.ending.next() => {
                     running.signal(Signal::KILL);
                     running.wait().await?
                 }

@@ -14,10 +14,12 @@ mod output;
 mod plan;
 mod preflight;
 mod progress;
+mod requests;
 mod summary;
 mod tasks;
 
 pub use options::{Options, Size};
+pub(crate) use progress::{grouped, short};
 
 use std::{
     path::{Path, PathBuf},
@@ -40,6 +42,7 @@ use self::{
     output::monotonic_ns,
     plan::Plan,
     progress::{ProbeProgress, ProgressLine},
+    requests::Claim,
     summary::{Summary, Times},
     tasks::TaskLog,
 };
@@ -54,21 +57,31 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let object = preflight::check()?;
     let command = Command::resolve(&options.command)?;
     let plan = Plan::new(options)?;
+    let claim = Claim::new(options)?;
     let destination = Destination::open(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the control side")?;
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::catch()?
-    };
+    let _context = runtime.enter();
+    let mut signals = Signals::catch()?;
     let recording = Recording::begin(options, object, &plan, &destination)?;
-    let progress = ProgressLine::new(recording.drains.counters(), options.quiet);
+    let counters = recording.drains.counters();
+    let folder = destination.folder();
+    let mut requests = claim.serve(options, &plan, folder.as_deref(), counters.clone())?;
+    let progress = ProgressLine::new(counters, options.quiet);
     let failure = &recording.failure;
-    let ended = control::until_end(options, command, &mut signals, failure, progress);
-    let (end, remainder) = runtime.block_on(ended)?;
-    let (attached, summary) = recording.end(&plan, destination.folder(), end)?;
+    let ended = runtime.block_on(control::until_end(
+        options,
+        command,
+        &mut signals,
+        failure,
+        progress,
+        &mut requests,
+    ));
+    runtime.block_on(requests.close());
+    let (end, remainder) = ended?;
+    let (attached, summary) = recording.end(&plan, folder, end)?;
     let kept = destination.keep();
     if !options.quiet && kept.is_ok() {
         summary.print();

@@ -2,11 +2,13 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::sink::SinkKind;
+use crate::{control::SessionName, sink::SinkKind};
 
 /// A recording as the user described it.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// The name of the session; none: one by the process id, which may be done without.
+    pub session: Option<SessionName>,
     /// Probe texts; empty: the default set.
     pub probes: Vec<String>,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;

@@ -44,6 +44,7 @@ const _: () = {
 
 impl EventHeader {
     /// Reads the header of an event that starts at `bytes`; none if there are too few.
+    #[inline]
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<EVENT_HEADER_LEN>()?;

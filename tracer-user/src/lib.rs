@@ -13,6 +13,7 @@
 //! | [`subbuf`] | sub-buffers with one owner, between the writer and the reader of a stream (not used by `stream` yet) |
 //! | [`pool`] | pages for them, used again and again |
 //! | [`sink`] | where packets go |
+//! | [`control`] | names of running recordings, and the socket by which their owner talks to one |
 //! | [`session`] | a recording, joined from all of the above |
 //! | [`ctf`] | the trace format: metadata, packets, and reading them back |
 //! | [`report`] | events of a trace as text or JSON |
@@ -22,6 +23,7 @@
 
 pub mod attach;
 pub mod cli;
+pub mod control;
 pub mod ctf;
 pub mod doctor;
 pub mod event;

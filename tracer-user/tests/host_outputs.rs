@@ -12,6 +12,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use tracer::control::RUNTIME_DIR_VARIABLE;
 use tracer::ctf::{PacketHeader, index};
 
 use on_disk::{folder, run};
@@ -131,6 +132,8 @@ fn a_killed_recorder_leaves_whole_packets_and_at_most_a_part_of_one() {
             u32::MAX,
         )
         .process_group(0)
+        // It leaves its socket.
+        .env(RUNTIME_DIR_VARIABLE, folder.path().join("run"))
         .stderr(Stdio::null())
         .spawn()
         .unwrap();

@@ -9,6 +9,8 @@ mod list;
 mod record;
 mod repair;
 mod report;
+mod sessions;
+mod snapshot;
 
 /// Record kernel events with eBPF into a CTF trace.
 #[derive(Parser)]
@@ -21,6 +23,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Record(record::Args),
+    Sessions(sessions::Args),
+    Snapshot(snapshot::Args),
     List(list::Args),
     Report(report::Args),
     Repair(repair::Args),
@@ -34,6 +38,8 @@ enum Command {
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Record(args) => record::run(args),
+        Command::Sessions(args) => sessions::run(args),
+        Command::Snapshot(args) => snapshot::run(args),
         Command::List(args) => list::run(args),
         Command::Report(args) => report::run(args),
         Command::Repair(args) => repair::run(args),

@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use crate::{
+    control::SessionName,
     session::{self, Options, Size},
     sink::SinkKind,
     subbuf::Mode,
@@ -22,6 +23,10 @@ pub(super) struct Args {
     #[arg(short = 'e', long = "event", value_name = "PROBE")]
     probes: Vec<String>,
 
+    /// Name of the session, for `tracer sessions` [default: record-PID]
+    #[arg(long, value_name = "NAME")]
+    session: Option<SessionName>,
+
     /// Folder for the trace, or `-` or a FIFO for the next program, such as
     /// `tracer report -` [default: a new folder named by date and time]
     #[arg(short, long, value_name = "DIR")]
@@ -37,6 +42,15 @@ pub(super) struct Args {
           value_parser = PossibleValuesParser::new(["discard", "overwrite"])
               .map(|name| if name == "overwrite" { Mode::Overwrite } else { Mode::Discard }))]
     mode: Mode,
+
+    /// With `--mode overwrite`: have a snapshot taken when this event comes, such as
+    /// `syscall:openat if ret == -2`; it is recorded, too
+    #[arg(long, value_name = "PROBE if FILTER")]
+    snapshot_on: Option<String>,
+
+    /// How many snapshots such events have taken at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    snapshot_count: u32,
 
     /// Size of the buffer of each CPU: with `--mode discard` of the ring between kernel and
     /// recorder, with `--mode overwrite` of what is kept
@@ -105,10 +119,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             .try_init();
     }
     session::record(&Options {
+        session: args.session,
         probes: args.probes,
         output: args.output,
         force: args.force,
         mode: args.mode,
+        snapshot_on: args.snapshot_on,
+        snapshot_count: args.snapshot_count,
         buffer_size: args.buffer_size,
         subbuf_size: args.subbuf_size,
         subbuf_count: args.subbuf_count,

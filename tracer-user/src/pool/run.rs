@@ -22,6 +22,9 @@ pub struct PageRun {
     cached: usize,
     /// Number of the page that was accessed last.
     last_page: usize,
+    /// Where that page starts, in bytes, and its size: 0 before the first access.
+    page_start: usize,
+    page_bytes: usize,
     random_accesses: u64,
     ticket: Option<Ticket>,
 }
@@ -43,6 +46,8 @@ impl PageRun {
             len,
             cached: 0,
             last_page: 0,
+            page_start: 0,
+            page_bytes: 0,
             random_accesses: 0,
             ticket,
         }
@@ -78,7 +83,12 @@ impl PageRun {
     ///
     /// # Panics
     /// Where they would not fit.
+    #[inline]
     pub fn write_at(&mut self, offset: usize, bytes: &[u8]) {
+        if let Some(place) = self.on_last_page(offset, bytes.len()) {
+            place.copy_from_slice(bytes);
+            return;
+        }
         self.access(offset, bytes.len(), |place, done| {
             place.copy_from_slice(&bytes[done..done + place.len()]);
         });
@@ -138,6 +148,16 @@ impl PageRun {
         std::mem::take(&mut self.random_accesses)
     }
 
+    /// The bytes at `offset`, if all of them are on the page of the last access.
+    #[inline]
+    fn on_last_page(&mut self, offset: usize, len: usize) -> Option<&mut [u8]> {
+        if offset < self.page_start || offset + len > self.page_start + self.page_bytes {
+            return None;
+        }
+        let at = offset - self.starts[self.cached];
+        self.extents[self.cached].bytes_mut().get_mut(at..at + len)
+    }
+
     /// Calls `each` with the pieces of memory behind `len` bytes from `offset`, and with how
     /// many bytes were before each.
     fn access(&mut self, offset: usize, len: usize, mut each: impl FnMut(&mut [u8], usize)) {
@@ -162,6 +182,8 @@ impl PageRun {
             }
         }
         self.last_page = (offset + len - 1) / page_size();
+        self.page_start = self.last_page * page_size();
+        self.page_bytes = page_size();
     }
 
     /// Makes the extent of `offset` the cached one, and counts the access if it is random.

@@ -16,6 +16,7 @@ use super::{
     command::{Command, Running, exit_code},
     options::Options,
     progress::ProgressLine,
+    requests::Requests,
     streams::Failure,
 };
 
@@ -32,8 +33,15 @@ pub(super) enum End {
     Failure,
 }
 
-/// The signals that end a recording in order. From when this is made, they do not kill.
+/// The signals that a recording listens to. From when this is made, they do not kill.
 pub(super) struct Signals {
+    ending: Ending,
+    /// SIGUSR1 asks for a snapshot.
+    snapshot: unix::Signal,
+}
+
+/// The signals that end a recording in order.
+struct Ending {
     interrupt: unix::Signal,
     terminate: unix::Signal,
     hang_up: unix::Signal,
@@ -43,12 +51,17 @@ impl Signals {
     pub(super) fn catch() -> Result<Self> {
         let catch = |kind| unix::signal(kind).context("cannot catch signals");
         Ok(Self {
-            interrupt: catch(SignalKind::interrupt())?,
-            terminate: catch(SignalKind::terminate())?,
-            hang_up: catch(SignalKind::hangup())?,
+            ending: Ending {
+                interrupt: catch(SignalKind::interrupt())?,
+                terminate: catch(SignalKind::terminate())?,
+                hang_up: catch(SignalKind::hangup())?,
+            },
+            snapshot: catch(SignalKind::user_defined1())?,
         })
     }
+}
 
+impl Ending {
     async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::INT,
@@ -71,26 +84,32 @@ pub(super) enum Remainder {
 
 /// Starts the command and waits until the recording is to end. A command that still runs
 /// then is sent the signal that ended the recording, or SIGTERM when the time is over.
+/// Requests are answered meanwhile.
 pub(super) async fn until_end(
     options: &Options,
     command: Option<Command>,
     signals: &mut Signals,
     failure: &Failure,
     mut progress: ProgressLine,
+    requests: &mut Requests,
 ) -> Result<(End, Remainder)> {
     let mut running = command.map(Command::start).transpose()?;
     let deadline = options.duration.map(|duration| Instant::now() + duration);
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let end = loop {
+        let triggered = requests.triggered();
         tokio::select! {
             status = wait_if_any(&mut running) => {
                 return Ok((End::Command, Remainder::Ended(status?)));
             }
             () = sleep_if_any(deadline) => break End::Duration,
-            signal = signals.next() => break End::Signal(signal),
+            signal = signals.ending.next() => break End::Signal(signal),
             () = failure.happened() => break End::Failure,
             _ = tick.tick() => progress.show(),
+            call = requests.next() => requests.answer(call),
+            _ = signals.snapshot.recv() => requests.snapshot_here(),
+            () = triggered => requests.snapshot_here(),
         }
     };
     let Some(running) = running else {
@@ -118,7 +137,7 @@ pub(super) async fn command_status(
         Remainder::Running(mut running, sent) => {
             let status = tokio::select! {
                 status = running.wait() => status?,
-                _ = signals.next() => {
+                _ = signals.ending.next() => {
                     running.signal(Signal::KILL);
                     running.wait().await?
                 }

@@ -20,6 +20,7 @@ use super::{
     plan::{Plan, TaskEvent},
     streams::{Link, Order},
     tasks::TaskLog,
+    trigger::Trigger,
 };
 use crate::{
     ring::{CpuStates, Ring},
@@ -63,6 +64,7 @@ struct Intake {
     states: Arc<CpuStates>,
     classes: u32,
     task_events: Arc<[TaskEvent]>,
+    trigger: Option<Arc<Trigger>>,
     tasks: Arc<TaskLog>,
     task_lines: String,
     malformed: u64,
@@ -107,6 +109,7 @@ impl Drain {
                 states: Arc::clone(states),
                 classes: plan.classes.len() as u32,
                 task_events: Arc::clone(&plan.task_events),
+                trigger: plan.trigger.clone(),
                 tasks: Arc::clone(tasks),
                 task_lines: String::new(),
                 malformed: 0,
@@ -193,12 +196,14 @@ impl Drain {
     }
 
     fn count(&self) {
-        // Relaxed, both: numbers to show.
+        // Relaxed, all: numbers to show.
         let counter = &self.link.counter;
         let events = self.intake.writer.stats().events;
         counter.events.store(events, Ordering::Relaxed);
         let lost = self.intake.states.lost(self.cpu);
         counter.lost.store(lost, Ordering::Relaxed);
+        let overwritten = self.intake.writer.packets().overwritten_events;
+        counter.overwritten.store(overwritten, Ordering::Relaxed);
     }
 
     /// Says that no packet follows.
@@ -233,15 +238,18 @@ impl Intake {
         let (states, cpu) = (&self.states, self.cpu);
         let size = header.size as usize;
         let event = &event[..size.min(event.len())];
-        let packets = self.writer.packets().packets;
+        let packets = self.writer.closed_packets();
         let pushed = self.writer.push(event, &header, || states.lost(cpu));
-        if self.writer.packets().packets != packets {
+        if self.writer.closed_packets() != packets {
             self.link.outlet_bell.ring_if_expected();
         }
-        match pushed {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        if pushed.is_err() {
+            return ControlFlow::Break(());
         }
+        if let Some(trigger) = &self.trigger {
+            trigger.look(event, &header, cpu);
+        }
+        ControlFlow::Continue(())
     }
 
     /// An event that the recorder asked for itself: a thread has a new name.

@@ -16,12 +16,15 @@ mod output;
 mod plan;
 mod preflight;
 mod progress;
+mod requests;
 mod snapshot;
 mod streams;
 mod summary;
 mod tasks;
+mod trigger;
 
 pub use options::{Options, Size};
+pub(crate) use progress::{grouped, short};
 
 use std::{
     path::{Path, PathBuf},
@@ -48,6 +51,7 @@ use self::{
     output::monotonic_ns,
     plan::Plan,
     progress::{ProbeProgress, ProgressLine},
+    requests::Claim,
     snapshot::{Snapshot, Snapshots},
     streams::{Commander, Failure, Reading, Stream, Streams},
     summary::{Summary, Times},
@@ -64,29 +68,36 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let object = preflight::check()?;
     let command = Command::resolve(&options.command)?;
     let plan = Plan::new(options)?;
+    let claim = Claim::new(options)?;
     let mut destination = Destination::open(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the control side")?;
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::catch()?
-    };
+    let _context = runtime.enter();
+    let mut signals = Signals::catch()?;
     let recording = Recording::begin(options, object, &plan, &destination)?;
-    let progress = ProgressLine::new(recording.streams.links(), options.quiet);
+    let links = recording.streams.links();
+    let folder = destination.folder();
+    let mut requests = claim.serve(options, &plan, folder.as_deref(), &recording)?;
+    let progress = ProgressLine::new(links, options.quiet);
     let failure = &recording.failure;
-    let ended = control::until_end(options, command, &mut signals, failure, progress);
-    let (end, remainder) = runtime.block_on(ended)?;
+    let ended = runtime.block_on(control::until_end(
+        options,
+        command,
+        &mut signals,
+        failure,
+        progress,
+        &mut requests,
+    ));
+    runtime.block_on(requests.close());
+    let (end, remainder) = ended?;
     let stopped = recording.stop()?;
     let last = match (&stopped.recording.snapshots, destination.take_last()) {
-        (Some(snapshots), Some(folder)) => {
-            let streams = &stopped.recording.streams;
-            Some(runtime.block_on(snapshots.write(streams, folder)))
-        }
+        (Some(snapshots), Some(folder)) => Some(runtime.block_on(snapshots.write(folder))),
         _ => None,
     };
-    let (attached, summary) = stopped.finish(&plan, destination.folder(), end, last)?;
+    let (attached, summary) = stopped.finish(&plan, folder, end, last)?;
     let kept = destination.keep();
     if !options.quiet && kept.is_ok() {
         summary.print();
@@ -108,7 +119,7 @@ struct Recording {
     failure: Failure,
     tasks: Arc<TaskLog>,
     /// In overwrite mode.
-    snapshots: Option<Snapshots>,
+    snapshots: Option<Arc<Snapshots>>,
     /// When the programs began to record, `CLOCK_MONOTONIC` in nanoseconds.
     started_ns: u64,
     /// How long attaching took.
@@ -139,12 +150,6 @@ impl Recording {
         let failure = Failure::default();
         let description = destination.describe(plan)?;
         let tasks = Arc::new(destination.task_log()?);
-        let snapshots = (options.mode == Mode::Overwrite).then(|| Snapshots {
-            description: description.clone(),
-            tasks: Arc::clone(&tasks),
-            kind: options.sink,
-            packet_bytes: plan.pool.run_bytes,
-        });
         let streams = rings
             .into_iter()
             .map(|(cpu, ring)| {
@@ -158,7 +163,7 @@ impl Recording {
                 let (writer, reader) = subbuf::create(plan.buffer, &pool)
                     .with_context(|| format!("no sub-buffers for CPU {cpu}"))?;
                 let writer = StreamWriter::new(identity, writer, plan.classes.len());
-                let (commander, link, orders) = Commander::new()?;
+                let (commander, link, orders) = Commander::new(cpu)?;
                 let (jobs, reading) = match sink {
                     Some(sink) => {
                         let outlet = Outlet::new(reader, sink, pool, &failure, &link);
@@ -188,6 +193,17 @@ impl Recording {
         )?;
         drop(progress);
         let streams = Streams::spawn(streams)?;
+        let snapshots = (options.mode == Mode::Overwrite).then(|| {
+            let (tasks, commanders) = (Arc::clone(&tasks), streams.commanders());
+            let packet_bytes = plan.pool.run_bytes;
+            Arc::new(Snapshots::new(
+                description,
+                tasks,
+                commanders,
+                options.sink,
+                packet_bytes,
+            ))
+        });
         let started_ns = monotonic_ns();
         attached.start();
         tasks.snapshot(started_ns);

@@ -2,11 +2,13 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::{sink::SinkKind, subbuf::Mode};
+use crate::{control::SessionName, sink::SinkKind, subbuf::Mode};
 
 /// A recording as the user described it.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The name of the session; none: one by the process id, which may be done without.
+    pub session: Option<SessionName>,
     /// Probe texts; empty: the default set.
     pub probes: Vec<String>,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;
@@ -16,6 +18,10 @@ pub struct Options {
     pub force: bool,
     /// What happens when the buffers are full.
     pub mode: Mode,
+    /// In overwrite mode: `PROBE if FILTER`, an event that has a snapshot taken.
+    pub snapshot_on: Option<String>,
+    /// How many snapshots it has taken at most.
+    pub snapshot_count: u32,
     /// Size of the buffer of each CPU: of its ring, or of its sub-buffers in overwrite mode.
     pub buffer_size: Size,
     /// Size of a packet.

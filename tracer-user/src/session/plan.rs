@@ -5,7 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, spec_flags};
 
-use super::options::{Options, Size};
+use super::{
+    options::{Options, Size},
+    trigger::{self, Trigger},
+};
 use crate::{
     ctf::tasks::format_line,
     event::{EventClass, Field, FieldType},
@@ -49,14 +52,28 @@ pub(super) struct Plan {
     pub(super) pool: PoolConfig,
     /// Tell about them at the end.
     pub(super) stats: bool,
+    /// Events that have a snapshot taken.
+    pub(super) trigger: Option<Arc<Trigger>>,
 }
 
 impl Plan {
     pub(super) fn new(options: &Options) -> Result<Self> {
+        if options.snapshot_on.is_some() && options.mode == Mode::Discard {
+            bail!("--snapshot-on needs --mode overwrite: without it all events are written anyway");
+        }
         let tracefs = Tracefs::open()?;
         let files = KernelFiles::running(&tracefs);
-        let mut probes = resolve_texts(&files, &options.probes)?;
+        let mut probes = resolve_texts(&files, &texts(options))?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
+        let trigger = match &options.snapshot_on {
+            Some(text) => Some(Trigger::new(
+                text,
+                options.snapshot_count,
+                &files,
+                &classes,
+            )?),
+            None => None,
+        };
         let task_probes = task_probes(&files, classes.len() as u32);
         let task_events = task_probes
             .iter()
@@ -88,8 +105,28 @@ impl Plan {
                 reuse: !options.no_page_reuse,
             },
             stats: options.stats,
+            trigger,
         })
     }
+}
+
+impl Plan {
+    /// Size of the buffer of each CPU in bytes: of what is kept in overwrite mode, else of
+    /// the ring.
+    pub(super) fn buffer_bytes(&self) -> u64 {
+        match self.buffer.mode {
+            Mode::Discard => u64::from(self.ring_bytes),
+            Mode::Overwrite => u64::from(self.buffer.slots) * self.pool.run_bytes as u64,
+        }
+    }
+}
+
+/// The probes to record, as they were typed; empty: the default.
+fn texts(options: &Options) -> Vec<String> {
+    let mut texts = options.probes.clone();
+    let trigger = options.snapshot_on.as_deref().map(trigger::probe_of);
+    texts.extend(trigger.map(str::to_owned));
+    texts
 }
 
 /// Probes for the names of threads, their classes numbered from `first_id`. A kernel that

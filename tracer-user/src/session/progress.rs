@@ -97,13 +97,13 @@ impl Drop for ProgressLine {
 }
 
 /// Replaces the terminal's current line.
-fn line(text: &str) {
+pub(super) fn line(text: &str) {
     // A terminal that is gone needs no line.
     let _ = write!(stderr(), "\r\x1b[K{text}");
 }
 
 /// A number in three digits or so: `999`, `12.3 k`, `4.5 M`.
-pub(super) fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     for (unit, suffix) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
         if number >= unit {
             return format!("{:.1} {suffix}", number / unit);
@@ -113,7 +113,7 @@ pub(super) fn short(number: f64) -> String {
 }
 
 /// A whole number with its thousands set apart: `1,204`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -1,32 +1,38 @@
 //! Snapshots: what the sub-buffers of a recording in overwrite mode hold, written as a trace
 //! of its own while recording goes on.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use tokio::sync::{Mutex, oneshot};
 
 use super::{
-    flight::Part,
+    flight::{Job, Part},
     output::{Description, TraceFolder, monotonic_ns},
     progress::{grouped, short},
-    streams::Streams,
+    streams::{Commander, Order},
     tasks::TaskLog,
 };
 use crate::sink::{FileSink, IndexedSink, Sink, SinkKind};
 
-/// What is the same for all snapshots of a recording.
+/// Takes the snapshots of a recording, one at a time.
 pub(super) struct Snapshots {
-    pub(super) description: Description,
-    pub(super) tasks: Arc<TaskLog>,
-    pub(super) kind: SinkKind,
-    /// Size of a sub-buffer.
-    pub(super) packet_bytes: usize,
+    description: Description,
+    tasks: Arc<TaskLog>,
+    commanders: Vec<Commander>,
+    kind: SinkKind,
+    packet_bytes: usize,
+    turn: Mutex<()>,
 }
 
 /// A snapshot that was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Snapshot {
-    pub(super) folder: std::path::PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) events: u64,
     pub(super) bytes: u64,
     pub(super) packets: u64,
@@ -37,17 +43,38 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshots {
-    /// Writes what the streams hold to a new folder at `path`.
+    /// Of these streams, with sub-buffers of `packet_bytes`.
+    pub(super) fn new(
+        description: Description,
+        tasks: Arc<TaskLog>,
+        commanders: Vec<Commander>,
+        kind: SinkKind,
+        packet_bytes: usize,
+    ) -> Self {
+        Self {
+            description,
+            tasks,
+            commanders,
+            kind,
+            packet_bytes,
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Writes what the streams hold to a new folder at `path`, or one that is empty.
     ///
     /// # Errors
     /// Where it cannot be written; nothing is left behind then.
-    pub(super) async fn take(&self, streams: &Streams, path: &Path) -> Result<Snapshot> {
-        let folder = TraceFolder::create(Some(path), false)?;
-        self.write(streams, folder).await
+    pub(super) async fn take(&self, path: &Path) -> Result<Snapshot> {
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            bail!("the folder `{}` is not empty; name another", path.display());
+        }
+        self.write(TraceFolder::create(Some(path), false)?).await
     }
 
     /// Writes it to a folder that is there.
-    pub(super) async fn write(&self, streams: &Streams, folder: TraceFolder) -> Result<Snapshot> {
+    pub(super) async fn write(&self, folder: TraceFolder) -> Result<Snapshot> {
+        let _turn = self.turn.lock().await;
         folder.write_metadata(&self.description)?;
         let sink = |cpu| -> Result<Box<dyn Sink>> {
             let path = folder.stream_path(cpu);
@@ -56,7 +83,7 @@ impl Snapshots {
         };
         let mut snapshot = Snapshot::default();
         let mut span: Option<(u64, u64)> = None;
-        for (cpu, part) in streams.order_snapshot(sink)? {
+        for (cpu, part) in self.order(sink)? {
             let part = part
                 .await
                 .with_context(|| format!("nobody reads the stream of CPU {cpu}"))??;
@@ -73,6 +100,26 @@ impl Snapshots {
         snapshot.folder = folder.path().to_owned();
         folder.keep()?;
         Ok(snapshot)
+    }
+}
+
+impl Snapshots {
+    /// Has every stream written as it is now, to the sinks that `sink` gives for its CPU.
+    fn order(
+        &self,
+        sink: impl Fn(u32) -> Result<Box<dyn Sink>>,
+    ) -> Result<Vec<(u32, oneshot::Receiver<io::Result<Part>>)>> {
+        // All sinks before the first order, so that nothing is begun that cannot be ended.
+        let commanders = self.commanders.iter();
+        let sinks = commanders
+            .map(|stream| sink(stream.cpu))
+            .collect::<Result<Vec<_>>>()?;
+        let orders = self.commanders.iter().zip(sinks).map(|(stream, sink)| {
+            let (reply, part) = oneshot::channel();
+            stream.order(Order::Snapshot(Job { sink, reply }));
+            (stream.cpu, part)
+        });
+        Ok(orders.collect())
     }
 }
 

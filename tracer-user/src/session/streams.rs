@@ -12,14 +12,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::{
     drain::{Drain, Drained},
-    flight::{FlightReader, Job, Part},
+    flight::{FlightReader, Job},
     outlet::{Delivered, Outlet},
 };
-use crate::{sink::Sink, sys::bell::Bell};
+use crate::sys::bell::Bell;
 
 /// What the threads of a stream share beside its sub-buffers.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub(super) struct StreamCounter {
     pub(super) events: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) lost: AtomicU64,
+    pub(super) overwritten: AtomicU64,
 }
 
 impl Link {
@@ -84,25 +85,28 @@ impl Failure {
     }
 }
 
-/// The ends of a stream at which it is told what to do.
+/// The end of a stream at which it is told what to do.
+#[derive(Clone)]
 pub(super) struct Commander {
+    pub(super) cpu: u32,
     link: Arc<Link>,
     orders: Sender<Order>,
 }
 
 impl Commander {
     /// For a new stream; gives also what its threads need.
-    pub(super) fn new() -> Result<(Self, Arc<Link>, Receiver<Order>)> {
+    pub(super) fn new(cpu: u32) -> Result<(Self, Arc<Link>, Receiver<Order>)> {
         let link = Arc::new(Link::new().context("cannot make a stream")?);
         let (orders, receiver) = mpsc::channel();
         let this = Self {
+            cpu,
             link: Arc::clone(&link),
             orders,
         };
         Ok((this, link, receiver))
     }
 
-    fn order(&self, order: Order) {
+    pub(super) fn order(&self, order: Order) {
         // An error means that the drain has failed, which joining it tells.
         let _ = self.orders.send(order);
         self.link.drain_bell.ring();
@@ -222,6 +226,12 @@ impl Streams {
         Ok(this)
     }
 
+    /// The ends of all streams.
+    pub(super) fn commanders(&self) -> Vec<Commander> {
+        let commanders = self.running.iter().map(|stream| stream.commander.clone());
+        commanders.collect()
+    }
+
     pub(super) fn links(&self) -> Vec<Arc<Link>> {
         self.running
             .iter()
@@ -234,27 +244,6 @@ impl Streams {
     pub(super) fn finish(mut self) -> Result<Vec<FinishedStream>> {
         self.order_to_finish();
         self.running.drain(..).map(Running::join).collect()
-    }
-
-    /// Has every stream written as it is now, to the sinks that `sink` gives for its CPU.
-    /// What comes gives a part for each.
-    pub(super) fn order_snapshot(
-        &self,
-        mut sink: impl FnMut(u32) -> Result<Box<dyn Sink>>,
-    ) -> Result<Vec<(u32, oneshot::Receiver<io::Result<Part>>)>> {
-        // All sinks before the first order, so that nothing is begun that cannot be ended.
-        let sinks = self
-            .running
-            .iter()
-            .map(|stream| sink(stream.cpu))
-            .collect::<Result<Vec<_>>>()?;
-        let orders = self.running.iter().zip(sinks).map(|(stream, sink)| {
-            let (reply, part) = oneshot::channel();
-            let job = Job { sink, reply };
-            stream.commander.order(Order::Snapshot(job));
-            (stream.cpu, part)
-        });
-        Ok(orders.collect())
     }
 
     fn order_to_finish(&self) {

@@ -94,7 +94,7 @@ impl Summary {
             mode: plan.buffer.mode,
             last,
             ring_bytes: plan.ring_bytes,
-            buffer_bytes: u64::from(plan.buffer.slots) * plan.pool.run_bytes as u64,
+            buffer_bytes: plan.buffer_bytes(),
             run_bytes: plan.pool.run_bytes,
             stats: plan.stats,
         }

@@ -23,11 +23,13 @@ impl OpenCounts {
     }
 
     /// Events since the last list.
+    #[inline]
     pub(super) fn events(&self) -> u64 {
         self.events
     }
 
     /// Counts an event of a class below the number of classes.
+    #[inline]
     pub(super) fn add(&mut self, class: u32) {
         self.events += 1;
         let count = &mut self.by_class[class as usize];

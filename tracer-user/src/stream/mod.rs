@@ -83,6 +83,13 @@ impl StreamWriter {
         self.stats
     }
 
+    /// Packets that were closed so far.
+    #[inline]
+    #[must_use]
+    pub fn closed_packets(&self) -> u64 {
+        self.writer.closed_packets()
+    }
+
     /// What became of the packets so far.
     #[must_use]
     pub fn packets(&self) -> WriterStats {
@@ -118,7 +125,6 @@ impl StreamWriter {
         discarded: impl Fn() -> u64,
     ) -> Result<(), Full> {
         loop {
-            self.writer.open()?;
             match self.writer.append(event) {
                 Ok(start) => {
                     self.note(header, start);
@@ -135,6 +141,7 @@ impl StreamWriter {
     }
 
     /// The event at `start` of the open packet is in it.
+    #[inline]
     fn note(&mut self, header: &EventHeader, start: usize) {
         let mut timestamp_ns = header.timestamp_ns;
         if timestamp_ns < self.last_ns {

@@ -19,7 +19,7 @@ pub struct WriterStats {
     pub overwritten_packets: u64,
     /// Events in them.
     pub overwritten_events: u64,
-    /// Events that were refused because every sub-buffer was full.
+    /// How often an event was refused because every sub-buffer was full.
     pub discarded: u64,
     /// Events that were refused because they are larger than a sub-buffer.
     pub oversized: u64,
@@ -31,7 +31,7 @@ pub enum AppendError {
     /// Close the packet and try again.
     #[error("the sub-buffer has no room left")]
     NoRoom,
-    /// In discard mode: the event is lost, and counted.
+    /// In discard mode: the event is lost unless it is offered again.
     #[error("the reader has taken none of the sub-buffers")]
     Full,
     /// The event is lost, and counted.
@@ -98,6 +98,13 @@ impl Writer {
         self.capacity
     }
 
+    /// Packets that were closed so far.
+    #[inline]
+    #[must_use]
+    pub fn closed_packets(&self) -> u64 {
+        self.stats.packets
+    }
+
     /// What was done so far.
     #[must_use]
     pub fn stats(&self) -> WriterStats {
@@ -156,7 +163,7 @@ impl Writer {
                 room,
             });
         }
-        if self.open().is_err() {
+        if self.open.is_none() && self.open().is_err() {
             self.stats.discarded += 1;
         }
         let open = self.open.as_mut().ok_or(AppendError::Full)?;
@@ -166,7 +173,9 @@ impl Writer {
             return Err(AppendError::NoRoom);
         }
         let run = &mut self.shared.sub_buffer_mut(&mut open.owned).run;
-        run.zero_at(open.end, start - open.end);
+        if start > open.end {
+            run.zero_at(open.end, start - open.end);
+        }
         run.write_at(start, event);
         open.end = start + event.len();
         Ok(start)

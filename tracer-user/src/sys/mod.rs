@@ -10,6 +10,7 @@ pub mod mount;
 pub mod output;
 pub mod perf;
 pub mod signals;
+pub mod socket;
 
 use std::io;
 

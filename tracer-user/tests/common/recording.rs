@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use aya::programs::loaded_programs;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tracer::control::RUNTIME_DIR_VARIABLE;
 
 use super::trace::Trace;
 
@@ -130,6 +131,8 @@ impl Recorder {
         process
             .args(&words[1..])
             .current_dir(self.folder())
+            // A recorder that a test kills leaves its socket.
+            .env(RUNTIME_DIR_VARIABLE, self.folder().join("run"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

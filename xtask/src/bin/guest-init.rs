@@ -51,6 +51,7 @@ fn mount_all(job: &GuestJob) -> Result<()> {
     for (path, kind) in [
         ("/dev/shm", "tmpfs"),
         ("/tmp", "tmpfs"),
+        ("/run", "tmpfs"),
         (wire::OUT_DIR, "tmpfs"),
         ("/sys/fs/bpf", "bpf"),
         ("/sys/kernel/security", "securityfs"),

@@ -1,0 +1,119 @@
+//! Events that have a snapshot taken: `--snapshot-on 'PROBE if FILTER'`.
+
+use std::{
+    borrow::Cow,
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::sync::Notify;
+use tracer_common::EventHeader;
+
+use crate::{
+    event::EventClass,
+    filter::{Context, Filter, FilterError, Resolved, probe_and_filter},
+    probe::{KernelFiles, resolve_texts},
+};
+
+/// What stands before `if`: a probe that is recorded, too.
+pub(super) fn probe_of(text: &str) -> &str {
+    probe_and_filter(text).0
+}
+
+/// Watches the events of a recording; shared by its drains.
+#[derive(Debug)]
+pub(super) struct Trigger {
+    /// For each class whether it is watched, and for which events.
+    rules: Vec<Option<Rule>>,
+    /// How many snapshots may still be asked for.
+    left: AtomicU32,
+    fired: Notify,
+}
+
+#[derive(Debug)]
+enum Rule {
+    Always,
+    If(Resolved),
+}
+
+impl Trigger {
+    /// Reads `text`, whose probe is recorded as some of `classes`.
+    ///
+    /// # Errors
+    /// Where the probe or the filter has no meaning.
+    pub(super) fn new(
+        text: &str,
+        limit: u32,
+        files: &KernelFiles,
+        classes: &[EventClass],
+    ) -> Result<Arc<Self>> {
+        let (probe, filter) = probe_and_filter(text);
+        let filter = filter.map(Filter::parse).transpose()?;
+        let watched = resolve_texts(files, &[probe.to_owned()])?;
+        let mut rules: Vec<Option<Rule>> = classes.iter().map(|_| None).collect();
+        let mut refused: Option<FilterError> = None;
+        for class in classes {
+            if !watched.iter().any(|probe| probe.class.name == class.name) {
+                continue;
+            }
+            let rule = match &filter {
+                None => Ok(Rule::Always),
+                Some(filter) => filter.resolve(class).map(Rule::If),
+            };
+            match rule {
+                Ok(rule) => rules[class.id as usize] = Some(rule),
+                // Entry and return of a call have different fields.
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        if rules.iter().all(Option::is_none) {
+            let error = refused.map_or_else(|| anyhow!("no event of `{probe}`"), Into::into);
+            return Err(error).with_context(|| format!("cannot watch for `{text}`"));
+        }
+        Ok(Arc::new(Self {
+            rules,
+            left: AtomicU32::new(limit),
+            fired: Notify::new(),
+        }))
+    }
+
+    /// Looks at an event of a recorded class.
+    pub(super) fn look(&self, event: &[u8], header: &EventHeader, cpu: u32) {
+        let Some(Some(rule)) = self.rules.get(header.class as usize) else {
+            return;
+        };
+        let fires = match rule {
+            Rule::Always => true,
+            Rule::If(filter) => filter.matches(event, &Context { cpu, comm: &comm }),
+        };
+        // Relaxed: the notification orders what is passed on.
+        let one_less = |left: u32| left.checked_sub(1);
+        if fires
+            && self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                .is_ok()
+        {
+            self.fired.notify_one();
+        }
+    }
+
+    /// Waits until it fires. Two that come at once ask for one snapshot.
+    pub(super) async fn fired(&self) {
+        self.fired.notified().await;
+    }
+}
+
+/// The present name of an event's thread, if that still runs.
+fn comm<'a>(header: &EventHeader) -> Option<Cow<'a, [u8]>> {
+    let (pid, tid) = (header.pid, header.tid);
+    let mut name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
+    if name.last() == Some(&b'\n') {
+        name.pop();
+    }
+    Some(name.into())
+}

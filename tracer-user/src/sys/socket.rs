@@ -1,0 +1,65 @@
+//! Who is at the other end of a unix socket.
+#![allow(unsafe_code)]
+
+use std::{
+    io,
+    mem::{MaybeUninit, size_of},
+    os::fd::{AsFd, AsRawFd},
+};
+
+use super::checked;
+
+/// The process at the other end of a connected socket, as it was when it called `connect` or
+/// `listen` (unix(7), `SO_PEERCRED`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its process id; none when it has none that this process could see.
+    pub pid: Option<u32>,
+    /// Its effective user id.
+    pub uid: u32,
+}
+
+/// Asks the kernel who the peer of `socket` is.
+pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
+    let mut credentials = MaybeUninit::<libc::ucred>::zeroed();
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes to `credentials`, which has that many.
+    checked(libc::c_long::from(unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            credentials.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    }))?;
+    // SAFETY: three numbers, valid whatever their bytes are, and zero where nothing was written.
+    let credentials = unsafe { credentials.assume_init() };
+    Ok(Peer {
+        pid: u32::try_from(credentials.pid).ok().filter(|pid| *pid != 0),
+        uid: credentials.uid,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::unix::net::UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn the_peer_of_a_pair_is_this_process() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let this = Peer {
+            pid: Some(std::process::id()),
+            uid: rustix::process::geteuid().as_raw(),
+        };
+        assert_eq!(peer(&one).unwrap(), this);
+    }
+
+    #[test]
+    fn a_file_has_no_peer() {
+        let error = peer(File::open("/dev/null").unwrap()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOTSOCK));
+    }
+}

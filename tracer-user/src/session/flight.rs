@@ -31,7 +31,7 @@ pub(super) struct Part {
     pub(super) begin_ns: Option<u64>,
     /// When the last one ends.
     pub(super) end_ns: u64,
-    /// Packets that were overwritten while the others were being written.
+    /// Packets behind the first that were overwritten while the others were being written.
     pub(super) overtaken: u64,
 }
 
@@ -85,7 +85,7 @@ impl FlightReader {
                 None => {}
                 Some(NotNow::Again) => {
                     let oldest = self.reader.positions().start.max(waiting.start);
-                    copy.overtaken += oldest.min(waiting.end) - position;
+                    copy.note_overtaken(oldest.min(waiting.end) - position);
                     waiting.start = oldest;
                 }
                 Some(NotNow::Empty | NotNow::Finished) => break,
@@ -141,6 +141,13 @@ impl Copy {
         self.written.events += packet.events();
         self.written.classes.add(packet.classes());
         Ok(())
+    }
+
+    /// Packets that the writer went over. Without one before them nobody misses them.
+    fn note_overtaken(&mut self, packets: u64) {
+        if self.begin_ns.is_some() {
+            self.overtaken += packets;
+        }
     }
 
     fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {

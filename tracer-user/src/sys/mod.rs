@@ -9,6 +9,7 @@ pub mod mount;
 pub mod output;
 pub mod perf;
 pub mod signals;
+pub mod socket;
 
 use std::io;
 

@@ -22,7 +22,8 @@ pub(super) struct Args {
     probes: Vec<String>,
 
     /// Folder for the trace, or `-` or a FIFO for the next program, such as
-    /// `tracer report -` [default: a new folder named by date and time]
+    /// `tracer report -`, or `tcp://HOST:PORT` for that of another machine, where
+    /// `nc -l -p PORT | tracer report -` waits [default: a new folder named by date and time]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 

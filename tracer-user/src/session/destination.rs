@@ -1,4 +1,4 @@
-//! Where a recording goes: a folder, or the next program.
+//! Where a recording goes: a folder, the next program, or another machine.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ctf::frames::Frame,
-    sink::{FileSink, IndexedSink, PipeSink, SharedPipe, Sink},
+    sink::{FileSink, IndexedSink, PipeSink, SharedPipe, SharedSocket, Sink, SocketSink},
 };
 
 /// What stands for standard output.
@@ -28,11 +28,18 @@ pub(super) enum Destination {
     Folder(TraceFolder),
     /// A pipe, which takes everything as [frames](crate::ctf::frames).
     Pipe(Arc<SharedPipe>),
+    /// A connection, which takes the same.
+    Socket(Arc<SharedSocket>),
 }
 
 impl Destination {
     pub(super) fn open(options: &Options) -> Result<Self> {
-        match options.output.as_deref() {
+        let output = options.output.as_deref();
+        if let Some(address) = output.and_then(SharedSocket::address) {
+            let socket = SharedSocket::connect(address)?;
+            return Ok(Self::Socket(Arc::new(socket)));
+        }
+        match output {
             Some(path) if path == Path::new(STDOUT) => SharedPipe::stdout()
                 .context("cannot write to standard output")
                 .map(|pipe| Self::Pipe(Arc::new(pipe))),
@@ -47,7 +54,7 @@ impl Destination {
     pub(super) fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Folder(folder) => Some(folder.path().to_owned()),
-            Self::Pipe(_) => None,
+            Self::Pipe(_) | Self::Socket(_) => None,
         }
     }
 
@@ -60,14 +67,20 @@ impl Destination {
                 pipe.send(Frame::Metadata, text.as_bytes())?;
                 Ok(uuid)
             }
+            Self::Socket(socket) => {
+                let (uuid, text) = describe(plan, socket.name())?;
+                socket.send(Frame::Metadata, text.as_bytes())?;
+                Ok(uuid)
+            }
         }
     }
 
-    /// The place for names of threads. On a pipe the metadata must come before.
+    /// The place for names of threads. Among frames the metadata must come before.
     pub(super) fn task_log(&self) -> Result<TaskLog> {
         match self {
             Self::Folder(folder) => TaskLog::create(folder.path()),
             Self::Pipe(pipe) => Ok(TaskLog::on_pipe(pipe)),
+            Self::Socket(socket) => Ok(TaskLog::on_socket(socket)),
         }
     }
 
@@ -80,6 +93,11 @@ impl Destination {
                 Box::new(IndexedSink::new(file, &folder.index_path(cpu)?))
             }
             Self::Pipe(pipe) => Box::new(PipeSink::new(Arc::clone(pipe), u64::from(cpu))),
+            Self::Socket(socket) => {
+                // A stream lends its only buffer: there is no pool to take other pages from.
+                let pool = None;
+                Box::new(SocketSink::new(Arc::clone(socket), u64::from(cpu), pool))
+            }
         })
     }
 
@@ -90,6 +108,13 @@ impl Destination {
             Self::Pipe(pipe) => {
                 // After an error of the pipe this one says no more than that of its stream.
                 if let Err(error) = pipe.send(Frame::End, &[]) {
+                    log::debug!("{error}");
+                }
+                Ok(())
+            }
+            Self::Socket(socket) => {
+                let ended = socket.send(Frame::End, &[]).and_then(|()| socket.end());
+                if let Err(error) = ended {
                     log::debug!("{error}");
                 }
                 Ok(())

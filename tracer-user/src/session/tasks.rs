@@ -15,7 +15,7 @@ use crate::{
         frames::Frame,
         tasks::{FILE_NAME, format_line},
     },
-    sink::SharedPipe,
+    sink::{SharedPipe, SharedSocket},
 };
 
 /// Appends lines to the names; lines of one call stay together.
@@ -28,6 +28,7 @@ pub(super) struct TaskLog {
 enum To {
     File(File),
     Pipe(Arc<SharedPipe>),
+    Socket(Arc<SharedSocket>),
 }
 
 impl TaskLog {
@@ -49,12 +50,20 @@ impl TaskLog {
         }
     }
 
+    /// As [`on_pipe`](Self::on_pipe).
+    pub(super) fn on_socket(socket: &Arc<SharedSocket>) -> Self {
+        Self {
+            to: To::Socket(Arc::clone(socket)),
+        }
+    }
+
     /// Appends whole lines. A name that cannot be written is missing in reports, which is
     /// no reason to end a recording.
     pub(super) fn append(&self, lines: &str) {
         let written = match &self.to {
             To::File(file) => (&*file).write_all(lines.as_bytes()),
             To::Pipe(pipe) => pipe.send(Frame::Tasks, lines.as_bytes()),
+            To::Socket(socket) => socket.send(Frame::Tasks, lines.as_bytes()),
         };
         if let Err(error) = written {
             log::warn!("cannot write names of threads: {error}");

@@ -7,6 +7,7 @@ pub mod limits;
 pub mod memory;
 pub mod mount;
 pub mod output;
+pub mod page_cache;
 pub mod perf;
 pub mod signals;
 pub mod socket;

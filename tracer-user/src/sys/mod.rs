@@ -10,7 +10,7 @@ pub mod output;
 pub mod page_cache;
 pub mod perf;
 pub mod signals;
-pub mod socket;
+pub mod zero_copy;
 
 use std::io;
 

@@ -12,7 +12,7 @@ use rustix::{
     pipe::{IoSliceRaw, SpliceFlags},
 };
 
-use super::socket::{self, Completion};
+use super::zero_copy::{self, Completion};
 
 /// One system call. Sizes and offsets are in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -215,10 +215,10 @@ impl Calls for Kernel {
                 send(socket, &[IoSlice::new(bytes)], flags)
             }
             Call::ReadCompletion { socket, found } => {
-                found.set(Some(socket::completion(socket)?));
+                found.set(Some(zero_copy::completion(socket)?));
                 Ok(0)
             }
-            Call::SetZeroCopy { socket } => socket::set_zero_copy(socket).map(|()| 0),
+            Call::SetZeroCopy { socket } => zero_copy::switch_on(socket).map(|()| 0),
             Call::AwaitRoom { socket } => await_any(socket, PollFlags::OUT).map(|_| 0),
             Call::AwaitCompletion { socket } => await_any(socket, PollFlags::empty())
                 .map(|ready| usize::from(ready.contains(PollFlags::HUP))),

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     pool::{PageRun, Pool},
-    sys::socket::Completion,
+    sys::zero_copy::Completion,
 };
 
 /// Keeps runs until the sends that they went out with are complete, each of them.

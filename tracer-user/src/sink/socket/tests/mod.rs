@@ -14,7 +14,7 @@ use crate::{
         faults::Faults,
         source::{PACKET, SUB_BUFFERS, Source},
     },
-    sys::{memory::PageBuffer, output::Call, socket::Completion},
+    sys::{memory::PageBuffer, output::Call, zero_copy::Completion},
 };
 
 /// Both ends of a connection, ours first. The peer takes two packets or so before it reads,

@@ -33,7 +33,7 @@ pub struct Completion {
 }
 
 /// Has the socket heed `MSG_ZEROCOPY`, which it ignores otherwise (`SO_ZEROCOPY`).
-pub(super) fn set_zero_copy(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(super) fn switch_on(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let on: libc::c_int = 1;
     // SAFETY: the pointer is to a live value of the given size.
     let set = unsafe {

@@ -1,4 +1,5 @@
-//! Recordings through each sink, killed recorders, and pipes to the next program. Needs root.
+//! Recordings through each sink, killed recorders, and pipes and connections to the next
+//! program. Needs root.
 #![cfg(feature = "host-tests")]
 
 #[path = "common/on_disk.rs"]
@@ -8,12 +9,18 @@ use std::os::unix::process::CommandExt as _;
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    thread,
 };
 
 use tracer::control::RUNTIME_DIR_VARIABLE;
-use tracer::ctf::{PacketHeader, index};
+use tracer::ctf::{
+    PacketHeader,
+    frames::{Unpacked, unpack},
+    index,
+};
 
 use on_disk::{folder, run};
 
@@ -208,6 +215,62 @@ fn a_fifo_takes_a_trace_to_the_next_program() {
     });
     assert!(recorder.status.success(), "{recorder:?}");
     assert_eq!(events(&report.stdout), recorded(&recorder.stderr));
+}
+
+/// Somebody who listens for one trace; gives the address, and later what came.
+fn listener(into: &Path) -> (String, thread::JoinHandle<Unpacked>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let into = into.to_owned();
+    let unpacked = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        unpack(&mut connection, &into).unwrap()
+    });
+    (address, unpacked)
+}
+
+#[test]
+fn a_connection_takes_a_trace_to_another_machine() {
+    let folder = folder();
+    let (address, unpacked) = listener(folder.path());
+    let recorder = run(&mut record(&["-o", &address, LARGE[0], LARGE[1]], 50_000));
+    assert!(unpacked.join().unwrap().complete);
+    let read = run(Command::new("babeltrace2").arg(folder.path()));
+    assert_eq!(String::from_utf8_lossy(&read.stderr), "");
+    assert!(recorded(&recorder.stderr) >= 100_000);
+    assert_eq!(events(&read.stdout), recorded(&recorder.stderr));
+    let summary = String::from_utf8_lossy(&recorder.stderr);
+    assert!(summary.contains("to a socket"), "{summary}");
+}
+
+#[test]
+fn a_peer_that_goes_ends_the_recording() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let recorder = record(&["-o", &address], u32::MAX)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut some = vec![0; 100_000];
+    let (mut connection, _) = listener.accept().unwrap();
+    connection.read_exact(&mut some).unwrap();
+    drop(connection);
+    let output = recorder.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&address), "{said}");
+    assert!(said.contains("whoever read it has gone"), "{said}");
+}
+
+#[test]
+fn where_nobody_listens_nothing_is_recorded() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = record(&["-o", &address], 1).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("start the receiver first"), "{said}");
 }
 
 #[test]

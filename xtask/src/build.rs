@@ -137,6 +137,20 @@ pub fn tracer(object: &PathBuf, profile: Profile, show: Show) -> Result<PathBuf>
         .join("tracer"))
 }
 
+/// Builds the program that moves packets into sinks, for measurements, and returns its path.
+///
+/// # Errors
+/// When the toolchain cannot be had or the code does not compile.
+pub fn sink_load(show: Show) -> Result<PathBuf> {
+    // It embeds the object like all that shares its folder, or each would undo the other.
+    let object = ebpf(&setup::ensure()?, show)?;
+    let mut cargo = tracer_cargo(&object, "build");
+    cargo.args(["--release", "--package", "tracer-user"]);
+    cargo.args(["--example", "sink_load"]);
+    execute(&mut cargo, show, "building the program that is measured")?;
+    Ok(workspace::tracer_target_dir().join("release/examples/sink_load"))
+}
+
 /// Builds the workload for tests and measurements on this machine and returns its path.
 ///
 /// # Errors

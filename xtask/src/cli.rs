@@ -147,3 +147,15 @@ fn run_vm(args: VmArgs) -> Result<ExitCode> {
     }
     Ok(ExitCode::from(code))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_argument_contradicts_another() {
+        Cli::command().debug_assert();
+    }
+}

@@ -28,7 +28,8 @@ pub(super) struct Args {
     session: Option<SessionName>,
 
     /// Folder for the trace, or `-` or a FIFO for the next program, such as
-    /// `tracer report -` [default: a new folder named by date and time]
+    /// `tracer report -`, or `tcp://HOST:PORT` for that of another machine, where
+    /// `nc -l -p PORT | tracer report -` waits [default: a new folder named by date and time]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 

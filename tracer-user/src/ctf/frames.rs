@@ -1,4 +1,5 @@
-//! A whole trace on a pipe: frames, each a header of [`HEADER_LEN`] bytes and a body.
+//! A whole trace on a pipe or a connection: frames, each a header of [`HEADER_LEN`] bytes
+//! and a body.
 //!
 //! A trace is a folder of files that grow at the same time; a pipe has one end. So the
 //! parts come one after the other, in any order but that the metadata is first:

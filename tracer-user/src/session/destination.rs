@@ -1,4 +1,4 @@
-//! Where a recording goes: a folder, or the next program.
+//! Where a recording goes: a folder, the next program, or another machine.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     ctf::frames::Frame,
-    sink::{FileSink, IndexedSink, PipeSink, SharedPipe, Sink},
+    pool::Pool,
+    sink::{FileSink, IndexedSink, PipeSink, SharedPipe, SharedSocket, Sink, SocketSink},
     subbuf::Mode,
 };
 
@@ -31,23 +32,37 @@ pub(super) enum Destination {
     Pipe(Arc<SharedPipe>),
     /// Nowhere but to memory, in overwrite mode; the folder is for what is there at the end.
     Memory(Option<TraceFolder>),
+    /// A connection, which takes the same.
+    Socket(Arc<SharedSocket>),
 }
 
 impl Destination {
     pub(super) fn open(options: &Options) -> Result<Self> {
-        let is_flight = options.mode == Mode::Overwrite;
-        match options.output.as_deref() {
-            None if is_flight => Ok(Self::Memory(None)),
-            Some(path) if is_flight && (path == Path::new(STDOUT) || SharedPipe::is_at(path)) => {
-                bail!(
-                    "`{}` cannot take what is still overwritten: name a folder, or record with \
-                     --mode discard",
-                    path.display()
-                )
-            }
-            path if is_flight => {
-                TraceFolder::create(path, options.force).map(|folder| Self::Memory(Some(folder)))
-            }
+        let output = options.output.as_deref();
+        let address = output.and_then(SharedSocket::address);
+        if options.mode == Mode::Overwrite {
+            return match output {
+                None => Ok(Self::Memory(None)),
+                Some(path)
+                    if address.is_some()
+                        || path == Path::new(STDOUT)
+                        || SharedPipe::is_at(path) =>
+                {
+                    bail!(
+                        "`{}` cannot take what is still overwritten: name a folder, or record \
+                         with --mode discard",
+                        path.display()
+                    )
+                }
+                path => TraceFolder::create(path, options.force)
+                    .map(|folder| Self::Memory(Some(folder))),
+            };
+        }
+        if let Some(address) = address {
+            let socket = SharedSocket::connect(address)?;
+            return Ok(Self::Socket(Arc::new(socket)));
+        }
+        match output {
             Some(path) if path == Path::new(STDOUT) => SharedPipe::stdout()
                 .context("cannot write to standard output")
                 .map(|pipe| Self::Pipe(Arc::new(pipe))),
@@ -62,7 +77,7 @@ impl Destination {
     pub(super) fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Folder(folder) => Some(folder.path().to_owned()),
-            Self::Pipe(_) | Self::Memory(_) => None,
+            Self::Pipe(_) | Self::Socket(_) | Self::Memory(_) => None,
         }
     }
 
@@ -70,7 +85,7 @@ impl Destination {
     pub(super) fn take_last(&mut self) -> Option<TraceFolder> {
         match self {
             Self::Memory(folder) => folder.take(),
-            Self::Folder(_) | Self::Pipe(_) => None,
+            Self::Folder(_) | Self::Pipe(_) | Self::Socket(_) => None,
         }
     }
 
@@ -79,40 +94,50 @@ impl Destination {
         let name = match self {
             Self::Folder(folder) | Self::Memory(Some(folder)) => folder.name(),
             Self::Pipe(pipe) => pipe.name().to_owned(),
+            Self::Socket(socket) => socket.name().to_owned(),
             Self::Memory(None) => "flight recorder".to_owned(),
         };
         let description = Description::new(plan, &name)?;
+        let text = description.text.as_bytes();
         match self {
             Self::Folder(folder) => folder.write_metadata(&description)?,
-            Self::Pipe(pipe) => pipe.send(Frame::Metadata, description.text.as_bytes())?,
+            Self::Pipe(pipe) => pipe.send(Frame::Metadata, text)?,
+            Self::Socket(socket) => socket.send(Frame::Metadata, text)?,
             Self::Memory(_) => {}
         }
         Ok(description)
     }
 
-    /// The place for names of threads. On a pipe the metadata must come before.
+    /// The place for names of threads. Among frames the metadata must come before.
     pub(super) fn task_log(&self) -> Result<TaskLog> {
         match self {
             Self::Folder(folder) => TaskLog::create(folder.path()),
             Self::Pipe(pipe) => Ok(TaskLog::on_pipe(pipe)),
             Self::Memory(_) => Ok(TaskLog::in_memory()),
+            Self::Socket(socket) => Ok(TaskLog::on_socket(socket)),
         }
     }
 
-    /// The place for the packets of a CPU; none where they stay in memory.
+    /// The place for the packets of a CPU, whose pages are of this pool; none where they stay
+    /// in memory.
     pub(super) fn sink(
         &self,
         cpu: u32,
         options: &Options,
-        plan: &Plan,
+        pool: &Arc<Pool>,
     ) -> Result<Option<Box<dyn Sink>>> {
         Ok(match self {
             Self::Folder(folder) => {
                 let path = folder.stream_path(cpu);
-                let file = FileSink::create(&path, options.sink, plan.pool.run_bytes)?;
+                let file = FileSink::create(&path, options.sink, pool.run_bytes())?;
                 Some(Box::new(IndexedSink::new(file, &folder.index_path(cpu)?)))
             }
             Self::Pipe(pipe) => Some(Box::new(PipeSink::new(Arc::clone(pipe), u64::from(cpu)))),
+            Self::Socket(socket) => Some(Box::new(SocketSink::new(
+                Arc::clone(socket),
+                u64::from(cpu),
+                Some(Arc::clone(pool)),
+            ))),
             Self::Memory(_) => None,
         })
     }
@@ -125,6 +150,13 @@ impl Destination {
             Self::Pipe(pipe) => {
                 // After an error of the pipe this one says no more than that of its stream.
                 if let Err(error) = pipe.send(Frame::End, &[]) {
+                    log::debug!("{error}");
+                }
+                Ok(())
+            }
+            Self::Socket(socket) => {
+                let ended = socket.send(Frame::End, &[]).and_then(|()| socket.end());
+                if let Err(error) = ended {
                     log::debug!("{error}");
                 }
                 Ok(())

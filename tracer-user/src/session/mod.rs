@@ -158,8 +158,8 @@ impl Recording {
                     cpu,
                     start_ns: opened_ns,
                 };
-                let sink = destination.sink(cpu, options, plan)?;
                 let pool = Arc::new(Pool::new(plan.pool)?);
+                let sink = destination.sink(cpu, options, &pool)?;
                 let (writer, reader) = subbuf::create(plan.buffer, &pool)
                     .with_context(|| format!("no sub-buffers for CPU {cpu}"))?;
                 let writer = StreamWriter::new(identity, writer, plan.classes.len());

@@ -12,7 +12,8 @@ pub struct Options {
     /// Probe texts; empty: the default set.
     pub probes: Vec<String>,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;
-    /// it and the path of a FIFO take the trace as [frames](crate::ctf::frames).
+    /// it, the path of a FIFO and `tcp://HOST:PORT` take the trace as
+    /// [frames](crate::ctf::frames).
     pub output: Option<PathBuf>,
     /// Replace what is in the folder.
     pub force: bool,

@@ -22,7 +22,7 @@ const LISTED_CLASSES: usize = 20;
 /// Everything that is told at the end.
 #[derive(Debug)]
 pub(super) struct Summary {
-    /// Where the trace is; none: it went to a pipe.
+    /// Where the trace is; none: it went to a pipe or a socket.
     folder: Option<PathBuf>,
     end: End,
     times: Times,

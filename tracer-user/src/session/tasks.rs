@@ -17,7 +17,7 @@ use crate::{
         frames::Frame,
         tasks::{FILE_NAME, format_line},
     },
-    sink::SharedPipe,
+    sink::{SharedPipe, SharedSocket},
 };
 
 /// Appends lines to the names; lines of one call stay together.
@@ -31,6 +31,7 @@ enum To {
     File(File),
     Pipe(Arc<SharedPipe>),
     Memory(Mutex<Recent>),
+    Socket(Arc<SharedSocket>),
 }
 
 /// The latest pieces of text.
@@ -62,6 +63,13 @@ impl TaskLog {
         }
     }
 
+    /// As [`on_pipe`](Self::on_pipe).
+    pub(super) fn on_socket(socket: &Arc<SharedSocket>) -> Self {
+        Self {
+            to: To::Socket(Arc::clone(socket)),
+        }
+    }
+
     /// Names are kept, the latest of them.
     pub(super) fn in_memory() -> Self {
         Self {
@@ -73,7 +81,7 @@ impl TaskLog {
     pub(super) fn recent(&self) -> String {
         match &self.to {
             To::Memory(recent) => lock(recent).pieces.iter().map(String::as_str).collect(),
-            To::File(_) | To::Pipe(_) => String::new(),
+            To::File(_) | To::Pipe(_) | To::Socket(_) => String::new(),
         }
     }
 
@@ -87,6 +95,7 @@ impl TaskLog {
                 lock(recent).add(lines);
                 Ok(())
             }
+            To::Socket(socket) => socket.send(Frame::Tasks, lines.as_bytes()),
         };
         if let Err(error) = written {
             log::warn!("cannot write names of threads: {error}");

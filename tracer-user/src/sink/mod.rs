@@ -10,9 +10,14 @@
 //! | [`Way::Direct`] | `splice` has returned | the kernel waits for the device |
 //! | [`Way::Splice`] | `splice` has returned | the kernel has copied into the page cache |
 //! | [`Way::Copy`], [`Way::Pipe`] | `write` has returned | the kernel has copied |
+//! | [`Way::SocketCopy`] | `sendmsg` has returned | the kernel has copied |
 //!
 //! A sink whose kernel goes on reading takes the pages over instead, by [`Sink::take`], and
-//! leaves others in their place.
+//! leaves others in their place:
+//!
+//! | way | the pages come back to their pool when |
+//! |---|---|
+//! | [`Way::Socket`] | a completion on the socket's error queue says so |
 //!
 //! The pipe between `vmsplice` and `splice` is the sink's own; it is empty when a packet is
 //! written, and thrown away with what it holds when one is not.
@@ -20,6 +25,7 @@
 //! # Parts
 //! - [`FileSink`]: a file, by the best way that works; [`IndexedSink`] adds an index
 //! - [`PipeSink`]: all streams to one pipe
+//! - [`SocketSink`]: all streams to one TCP connection
 //! - `transfer` goes from way to way, `conduit` is the pipe between, `growth` allocates
 //!   ahead, `direct` finds out about `O_DIRECT`
 
@@ -32,12 +38,16 @@ mod growth;
 mod index;
 mod pipe;
 mod report;
+mod socket;
+#[cfg(test)]
+mod source;
 mod transfer;
 
 pub use file::FileSink;
 pub use index::IndexedSink;
 pub use pipe::{PipeSink, SharedPipe};
 pub use report::{SinkKind, SinkKindError, SinkReport, Way};
+pub use socket::{SharedSocket, SocketSink};
 
 use std::io::{self, IoSlice};
 

@@ -9,7 +9,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::*;
 use crate::{
     ctf::frames::{HEADER_LEN, unpack},
-    sink::faults::Faults,
+    sink::{
+        faults::Faults,
+        source::{PACKET, SUB_BUFFERS, Source},
+    },
+    sys::memory::PageBuffer,
 };
 
 /// Reads all of a pipe in pieces, meanwhile.
@@ -63,19 +67,38 @@ fn streams_that_write_at_once_come_out_apart() {
 
 #[test]
 fn a_late_reader_sees_the_bytes_that_were_sent() {
+    const ROUNDS: usize = 5;
     let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    // A frame may begin and end in the middle of the pipe's pages.
+    let whole = ROUNDS * SUB_BUFFERS * (PACKET + 2 * 4096);
+    rustix::pipe::fcntl_setpipe_size(&write_end, whole).unwrap();
+    let mut source = Source::new(0, 0);
+    let pool = Arc::clone(&source.pool);
     let mut sink = PipeSink::new(Arc::new(SharedPipe::new(write_end, "the pipe")), 0);
-    let mut page = crate::sys::memory::PageBuffer::new(8192).unwrap();
-    let mut expected = Vec::new();
-    for round in 1..=3 {
-        page.fill(round);
-        sink.write_packet(&[IoSlice::new(&page)]).unwrap();
-        expected.extend(Frame::Packet(0).header(8192));
-        expected.extend([round; 8192]);
+    for _ in 0..ROUNDS * SUB_BUFFERS {
+        source.send(&mut sink).unwrap();
     }
-    page.fill(0xff);
+    // All pages were in use, and no others: each was written over while the pipe held what
+    // it had before.
+    let stats = pool.stats();
+    assert_eq!((stats.allocated, stats.spare), (SUB_BUFFERS as u64, 0));
     drop(sink);
-    assert!(reader(read_end).join().unwrap() == expected);
+    assert!(reader(read_end).join().unwrap() == source.expected);
+}
+
+#[test]
+fn a_late_reader_would_see_pages_that_are_rewritten_after_vmsplice() {
+    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let mut page = PageBuffer::new(4096).unwrap();
+    page.fill(b'o');
+    let call = Call::Vmsplice {
+        pipe: write_end.as_fd(),
+        bytes: &page,
+    };
+    assert_eq!(Kernel.call(call), Ok(4096));
+    page.fill(b'n');
+    drop(write_end);
+    assert_eq!(reader(read_end).join().unwrap(), [b'n'; 4096]);
 }
 
 #[test]

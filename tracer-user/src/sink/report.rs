@@ -52,6 +52,10 @@ pub enum Way {
     Copy,
     /// `write` to a pipe.
     Pipe,
+    /// `sendmsg` with `MSG_ZEROCOPY`: the network reads our pages.
+    Socket,
+    /// `sendmsg`: the kernel copies our pages into the socket.
+    SocketCopy,
 }
 
 impl fmt::Display for Way {
@@ -61,6 +65,8 @@ impl fmt::Display for Way {
             Self::Splice => "buffered splice",
             Self::Copy => "copy",
             Self::Pipe => "copy to a pipe",
+            Self::Socket => "zero copy to a socket",
+            Self::SocketCopy => "copy to a socket",
         })
     }
 }

@@ -8,9 +8,11 @@ pub mod limits;
 pub mod memory;
 pub mod mount;
 pub mod output;
+pub mod page_cache;
 pub mod perf;
 pub mod signals;
 pub mod socket;
+pub mod zero_copy;
 
 use std::io;
 

@@ -2,13 +2,17 @@
 //! a test can replace to see what a sink does when the kernel takes less, later, or nothing.
 #![allow(unsafe_code)]
 
-use std::os::fd::BorrowedFd;
+use std::{cell::Cell, os::fd::BorrowedFd};
 
 use rustix::{
+    event::{PollFd, PollFlags, poll},
     fs::{FallocateFlags, OFlags},
     io::{Errno, IoSlice},
+    net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg},
     pipe::{IoSliceRaw, SpliceFlags},
 };
+
+use super::zero_copy::{self, Completion};
 
 /// One system call. Sizes and offsets are in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +94,63 @@ pub enum Call<'a> {
         /// The wanted size.
         len: usize,
     },
+    /// `sendmsg(2)` of two pieces, which the kernel copies. Gives how many bytes it took. A
+    /// peer that has gone is an error, not a signal.
+    Send {
+        /// A connected socket.
+        socket: BorrowedFd<'a>,
+        /// The first piece; may be empty.
+        head: &'a [u8],
+        /// The second piece.
+        body: &'a [u8],
+        /// More follows at once, so that no segment need be sent for this alone.
+        more: bool,
+    },
+    /// `sendmsg(2)` with `MSG_ZEROCOPY`. Gives how many bytes the kernel took.
+    ///
+    /// It goes on reading them, also after an unmapping, until a [`Completion`] tells
+    /// otherwise; a caller that rewrites them before hands on other bytes and does no harm
+    /// to memory.
+    SendPages {
+        /// A socket after [`Call::SetZeroCopy`].
+        socket: BorrowedFd<'a>,
+        /// What to hand over.
+        bytes: &'a [u8],
+    },
+    /// Reads one completion from the error queue of a socket; never waits. Gives 0.
+    ReadCompletion {
+        /// The socket.
+        socket: BorrowedFd<'a>,
+        /// Where it goes; left alone if there is none, which is `EAGAIN`.
+        found: &'a Cell<Option<Completion>>,
+    },
+    /// `SO_ZEROCOPY` of `setsockopt(2)`. Gives 0.
+    SetZeroCopy {
+        /// The socket.
+        socket: BorrowedFd<'a>,
+    },
+    /// `poll(2)` until the socket takes bytes, or is broken. Gives 0.
+    AwaitRoom {
+        /// The socket.
+        socket: BorrowedFd<'a>,
+    },
+    /// `poll(2)` until there is a completion, or the socket is broken. Gives 1 if both
+    /// directions are closed, else 0.
+    AwaitCompletion {
+        /// The socket.
+        socket: BorrowedFd<'a>,
+    },
+    /// `SO_ERROR` of `getsockopt(2)`: what has broken the socket is the error of this call.
+    /// Gives 0 if nothing has.
+    TakeError {
+        /// The socket.
+        socket: BorrowedFd<'a>,
+    },
+    /// `shutdown(2)` of the direction to the peer. Gives 0.
+    EndSending {
+        /// The socket.
+        socket: BorrowedFd<'a>,
+    },
 }
 
 /// Who carries out [`Call`]s.
@@ -138,6 +199,33 @@ impl Calls for Kernel {
                 rustix::fs::fcntl_setfl(file, flags).map(|()| 0)
             }
             Call::SetPipeSize { pipe, len } => rustix::pipe::fcntl_setpipe_size(pipe, len),
+            Call::Send {
+                socket,
+                head,
+                body,
+                more,
+            } => {
+                let mut flags = SendFlags::NOSIGNAL;
+                flags.set(SendFlags::MORE, more);
+                send(socket, &[IoSlice::new(head), IoSlice::new(body)], flags)
+            }
+            Call::SendPages { socket, bytes } => {
+                let zero_copy = SendFlags::from_bits_retain(libc::MSG_ZEROCOPY as u32);
+                let flags = SendFlags::NOSIGNAL | zero_copy;
+                send(socket, &[IoSlice::new(bytes)], flags)
+            }
+            Call::ReadCompletion { socket, found } => {
+                found.set(Some(zero_copy::completion(socket)?));
+                Ok(0)
+            }
+            Call::SetZeroCopy { socket } => zero_copy::switch_on(socket).map(|()| 0),
+            Call::AwaitRoom { socket } => await_any(socket, PollFlags::OUT).map(|_| 0),
+            Call::AwaitCompletion { socket } => await_any(socket, PollFlags::empty())
+                .map(|ready| usize::from(ready.contains(PollFlags::HUP))),
+            Call::TakeError { socket } => rustix::net::sockopt::socket_error(socket)?.map(|()| 0),
+            Call::EndSending { socket } => {
+                rustix::net::shutdown(socket, Shutdown::Write).map(|()| 0)
+            }
         }
     }
 }
@@ -147,4 +235,15 @@ fn vmsplice(pipe: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     // only reads them. It does so through references of its own: neither a rewritten nor an
     // unmapped page can make it touch memory of anything else.
     unsafe { rustix::pipe::vmsplice(pipe, &[IoSliceRaw::from_slice(bytes)], SpliceFlags::empty()) }
+}
+
+fn send(socket: BorrowedFd<'_>, pieces: &[IoSlice<'_>], flags: SendFlags) -> Result<usize, Errno> {
+    sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), flags)
+}
+
+/// Waits for one of `wanted`, or for what is always told: errors and the end.
+fn await_any(socket: BorrowedFd<'_>, wanted: PollFlags) -> Result<PollFlags, Errno> {
+    let mut polled = [PollFd::from_borrowed_fd(socket, wanted)];
+    poll(&mut polled, None)?;
+    Ok(polled[0].revents())
 }

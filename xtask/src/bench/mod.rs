@@ -4,6 +4,8 @@
 //! - [`where`](Bench::Where): which step of an event the time goes to.
 //! - [`instructions`](Bench::Instructions): the same counted in instructions, in a virtual
 //!   machine, so that it repeats; the test tier `vm` compares it with a committed file.
+//! - [`sinks`](Bench::Sinks): CPU time per GB from sub-buffers to files, pipes and sockets; the
+//!   test tier `host` tries it out.
 //!
 //! Others work on the machine while it is measured. So contenders take turns within each
 //! round, time is the looping thread's own CPU time in the median part of the loop, and what is
@@ -24,6 +26,7 @@ mod machine;
 mod measure;
 mod memory;
 mod recorder;
+pub mod sinks;
 mod stats;
 mod steps;
 mod table;
@@ -38,6 +41,8 @@ pub enum Bench {
     Where,
     /// Instructions per event in a virtual machine, compared with the committed ones
     Instructions,
+    /// CPU time per GB from sub-buffers to each kind of sink
+    Sinks,
 }
 
 /// How to measure.
@@ -61,6 +66,8 @@ pub struct Args {
     /// Write the counted instructions to the file that is committed and compared with
     #[arg(long)]
     update: bool,
+    #[command(flatten)]
+    sinks: sinks::SinkArgs,
 }
 
 /// Measures what `args` names and prints it.
@@ -74,6 +81,7 @@ pub fn run(args: &Args) -> Result<()> {
             Bench::Event => ("event", event::run(args)?),
             Bench::Where => ("where", steps::run(args)?),
             Bench::Instructions => ("instructions", instructions::run(args.update)?),
+            Bench::Sinks => ("sinks", sinks::run(&args.sinks, args.runs)?),
         };
         figures.insert(key.to_owned(), value);
     }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use super::Checks;
 use crate::{
     apt::{self, Program},
+    bench,
     build::{self, Show},
     privilege, process, setup,
 };
@@ -50,10 +51,12 @@ pub(super) fn obstacle() -> Option<String> {
         .map(|error| format!("{error:#}"))
 }
 
-/// Builds everything and runs the tests with privileges.
+/// Builds everything and runs the tests with privileges; then tries out a benchmark that
+/// only figures would miss.
 pub(super) fn run(checks: &mut Checks) {
     if let Some(mut cargo) = checks.prepare("what the tests need", command) {
         checks.cargo_test(&mut cargo);
+        checks.check("cargo xtask bench sinks --quick", bench::sinks::try_out);
     }
 }
 

@@ -121,7 +121,7 @@ impl Trace {
     /// no stream has a packet.
     pub fn start_ns(&self) -> Result<Option<u64>, ReadError> {
         let mut start_ns = None;
-        for file in self.streams.iter().flat_map(|files| files.first()) {
+        for file in self.streams.iter().filter_map(|files| files.first()) {
             let mut scanner = Scanner::open(file, self.layout.info.uuid)?;
             if let Some((_, header)) = scanner.next()? {
                 let begin = header.timestamp_begin;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ctf::frames::Frame,
-    sink::{FileSink, IndexedSink, PipeSink, SharedPipe, Sink},
+    sink::{PipeSink, SharedPipe, Sink},
     subbuf::Mode,
 };
 
@@ -107,11 +107,11 @@ impl Destination {
         plan: &Plan,
     ) -> Result<Option<Box<dyn Sink>>> {
         Ok(match self {
-            Self::Folder(folder) => {
-                let path = folder.stream_path(cpu);
-                let file = FileSink::create(&path, options.sink, plan.pool.run_bytes)?;
-                Some(Box::new(IndexedSink::new(file, &folder.index_path(cpu)?)))
-            }
+            Self::Folder(folder) => Some(Box::new(folder.sink(
+                cpu,
+                options.sink,
+                plan.pool.run_bytes,
+            )?)),
             Self::Pipe(pipe) => Some(Box::new(PipeSink::new(Arc::clone(pipe), u64::from(cpu)))),
             Self::Memory(_) => None,
         })

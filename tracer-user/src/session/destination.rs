@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
+    chunks::{ChunkFolder, ClosedChunks, Rotation},
     options::Options,
     output::{Description, TraceFolder},
     plan::Plan,
@@ -27,6 +28,8 @@ const STDOUT: &str = "-";
 pub(super) enum Destination {
     /// A folder of its own.
     Folder(TraceFolder),
+    /// A folder of chunks.
+    Chunks(ChunkFolder),
     /// A pipe, which takes everything as [frames](crate::ctf::frames).
     Pipe(Arc<SharedPipe>),
     /// Nowhere but to memory, in overwrite mode; the folder is for what is there at the end.
@@ -34,8 +37,22 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    pub(super) fn open(options: &Options) -> Result<Self> {
+    pub(super) fn open(options: &Options, plan: &Plan) -> Result<Self> {
         let is_flight = options.mode == Mode::Overwrite;
+        if let Some(rotation) = Rotation::of(options.rotate, plan.pool.run_bytes, plan.cpus.len())?
+        {
+            let path = options.output.as_deref();
+            if is_flight
+                || path.is_some_and(|path| path == Path::new(STDOUT) || SharedPipe::is_at(path))
+            {
+                bail!(
+                    "--rotate-size, --rotate-time and --max-size are for traces in folders: name \
+                     one with -o, and record with --mode discard"
+                );
+            }
+            let folder = TraceFolder::create(path, options.force)?;
+            return ChunkFolder::new(folder, rotation, options.sink).map(Self::Chunks);
+        }
         match options.output.as_deref() {
             None if is_flight => Ok(Self::Memory(None)),
             Some(path) if is_flight && (path == Path::new(STDOUT) || SharedPipe::is_at(path)) => {
@@ -62,6 +79,7 @@ impl Destination {
     pub(super) fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Folder(folder) => Some(folder.path().to_owned()),
+            Self::Chunks(chunks) => Some(chunks.path().to_owned()),
             Self::Pipe(_) | Self::Memory(_) => None,
         }
     }
@@ -70,7 +88,7 @@ impl Destination {
     pub(super) fn take_last(&mut self) -> Option<TraceFolder> {
         match self {
             Self::Memory(folder) => folder.take(),
-            Self::Folder(_) | Self::Pipe(_) => None,
+            Self::Folder(_) | Self::Chunks(_) | Self::Pipe(_) => None,
         }
     }
 
@@ -78,22 +96,25 @@ impl Destination {
     pub(super) fn describe(&self, plan: &Plan) -> Result<Description> {
         let name = match self {
             Self::Folder(folder) | Self::Memory(Some(folder)) => folder.name(),
+            Self::Chunks(chunks) => chunks.name(),
             Self::Pipe(pipe) => pipe.name().to_owned(),
             Self::Memory(None) => "flight recorder".to_owned(),
         };
         let description = Description::new(plan, &name)?;
         match self {
             Self::Folder(folder) => folder.write_metadata(&description)?,
+            Self::Chunks(chunks) => chunks.begin(&description, plan)?,
             Self::Pipe(pipe) => pipe.send(Frame::Metadata, description.text.as_bytes())?,
             Self::Memory(_) => {}
         }
         Ok(description)
     }
 
-    /// The place for names of threads. On a pipe the metadata must come before.
+    /// The place for names of threads. On a pipe and in chunks the metadata must come before.
     pub(super) fn task_log(&self) -> Result<TaskLog> {
         match self {
-            Self::Folder(folder) => TaskLog::create(folder.path()),
+            Self::Folder(folder) => Ok(TaskLog::create(folder.path())?),
+            Self::Chunks(chunks) => Ok(TaskLog::in_chunks(chunks.keeper()?.chunks())),
             Self::Pipe(pipe) => Ok(TaskLog::on_pipe(pipe)),
             Self::Memory(_) => Ok(TaskLog::in_memory()),
         }
@@ -112,22 +133,25 @@ impl Destination {
                 options.sink,
                 plan.pool.run_bytes,
             )?)),
+            Self::Chunks(chunks) => Some(Box::new(chunks.keeper()?.sink(cpu)?)),
             Self::Pipe(pipe) => Some(Box::new(PipeSink::new(Arc::clone(pipe), u64::from(cpu)))),
             Self::Memory(_) => None,
         })
     }
 
-    /// Leaves the trace where it is: it is complete, as far as it could be written.
-    pub(super) fn keep(self) -> Result<()> {
+    /// Leaves the trace where it is: it is complete, as far as it could be written. No sink
+    /// is written any more. Says what rotation came to, if there was any.
+    pub(super) fn keep(self) -> Result<Option<ClosedChunks>> {
         match self {
-            Self::Memory(_) => Ok(()),
-            Self::Folder(folder) => folder.keep(),
+            Self::Memory(_) => Ok(None),
+            Self::Folder(folder) => folder.keep().map(|()| None),
+            Self::Chunks(chunks) => chunks.keep().map(Some),
             Self::Pipe(pipe) => {
                 // After an error of the pipe this one says no more than that of its stream.
                 if let Err(error) = pipe.send(Frame::End, &[]) {
                     log::debug!("{error}");
                 }
-                Ok(())
+                Ok(None)
             }
         }
     }

@@ -4,17 +4,19 @@ mod describe;
 mod parts;
 
 pub(super) use describe::{Description, monotonic_ns};
+pub(super) use parts::{
+    NEW_METADATA, create_folder, give_to_caller, named, stream_sink, write_new,
+};
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 
-use self::parts::{
-    create_folder, give_to_caller, is_of_a_trace, named, remove, stream_sink, write_metadata,
-};
+use self::parts::{caller, is_of_a_trace, remove};
 use crate::{
     ctf::chunk::METADATA,
     sink::{FileSink, IndexedSink, SinkKind},
@@ -77,10 +79,24 @@ impl TraceFolder {
     /// Writes the metadata.
     pub(super) fn write_metadata(&self, description: &Description) -> Result<()> {
         let path = self.path.join(METADATA);
-        write_metadata(&path, &description.text)?
+        write_new(&path, &description.text)?
             .sync_data()
             .map_err(|error| named(&path, "cannot write", &error))?;
         Ok(())
+    }
+
+    /// Lets the user who called `sudo` see what is in the folder while it is written; the
+    /// parts are still closed to all but their owners.
+    pub(super) fn show_to_caller(&self) -> Result<()> {
+        if self.created && caller().is_some() {
+            self.set_mode(0o755)?;
+        }
+        Ok(())
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<()> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))
+            .with_context(|| format!("cannot change the mode of `{}`", self.path.display()))
     }
 
     /// Leaves the trace where it is. Under `sudo` it is given to the user who called.
@@ -88,13 +104,27 @@ impl TraceFolder {
     /// # Errors
     /// When it is no longer there: files that were removed are written without an error,
     /// and are gone when they are closed.
-    pub(super) fn keep(mut self) -> Result<()> {
+    pub(super) fn keep(self) -> Result<()> {
+        let metadata = self.path.join(METADATA);
+        self.keep_with(&metadata)
+    }
+
+    /// [`keep`](Self::keep) for a folder of chunks.
+    pub(super) fn keep_chunks(self) -> Result<()> {
+        let chunks = self.path.clone();
+        self.keep_with(&chunks)
+    }
+
+    fn keep_with(mut self, part: &Path) -> Result<()> {
         self.kept = true;
-        if !self.path.join(METADATA).exists() {
+        if !part.exists() {
             bail!(
                 "the trace is lost: somebody removed `{}` while it was recorded",
                 self.path.display()
             );
+        }
+        if self.created && caller().is_some() {
+            self.set_mode(0o700)?;
         }
         Ok(give_to_caller(&self.path)?)
     }

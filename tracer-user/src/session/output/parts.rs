@@ -40,8 +40,8 @@ pub(in crate::session) fn stream_sink(
     Ok(IndexedSink::new(file, &indexes.join(name)))
 }
 
-/// Writes metadata to the new file `path`.
-pub(in crate::session) fn write_metadata(path: &Path, text: &str) -> io::Result<File> {
+/// Writes the new file `path`, for its owner alone.
+pub(in crate::session) fn write_new(path: &Path, text: &str) -> io::Result<File> {
     fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -92,7 +92,7 @@ fn lost_events_are_shown_where_they_are_missing() {
     let printed = lines(&dir.tracer("report", &[]));
     assert_eq!(
         printed[1],
-        "                         [002] 12345.678902: CPU:2 [2 PACKETS OVERWRITTEN]"
+        "                         [002] 12345.678902: CPU:2 [2 PACKETS MISSING]"
     );
     assert_eq!(
         printed[2],

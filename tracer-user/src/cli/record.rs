@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use crate::{
     control::SessionName,
-    session::{self, Options, Size},
+    session::{self, Options, RotateOptions, Size},
     sink::SinkKind,
     subbuf::Mode,
 };
@@ -83,6 +83,20 @@ pub(super) struct Args {
               .try_map(|name| name.parse::<SinkKind>()))]
     sink: SinkKind,
 
+    /// Write the trace in chunks: folders in DIR, each a trace of at most this size, which
+    /// readers merge
+    #[arg(long, value_name = "SIZE")]
+    rotate_size: Option<Size>,
+
+    /// Begin a new chunk after this time, such as `10s` or `5m`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    rotate_time: Option<Duration>,
+
+    /// Keep the newest chunks only, of this size together; without --rotate-size a chunk is
+    /// an eighth of it
+    #[arg(long, value_name = "SIZE")]
+    max_size: Option<Size>,
+
     /// Stop after this time, such as `5s` or `200ms`
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
@@ -133,6 +147,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         no_page_reuse: args.no_page_reuse,
         stats: args.stats,
         sink: args.sink,
+        rotate: RotateOptions {
+            size: args.rotate_size,
+            time: args.rotate_time,
+            max_size: args.max_size,
+        },
         duration: args.duration,
         pids: args.pids,
         cpus: args.cpus.map(|list| list.0),

@@ -7,8 +7,9 @@ use crate::ctf::{ReadError, repair};
 
 /// Make the trace of a recorder that was killed readable.
 ///
-/// Cuts every stream file behind its last whole packet. Nothing else is changed, and
-/// nothing at all where the trace is whole.
+/// Cuts every stream file behind its last whole packet, and completes the chunk that was
+/// being written when the recorder rotated. Nothing else is changed, and nothing at all
+/// where the trace is whole.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Folder of the trace
@@ -29,7 +30,10 @@ pub(super) fn run(Args { dir }: Args) -> anyhow::Result<ExitCode> {
             Some(damage) => println!("cut {} bytes off `{path}`: {damage}", cut.cut_bytes),
         }
     }
-    let nothing = if summary.cuts.is_empty() {
+    for chunk in &summary.completed {
+        println!("completed the chunk `{}`", chunk.display());
+    }
+    let nothing = if summary.cuts.is_empty() && summary.completed.is_empty() {
         "; nothing to repair"
     } else {
         ""

@@ -70,6 +70,14 @@ pub enum ReadError {
         /// Bytes from its start.
         offset: u64,
     },
+    /// A folder of chunks with one that is of another trace.
+    #[error("`{}` is not of the same trace as `{}`: its metadata differs; move one of them out of the folder, or read each alone", path.display(), first.display())]
+    OtherTrace {
+        /// The chunk.
+        path: PathBuf,
+        /// The first chunk.
+        first: PathBuf,
+    },
     /// An event whose id has no class.
     #[error("`{}` is corrupt at byte {offset}: no event class has id {id}", path.display())]
     UnknownClass {

@@ -11,12 +11,14 @@
 //!   decodes one stream and `read` merges them.
 //! - [`FieldPlace`]: one field of an event that is not in a trace yet
 //! - [`index`]: where the packets of a stream are, for readers that want to jump
+//! - [`chunk`]: a trace that goes on from folder to folder
 //! - [`frames`]: a whole trace on a pipe
 //! - [`repair()`]: cuts the trace of a recorder that was killed to whole packets
 //!
 //! Traces of LTTng can be read too, as long as they have one channel and neither
 //! structures nor floating-point numbers in their payloads.
 
+pub mod chunk;
 mod class;
 mod error;
 pub mod frames;

@@ -1,11 +1,12 @@
 //! Traces back from their files: all events of all streams in the order of time.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::chunk::{self, Before};
 use super::class::Class;
 use super::error::ReadError;
 use super::layout::Layout;
@@ -21,13 +22,17 @@ const MAX_METADATA_LEN: u64 = 256 << 20;
 /// Metadata in packets starts with this number (CTF 1.8 §7.1), in either byte order.
 const METADATA_MAGIC: u32 = 0x75D1_1D57;
 
-/// A trace on disk.
+/// A trace on disk: a folder of streams, or of [chunks](super::chunk).
 #[derive(Debug)]
 pub struct Trace {
     dir: PathBuf,
     layout: Layout,
-    /// Stream files in the order of their names.
-    streams: Vec<PathBuf>,
+    /// Folders of the chunks in their order; none: the trace is not in chunks.
+    chunks: Vec<PathBuf>,
+    /// The files of each stream, in the order of time.
+    streams: Vec<Vec<PathBuf>>,
+    /// What the streams had come to before the trace, or what is left of it.
+    before: Before,
     tasks: Tasks,
 }
 
@@ -38,26 +43,38 @@ impl Trace {
     /// # Errors
     /// Where `dir` is not the folder of a trace, or one that this reader cannot decode.
     pub fn open(dir: &Path) -> Result<Self, ReadError> {
-        let layout = read_metadata(dir)?;
-        let in_dir = |path: &Path| {
-            let path = path.to_owned();
-            move |source| ReadError::Io { path, source }
+        let chunks = chunk::find(dir).map_err(at(dir))?;
+        let (first, others) = match chunks.split_first() {
+            Some((first, others)) => (first.as_path(), others),
+            None => (dir, &[][..]),
         };
-        let mut streams = Vec::new();
-        for entry in fs::read_dir(dir).map_err(in_dir(dir))? {
-            let entry = entry.map_err(in_dir(dir))?;
-            let name = entry.file_name();
-            let hidden = name.as_encoded_bytes().starts_with(b".");
-            let path = entry.path();
-            if !hidden && name != "metadata" && path.is_file() {
-                streams.push(path);
+        let (metadata, layout) = read_metadata(first)?;
+        for other in others {
+            let path = chunk::metadata_path(other);
+            if fs::read(&path).map_err(at(&path))? != metadata {
+                return Err(ReadError::OtherTrace {
+                    path: other.clone(),
+                    first: first.to_owned(),
+                });
             }
         }
-        streams.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
-        let tasks = Tasks::open(dir).map_err(in_dir(&dir.join(tasks::FILE_NAME)))?;
+        let mut streams = Vec::new();
+        let mut tasks = Tasks::default();
+        for folder in std::iter::once(first).chain(others.iter().map(PathBuf::as_path)) {
+            streams.extend(stream_files(folder)?);
+            let names = folder.join(tasks::FILE_NAME);
+            tasks.read(folder).map_err(at(&names))?;
+        }
+        let streams = if chunks.is_empty() {
+            streams.into_iter().map(|file| vec![file]).collect()
+        } else {
+            by_instance(streams, layout.info.uuid)?
+        };
         Ok(Self {
             dir: dir.to_owned(),
+            before: Before::open(first).map_err(at(&first.join(chunk::BEFORE)))?,
             layout,
+            chunks,
             streams,
             tasks,
         })
@@ -87,9 +104,16 @@ impl Trace {
         &self.tasks
     }
 
-    /// The stream files.
+    /// The folders of its chunks, in their order; none: it is not in chunks.
     #[must_use]
-    pub fn streams(&self) -> &[PathBuf] {
+    pub fn chunks(&self) -> &[PathBuf] {
+        &self.chunks
+    }
+
+    /// The files of each stream, in the order of time: one, or one for each chunk in which
+    /// it has packets.
+    #[must_use]
+    pub fn streams(&self) -> &[Vec<PathBuf>] {
         &self.streams
     }
 
@@ -97,8 +121,9 @@ impl Trace {
     /// no stream has a packet.
     pub fn start_ns(&self) -> Result<Option<u64>, ReadError> {
         let mut start_ns = None;
-        for path in &self.streams {
-            if let Some((_, header)) = self.scanner(path)?.next()? {
+        for file in self.streams.iter().filter_map(|files| files.first()) {
+            let mut scanner = Scanner::open(file, self.layout.info.uuid)?;
+            if let Some((_, header)) = scanner.next()? {
                 let begin = header.timestamp_begin;
                 start_ns = Some(start_ns.map_or(begin, |start: u64| start.min(begin)));
             }
@@ -110,8 +135,8 @@ impl Trace {
     /// stream, however large the trace is.
     pub fn events(&self, from_ns: u64) -> Result<Events<'_>, ReadError> {
         let mut streams = Vec::with_capacity(self.streams.len());
-        for path in &self.streams {
-            let stream = Stream::new(&self.layout, self.scanner(path)?, from_ns);
+        for (first, rest) in self.streams.iter().filter_map(|files| files.split_first()) {
+            let stream = Stream::open(&self.layout, first, rest, &self.before, from_ns)?;
             streams.push(stream);
         }
         let mut events = Events {
@@ -129,15 +154,53 @@ impl Trace {
         }
         Ok(events)
     }
-
-    fn scanner(&self, path: &Path) -> Result<Scanner, ReadError> {
-        Scanner::open(path, self.layout.info.uuid)
-    }
 }
 
-/// Reads the metadata of the trace in `dir`.
-pub(super) fn read_metadata(dir: &Path) -> Result<Layout, ReadError> {
-    let path = dir.join("metadata");
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ReadError {
+    let path = path.to_owned();
+    move |source| ReadError::Io { path, source }
+}
+
+/// The stream files in a folder, in the order of their names.
+fn stream_files(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let entry = entry.map_err(at(folder))?;
+        let name = entry.file_name();
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        let path = entry.path();
+        if !hidden && name != chunk::METADATA && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+    Ok(files)
+}
+
+/// Puts the files of each stream together, in the order of their packets. Empty files, which
+/// say of no stream, are left out; one that has less than a packet is by itself.
+fn by_instance(files: Vec<PathBuf>, uuid: [u8; 16]) -> Result<Vec<Vec<PathBuf>>, ReadError> {
+    let mut streams: BTreeMap<u64, Vec<(u64, PathBuf)>> = BTreeMap::new();
+    let mut torn = Vec::new();
+    for file in files {
+        let mut scanner = Scanner::open(&file, uuid)?;
+        if let Some((_, header)) = scanner.next()? {
+            let stream = streams.entry(header.stream_instance_id).or_default();
+            stream.push((header.sequence, file));
+        } else if scanner.tail().is_some() {
+            torn.push(vec![file]);
+        }
+    }
+    let in_order = |mut files: Vec<(u64, PathBuf)>| {
+        files.sort();
+        files.into_iter().map(|(_, file)| file).collect()
+    };
+    Ok(streams.into_values().map(in_order).chain(torn).collect())
+}
+
+/// Reads the metadata of the trace in `dir`: its bytes, and what they mean.
+fn read_metadata(dir: &Path) -> Result<(Vec<u8>, Layout), ReadError> {
+    let path = chunk::metadata_path(dir);
     let io_error = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !dir.is_dir() => {
             ReadError::NoFolder(dir.to_owned())
@@ -173,7 +236,11 @@ pub(super) fn read_metadata(dir: &Path) -> Result<Layout, ReadError> {
         path: path.clone(),
         source,
     })?;
-    Layout::new(document).map_err(|what| ReadError::Unsupported { path, what })
+    let layout = Layout::new(document).map_err(|what| ReadError::Unsupported {
+        path: path.clone(),
+        what,
+    })?;
+    Ok((bytes, layout))
 }
 
 /// What happened next in a trace.
@@ -223,7 +290,7 @@ impl<'t> Events<'t> {
 
     /// What could not be read at the ends of the streams that were read to their end.
     pub fn tails(&self) -> impl Iterator<Item = &Tail> + use<'_, 't> {
-        self.streams.iter().filter_map(Stream::tail)
+        self.streams.iter().flat_map(Stream::tails)
     }
 
     fn replace_given(&mut self) -> Result<(), ReadError> {

@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::chunk;
 use super::error::ReadError;
 use super::index::{self, IndexEntry};
 use super::read::Trace;
@@ -13,12 +14,14 @@ use super::scan::Scanner;
 /// What [`repair`] found and did.
 #[derive(Debug, Default)]
 pub struct RepairSummary {
-    /// Number of stream files.
+    /// Number of streams.
     pub streams: usize,
     /// Packets that are whole, in all streams.
     pub packets: u64,
     /// The files that were cut; none where the trace was whole.
     pub cuts: Vec<Cut>,
+    /// Folders of chunks that had not been completed.
+    pub completed: Vec<PathBuf>,
 }
 
 /// A stream file that was cut to its whole packets.
@@ -36,17 +39,20 @@ pub struct Cut {
 }
 
 /// Cuts every stream file of the trace in `dir` behind the last of its packets up to
-/// which all are whole, and makes the indexes that there are tell of all packets. All files are looked at before the first is changed.
+/// which all are whole, makes the indexes that there are tell of all packets, and completes
+/// the chunk that was being written. All files are looked at before the first is changed.
 ///
 /// # Errors
 /// Where `dir` is not a trace, where a file in it does not start as a stream of this
 /// trace does (it is left alone), or where a file cannot be changed.
 pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
     let trace = Trace::open(dir)?;
-    let mut summary = RepairSummary::default();
+    let mut summary = RepairSummary {
+        streams: trace.streams().len(),
+        ..RepairSummary::default()
+    };
     let mut indexes = Vec::new();
-    for path in trace.streams() {
-        summary.streams += 1;
+    for path in trace.streams().iter().flatten() {
         let mut scanner = Scanner::open(path, trace.info().uuid)?;
         let mut index = index::header().to_vec();
         let damage = loop {
@@ -91,6 +97,18 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
     }
     for (path, index) in indexes {
         restore(&path, &index).map_err(|source| ReadError::Io { path, source })?;
+    }
+    let whole = [dir.to_owned()];
+    let chunks = match trace.chunks() {
+        [] => &whole,
+        chunks => chunks,
+    };
+    for path in chunks.iter().cloned() {
+        match chunk::complete(&path) {
+            Ok(true) => summary.completed.push(path),
+            Ok(false) => {}
+            Err(source) => return Err(ReadError::Io { path, source }),
+        }
     }
     Ok(summary)
 }

@@ -1,5 +1,8 @@
 //! The events of one stream, one packet in memory at a time.
 
+use std::path::{Path, PathBuf};
+
+use super::chunk::{Before, LastPacket};
 use super::class::{Class, ClassField};
 use super::error::ReadError;
 use super::layout::{Header, Layout};
@@ -64,7 +67,8 @@ pub struct Loss {
     pub cpu: u32,
     /// Events that the recorder dropped since the packet before.
     pub events: u64,
-    /// Packets that are missing before this one: overwritten while nobody read them.
+    /// Packets that are missing before this one: overwritten while nobody read them, or in
+    /// a chunk that is not here.
     pub packets: u64,
 }
 
@@ -90,10 +94,14 @@ impl Head<'_> {
     }
 }
 
-/// Reads one stream file.
+/// Reads one stream, from file to file.
 pub(super) struct Stream<'t> {
     layout: &'t Layout,
     scanner: Scanner,
+    /// Where the stream goes on.
+    rest: std::slice::Iter<'t, PathBuf>,
+    /// What could not be read at the ends of the files before.
+    tails: Vec<Tail>,
     /// Events before are left out.
     from_ns: u64,
     /// The content of the packet at `packet_offset`.
@@ -104,27 +112,40 @@ pub(super) struct Stream<'t> {
     position: u64,
     /// Time stamp of that event: short ones count on from it.
     last_timestamp: u64,
-    /// Sequence and events discarded of the packet before, if there was one.
-    before: Option<(u64, u64)>,
+    /// What streams had come to when the trace began.
+    start: &'t Before,
+    /// The packet before, if there was one.
+    before: Option<LastPacket>,
 }
 
 impl<'t> Stream<'t> {
-    pub(super) fn new(layout: &'t Layout, scanner: Scanner, from_ns: u64) -> Self {
-        Self {
+    /// The stream in the file `first`, which goes on in the files `rest`.
+    pub(super) fn open(
+        layout: &'t Layout,
+        first: &Path,
+        rest: &'t [PathBuf],
+        start: &'t Before,
+        from_ns: u64,
+    ) -> Result<Self, ReadError> {
+        Ok(Self {
             layout,
-            scanner,
+            scanner: Scanner::open(first, layout.info.uuid)?,
+            rest: rest.iter(),
+            tails: Vec::new(),
             from_ns,
             content: Vec::new(),
             packet_offset: 0,
             header: PacketHeader::default(),
             position: 0,
             last_timestamp: 0,
+            start,
             before: None,
-        }
+        })
     }
 
-    pub(super) const fn tail(&self) -> Option<&Tail> {
-        self.scanner.tail()
+    /// What could not be read at the ends of the files up to here.
+    pub(super) fn tails(&self) -> impl Iterator<Item = &Tail> {
+        self.tails.iter().chain(self.scanner.tail())
     }
 
     /// What comes next, `None` at the end of the stream.
@@ -137,7 +158,12 @@ impl<'t> Stream<'t> {
                 }
             }
             let Some((offset, header)) = self.scanner.next()? else {
-                return Ok(None);
+                let Some(path) = self.rest.next() else {
+                    return Ok(None);
+                };
+                self.tails.extend(self.scanner.tail().cloned());
+                self.scanner = Scanner::open(path, self.layout.info.uuid)?;
+                continue;
             };
             let loss = self.loss_before(&header);
             if header.timestamp_end < self.from_ns {
@@ -189,12 +215,13 @@ impl<'t> Stream<'t> {
     }
 
     fn loss_before(&mut self, header: &PacketHeader) -> Loss {
-        let (sequence, discarded) = self
+        let before = self
             .before
-            .map_or((header.sequence, 0), |(sequence, lost)| {
-                (sequence.wrapping_add(1), lost)
-            });
-        self.before = Some((header.sequence, header.events_discarded));
+            .or_else(|| self.start.0.get(&header.stream_instance_id).copied());
+        let (sequence, discarded) = before.map_or((header.sequence, 0), |last| {
+            (last.sequence.wrapping_add(1), last.events_discarded)
+        });
+        self.before = Some(header.into());
         Loss {
             timestamp_ns: header.timestamp_begin,
             cpu: header.cpu,

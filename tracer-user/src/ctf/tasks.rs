@@ -42,32 +42,37 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Reads the names of the trace in folder `dir`; none where it has no such file.
-    pub fn open(dir: &Path) -> io::Result<Self> {
+    /// Adds the names of the trace in folder `dir`; none where it has no such file.
+    pub fn read(&mut self, dir: &Path) -> io::Result<()> {
         match fs::read(dir.join(FILE_NAME)) {
-            Ok(bytes) => Ok(Self::parse(&bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
+            Ok(bytes) => self.add(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     /// Reads the content of such a file.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut tasks = Self::default();
+        tasks.add(bytes);
+        tasks
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
             // a line without its end is torn: even its name may be half
             let parsed = line.strip_suffix(b"\n").and_then(parse_line);
             if let Some((timestamp_ns, tid, comm)) = parsed {
-                let names = tasks.names.entry(tid).or_default();
+                let names = self.names.entry(tid).or_default();
                 names.push((timestamp_ns, comm));
             }
         }
-        for names in tasks.names.values_mut() {
+        for names in self.names.values_mut() {
             names.sort_by_key(|&(timestamp_ns, _)| timestamp_ns);
             names.dedup_by(|later, earlier| later.1 == earlier.1);
         }
-        tasks
     }
 
     /// What `tid` was called at `timestamp_ns`: the latest name up to then, else its

@@ -78,7 +78,7 @@ impl Json {
         line.decimal(u64::from(loss.cpu));
         line.text(",\"events_dropped\":");
         line.decimal(loss.events);
-        line.text(",\"packets_overwritten\":");
+        line.text(",\"packets_missing\":");
         line.decimal(loss.packets);
         line.text("}\n");
     }

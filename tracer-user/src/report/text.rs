@@ -98,7 +98,7 @@ impl Text {
             line.text(if what == "EVENTS" {
                 " DROPPED]\n"
             } else {
-                " OVERWRITTEN]\n"
+                " MISSING]\n"
             });
         }
     }

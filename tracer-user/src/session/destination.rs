@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
+    chunks::{ChunkFolder, ClosedChunks, Rotation},
     options::Options,
     output::{Description, TraceFolder},
     plan::Plan,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     ctf::frames::Frame,
     pool::Pool,
-    sink::{FileSink, IndexedSink, PipeSink, SharedPipe, SharedSocket, Sink, SocketSink},
+    sink::{PipeSink, SharedPipe, SharedSocket, Sink, SocketSink},
     subbuf::Mode,
 };
 
@@ -28,6 +29,8 @@ const STDOUT: &str = "-";
 pub(super) enum Destination {
     /// A folder of its own.
     Folder(TraceFolder),
+    /// A folder of chunks.
+    Chunks(ChunkFolder),
     /// A pipe, which takes everything as [frames](crate::ctf::frames).
     Pipe(Arc<SharedPipe>),
     /// Nowhere but to memory, in overwrite mode; the folder is for what is there at the end.
@@ -37,32 +40,36 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    pub(super) fn open(options: &Options) -> Result<Self> {
+    pub(super) fn open(options: &Options, plan: &Plan) -> Result<Self> {
         let output = options.output.as_deref();
         let address = output.and_then(SharedSocket::address);
-        if options.mode == Mode::Overwrite {
-            return match output {
-                None => Ok(Self::Memory(None)),
-                Some(path)
-                    if address.is_some()
-                        || path == Path::new(STDOUT)
-                        || SharedPipe::is_at(path) =>
-                {
-                    bail!(
-                        "`{}` cannot take what is still overwritten: name a folder, or record \
-                         with --mode discard",
-                        path.display()
-                    )
-                }
-                path => TraceFolder::create(path, options.force)
-                    .map(|folder| Self::Memory(Some(folder))),
-            };
-        }
-        if let Some(address) = address {
-            let socket = SharedSocket::connect(address)?;
-            return Ok(Self::Socket(Arc::new(socket)));
+        let is_flight = options.mode == Mode::Overwrite;
+        let is_folder = address.is_none()
+            && output.is_none_or(|path| path != Path::new(STDOUT) && !SharedPipe::is_at(path));
+        if let Some(rotation) = Rotation::of(options.rotate, plan.pool.run_bytes, plan.cpus.len())?
+        {
+            if is_flight || !is_folder {
+                bail!(
+                    "--rotate-size, --rotate-time and --max-size are for traces in folders: name \
+                     one with -o, and record with --mode discard"
+                );
+            }
+            let folder = TraceFolder::create(output, options.force)?;
+            return ChunkFolder::new(folder, rotation, options.sink).map(Self::Chunks);
         }
         match output {
+            None if is_flight => Ok(Self::Memory(None)),
+            Some(path) if is_flight && !is_folder => bail!(
+                "`{}` cannot take what is still overwritten: name a folder, or record with \
+                 --mode discard",
+                path.display()
+            ),
+            path if is_flight => {
+                TraceFolder::create(path, options.force).map(|folder| Self::Memory(Some(folder)))
+            }
+            Some(_) if let Some(address) = address => {
+                Ok(Self::Socket(Arc::new(SharedSocket::connect(address)?)))
+            }
             Some(path) if path == Path::new(STDOUT) => SharedPipe::stdout()
                 .context("cannot write to standard output")
                 .map(|pipe| Self::Pipe(Arc::new(pipe))),
@@ -77,6 +84,7 @@ impl Destination {
     pub(super) fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Folder(folder) => Some(folder.path().to_owned()),
+            Self::Chunks(chunks) => Some(chunks.path().to_owned()),
             Self::Pipe(_) | Self::Socket(_) | Self::Memory(_) => None,
         }
     }
@@ -85,7 +93,7 @@ impl Destination {
     pub(super) fn take_last(&mut self) -> Option<TraceFolder> {
         match self {
             Self::Memory(folder) => folder.take(),
-            Self::Folder(_) | Self::Pipe(_) | Self::Socket(_) => None,
+            Self::Folder(_) | Self::Chunks(_) | Self::Pipe(_) | Self::Socket(_) => None,
         }
     }
 
@@ -93,6 +101,7 @@ impl Destination {
     pub(super) fn describe(&self, plan: &Plan) -> Result<Description> {
         let name = match self {
             Self::Folder(folder) | Self::Memory(Some(folder)) => folder.name(),
+            Self::Chunks(chunks) => chunks.name(),
             Self::Pipe(pipe) => pipe.name().to_owned(),
             Self::Socket(socket) => socket.name().to_owned(),
             Self::Memory(None) => "flight recorder".to_owned(),
@@ -101,6 +110,7 @@ impl Destination {
         let text = description.text.as_bytes();
         match self {
             Self::Folder(folder) => folder.write_metadata(&description)?,
+            Self::Chunks(chunks) => chunks.begin(&description, plan)?,
             Self::Pipe(pipe) => pipe.send(Frame::Metadata, text)?,
             Self::Socket(socket) => socket.send(Frame::Metadata, text)?,
             Self::Memory(_) => {}
@@ -108,10 +118,11 @@ impl Destination {
         Ok(description)
     }
 
-    /// The place for names of threads. Among frames the metadata must come before.
+    /// The place for names of threads. Among frames and in chunks the metadata must come before.
     pub(super) fn task_log(&self) -> Result<TaskLog> {
         match self {
-            Self::Folder(folder) => TaskLog::create(folder.path()),
+            Self::Folder(folder) => Ok(TaskLog::create(folder.path())?),
+            Self::Chunks(chunks) => Ok(TaskLog::in_chunks(chunks.keeper()?.chunks())),
             Self::Pipe(pipe) => Ok(TaskLog::on_pipe(pipe)),
             Self::Memory(_) => Ok(TaskLog::in_memory()),
             Self::Socket(socket) => Ok(TaskLog::on_socket(socket)),
@@ -127,11 +138,12 @@ impl Destination {
         pool: &Arc<Pool>,
     ) -> Result<Option<Box<dyn Sink>>> {
         Ok(match self {
-            Self::Folder(folder) => {
-                let path = folder.stream_path(cpu);
-                let file = FileSink::create(&path, options.sink, pool.run_bytes())?;
-                Some(Box::new(IndexedSink::new(file, &folder.index_path(cpu)?)))
-            }
+            Self::Folder(folder) => Some(Box::new(folder.sink(
+                cpu,
+                options.sink,
+                pool.run_bytes(),
+            )?)),
+            Self::Chunks(chunks) => Some(Box::new(chunks.keeper()?.sink(cpu)?)),
             Self::Pipe(pipe) => Some(Box::new(PipeSink::new(Arc::clone(pipe), u64::from(cpu)))),
             Self::Socket(socket) => Some(Box::new(SocketSink::new(
                 Arc::clone(socket),
@@ -142,24 +154,26 @@ impl Destination {
         })
     }
 
-    /// Leaves the trace where it is: it is complete, as far as it could be written.
-    pub(super) fn keep(self) -> Result<()> {
+    /// Leaves the trace where it is: it is complete, as far as it could be written. No sink
+    /// is written any more. Says what rotation came to, if there was any.
+    pub(super) fn keep(self) -> Result<Option<ClosedChunks>> {
         match self {
-            Self::Memory(_) => Ok(()),
-            Self::Folder(folder) => folder.keep(),
+            Self::Memory(_) => Ok(None),
+            Self::Folder(folder) => folder.keep().map(|()| None),
+            Self::Chunks(chunks) => chunks.keep().map(Some),
             Self::Pipe(pipe) => {
                 // After an error of the pipe this one says no more than that of its stream.
                 if let Err(error) = pipe.send(Frame::End, &[]) {
                     log::debug!("{error}");
                 }
-                Ok(())
+                Ok(None)
             }
             Self::Socket(socket) => {
                 let ended = socket.send(Frame::End, &[]).and_then(|()| socket.end());
                 if let Err(error) = ended {
                     log::debug!("{error}");
                 }
-                Ok(())
+                Ok(None)
             }
         }
     }

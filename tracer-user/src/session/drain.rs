@@ -34,10 +34,6 @@ const POLL_INTERVAL: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// In discard mode an open packet is closed after this time, so that little is lost with the
-/// recorder.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
-
 /// Where a drain is told what to do, and passes it on.
 pub(super) struct Ends {
     pub(super) link: Arc<Link>,
@@ -54,6 +50,7 @@ pub(super) struct Drain {
     link: Arc<Link>,
     orders: Receiver<Order>,
     jobs: Option<Sender<Job>>,
+    flush_interval: Duration,
 }
 
 /// Everything behind the ring; apart from it, because events are borrowed from the ring.
@@ -118,6 +115,7 @@ impl Drain {
             link,
             orders,
             jobs,
+            flush_interval: plan.flush_interval,
         }
     }
 
@@ -142,7 +140,7 @@ impl Drain {
                 }
             }
             let mut done = self.empty_ring();
-            let is_due = self.jobs.is_none() && flushed.elapsed() >= FLUSH_INTERVAL;
+            let is_due = self.jobs.is_none() && flushed.elapsed() >= self.flush_interval;
             if done && (finishing || is_due || !snapshots.is_empty()) {
                 done = self.intake.flush();
                 flushed = Instant::now();

@@ -5,6 +5,7 @@
 //! end, and tells what was recorded and what was lost. What can fail is done before
 //! anything is attached or written, and undone when a later step fails.
 
+mod chunks;
 mod command;
 mod control;
 mod destination;
@@ -23,7 +24,7 @@ mod summary;
 mod tasks;
 mod trigger;
 
-pub use options::{Options, Size};
+pub use options::{Options, RotateOptions, Size};
 pub(crate) use progress::{grouped, short};
 
 use std::{
@@ -69,7 +70,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let command = Command::resolve(&options.command)?;
     let plan = Plan::new(options)?;
     let claim = Claim::new(options)?;
-    let mut destination = Destination::open(options)?;
+    let mut destination = Destination::open(options, &plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -97,8 +98,8 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         (Some(snapshots), Some(folder)) => Some(runtime.block_on(snapshots.write(folder))),
         _ => None,
     };
-    let (attached, summary) = stopped.finish(&plan, folder, end, last)?;
-    let kept = destination.keep();
+    let (attached, mut summary) = stopped.finish(&plan, folder, end, last)?;
+    let kept = destination.keep().map(|chunks| summary.chunks = chunks);
     if !options.quiet && kept.is_ok() {
         summary.print();
     }

@@ -36,6 +36,8 @@ pub struct Options {
     pub stats: bool,
     /// Which way packets take to their files.
     pub sink: SinkKind,
+    /// Write the trace in chunks.
+    pub rotate: RotateOptions,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// The only processes and threads to record; empty: all.
@@ -50,6 +52,17 @@ pub struct Options {
     pub quiet: bool,
     /// A command and its arguments; recording ends with it. Empty: none.
     pub command: Vec<OsString>,
+}
+
+/// When a new chunk is begun, and how many stay. With any of them a trace is in chunks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RotateOptions {
+    /// When the packets of this one have so many bytes.
+    pub size: Option<Size>,
+    /// After this time.
+    pub time: Option<Duration>,
+    /// The oldest chunks are removed, so that all together have at most so many bytes.
+    pub max_size: Option<Size>,
 }
 
 /// A size in bytes, written as `4096`, `256K`, `8M` or `1G` (powers of 1024).

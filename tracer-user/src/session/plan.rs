@@ -1,6 +1,6 @@
 //! What a recording will do, all of it decided before anything is done.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, spec_flags};
@@ -31,6 +31,9 @@ const FLIGHT_RING: Size = Size(8 << 20);
 /// asked for, into the file of names.
 const TASK_PROBES: [&str; 2] = ["task:task_newtask", "task:task_rename"];
 
+/// The longest time for which a packet is open in discard mode.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Probes, CPUs and sizes of a recording.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -50,6 +53,9 @@ pub(super) struct Plan {
     pub(super) buffer: subbuf::Config,
     /// Their pages.
     pub(super) pool: PoolConfig,
+    /// In discard mode an open packet is closed after this time, so that little is lost with
+    /// the recorder, and a chunk has what happened in its time.
+    pub(super) flush_interval: Duration,
     /// Tell about them at the end.
     pub(super) stats: bool,
     /// Events that have a snapshot taken.
@@ -104,6 +110,10 @@ impl Plan {
                 max_runs: usize::from(slots) * 2 + 2,
                 reuse: !options.no_page_reuse,
             },
+            flush_interval: options
+                .rotate
+                .time
+                .map_or(FLUSH_INTERVAL, |time| time.min(FLUSH_INTERVAL)),
             stats: options.stats,
             trigger,
         })

@@ -17,7 +17,7 @@ use super::{
     streams::{Commander, Order},
     tasks::TaskLog,
 };
-use crate::sink::{FileSink, IndexedSink, Sink, SinkKind};
+use crate::sink::{Sink, SinkKind};
 
 /// Takes the snapshots of a recording, one at a time.
 pub(super) struct Snapshots {
@@ -77,9 +77,7 @@ impl Snapshots {
         let _turn = self.turn.lock().await;
         folder.write_metadata(&self.description)?;
         let sink = |cpu| -> Result<Box<dyn Sink>> {
-            let path = folder.stream_path(cpu);
-            let file = FileSink::create(&path, self.kind, self.packet_bytes)?;
-            Ok(Box::new(IndexedSink::new(file, &folder.index_path(cpu)?)))
+            Ok(Box::new(folder.sink(cpu, self.kind, self.packet_bytes)?))
         };
         let mut snapshot = Snapshot::default();
         let mut span: Option<(u64, u64)> = None;

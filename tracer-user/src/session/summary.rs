@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 mod stats;
 
 use super::{
+    chunks::ClosedChunks,
     control::End,
     options::Size,
     plan::Plan,
@@ -41,6 +42,8 @@ pub(super) struct Summary {
     run_bytes: usize,
     /// Tell about sub-buffers, too.
     stats: bool,
+    /// What rotation came to, if it was asked for.
+    pub(super) chunks: Option<ClosedChunks>,
 }
 
 /// How long things took.
@@ -97,6 +100,7 @@ impl Summary {
             buffer_bytes: plan.buffer_bytes(),
             run_bytes: plan.pool.run_bytes,
             stats: plan.stats,
+            chunks: None,
         }
     }
 
@@ -112,7 +116,11 @@ impl Summary {
             .iter()
             .filter_map(|stream| Some((stream.delivered.error.as_ref()?, stream.unwritten())))
             .collect();
-        let Some((error, _)) = failed.first() else {
+        let of_chunks = self
+            .chunks
+            .as_ref()
+            .and_then(|chunks| chunks.error.as_ref());
+        let Some(error) = failed.first().map(|(error, _)| *error).or(of_chunks) else {
             return match &self.last {
                 Some(Err(error)) => Err(anyhow!("{error:#}")),
                 Some(Ok(_)) | None => Ok(()),
@@ -176,6 +184,7 @@ impl Summary {
         self.write_losses(out)?;
         self.write_skipped(out)?;
         self.write_ways(out)?;
+        self.write_chunks(out)?;
         if self.stats {
             stats::write(out, &self.streams, self.run_bytes)?;
         }
@@ -208,6 +217,24 @@ impl Summary {
             writeln!(out, "written by {way}")?;
         }
         Ok(())
+    }
+
+    fn write_chunks(&self, out: &mut String) -> std::fmt::Result {
+        let Some(chunks) = &self.chunks else {
+            return Ok(());
+        };
+        write!(out, "{} chunks", grouped(chunks.begun))?;
+        let removed = chunks.removed;
+        if removed.chunks > 0 {
+            write!(
+                out,
+                "; the oldest {} were removed, with {} events in {}B",
+                grouped(removed.chunks),
+                grouped(removed.events),
+                short(removed.bytes as f64)
+            )?;
+        }
+        writeln!(out)
     }
 
     fn write_classes(&self, out: &mut String) -> std::fmt::Result {

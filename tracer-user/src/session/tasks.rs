@@ -4,14 +4,13 @@
 use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use anyhow::{Context, Result};
-
+use super::{chunks::Chunks, output::named};
 use crate::{
     ctf::{
         frames::Frame,
@@ -29,6 +28,7 @@ pub(super) struct TaskLog {
 #[derive(Debug)]
 enum To {
     File(File),
+    Chunks(Arc<Chunks>),
     Pipe(Arc<SharedPipe>),
     Memory(Mutex<Recent>),
     Socket(Arc<SharedSocket>),
@@ -45,15 +45,22 @@ struct Recent {
 const RECENT_BYTES: usize = 4 << 20;
 
 impl TaskLog {
-    pub(super) fn create(folder: &Path) -> Result<Self> {
+    pub(super) fn create(folder: &Path) -> io::Result<Self> {
         let path = folder.join(FILE_NAME);
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o600)
             .open(&path)
-            .with_context(|| format!("cannot create `{}`", path.display()))?;
+            .map_err(|error| named(&path, "cannot create", &error))?;
         Ok(Self { to: To::File(file) })
+    }
+
+    /// Names go into the chunk that is open.
+    pub(super) fn in_chunks(chunks: &Arc<Chunks>) -> Self {
+        Self {
+            to: To::Chunks(Arc::clone(chunks)),
+        }
     }
 
     /// Names go where the packets go.
@@ -81,7 +88,7 @@ impl TaskLog {
     pub(super) fn recent(&self) -> String {
         match &self.to {
             To::Memory(recent) => lock(recent).pieces.iter().map(String::as_str).collect(),
-            To::File(_) | To::Pipe(_) | To::Socket(_) => String::new(),
+            To::File(_) | To::Chunks(_) | To::Pipe(_) | To::Socket(_) => String::new(),
         }
     }
 
@@ -90,6 +97,7 @@ impl TaskLog {
     pub(super) fn append(&self, lines: &str) {
         let written = match &self.to {
             To::File(file) => (&*file).write_all(lines.as_bytes()),
+            To::Chunks(chunks) => return chunks.append_names(lines),
             To::Pipe(pipe) => pipe.send(Frame::Tasks, lines.as_bytes()),
             To::Memory(recent) => {
                 lock(recent).add(lines);

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use tracer::ctf::{Clock, EnvValue, FIRST_EVENT_OFFSET, PacketHeader, TraceInfo, metadata, tasks};
+use tracer::ctf::{
+    Clock, EnvValue, FIRST_EVENT_OFFSET, PacketHeader, TraceInfo, chunk, metadata, tasks,
+};
 use tracer::event::{Display, EventClass, Field, FieldType, IntegerType};
 
 /// Size in bytes of the packets of these traces.
@@ -283,12 +285,23 @@ impl StreamBytes {
         self
     }
 
+    /// The stream as it goes on in the next chunk: without the packets that are in this one.
+    pub(crate) fn next_chunk(&self) -> Self {
+        Self {
+            bytes: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// As if `count` packets had been overwritten here.
     pub(crate) fn skip(mut self, count: u64) -> Self {
         self.header.sequence += count;
         self
     }
 }
+
+/// One chunk: streams, and the names of threads.
+pub(crate) type Chunk<'a> = (&'a [StreamBytes], &'a [(u32, &'a str)]);
 
 /// A trace in a folder of its own, which goes with it.
 pub(crate) struct TraceDir(TempDir);
@@ -303,6 +316,24 @@ impl TraceDir {
         dir.write("metadata", metadata(&info(), classes).as_bytes());
         for stream in streams {
             dir.write(&format!("channel0_{}", stream.header.cpu), &stream.bytes);
+        }
+        dir
+    }
+
+    /// A folder of these chunks. The names of their folders are [`chunk_name`]s.
+    pub(crate) fn of_chunks(chunks: &[Chunk<'_>]) -> Self {
+        let dir = Self(tempfile::tempdir().expect("a temporary folder"));
+        for (number, (streams, names)) in chunks.iter().enumerate() {
+            let chunk = chunk_name(number as u64);
+            fs::create_dir(dir.file(&chunk)).expect("a folder for the chunk");
+            let text = metadata(&info(), &classes());
+            dir.write(&format!("{chunk}/metadata"), text.as_bytes());
+            for stream in *streams {
+                let name = format!("{chunk}/channel0_{}", stream.header.cpu);
+                dir.write(&name, &stream.bytes);
+            }
+            let names = tasks_file(names);
+            dir.write(&format!("{chunk}/{}", tasks::FILE_NAME), names.as_bytes());
         }
         dir
     }
@@ -324,11 +355,7 @@ impl TraceDir {
     }
 
     pub(crate) fn name_threads(&self, names: &[(u32, &str)]) {
-        let lines: String = names
-            .iter()
-            .map(|(tid, comm)| tasks::format_line(START_NS, *tid, comm.as_bytes()))
-            .collect();
-        self.write(tasks::FILE_NAME, lines.as_bytes());
+        self.write(tasks::FILE_NAME, tasks_file(names).as_bytes());
     }
 
     /// Runs `tracer COMMAND DIR ARGS…`.
@@ -340,6 +367,18 @@ impl TraceDir {
             .output()
             .expect("the built tracer")
     }
+}
+
+fn tasks_file(names: &[(u32, &str)]) -> String {
+    names
+        .iter()
+        .map(|(tid, comm)| tasks::format_line(START_NS, *tid, comm.as_bytes()))
+        .collect()
+}
+
+/// The name of the folder of a chunk.
+pub(crate) fn chunk_name(number: u64) -> String {
+    chunk::folder_name(number, "20261121T130532Z")
 }
 
 /// Two streams that take turns, with each class of event.

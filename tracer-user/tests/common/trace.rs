@@ -1,7 +1,8 @@
 //! Recorded traces, read by both readers.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde::Deserialize;
@@ -47,6 +48,26 @@ impl Trace {
             (events, lost),
             "events and losses by `tracer report` and by babeltrace2"
         );
+        trace
+    }
+
+    /// Reads a folder of chunks as [`read`](Self::read) does, and each of them alone. None
+    /// may be open, and what the chunks have is what the folder has.
+    pub(crate) fn read_chunks(dir: &Path) -> Self {
+        let trace = Self::read(dir);
+        let chunks = chunks(dir);
+        let (complete, open): (Vec<_>, Vec<_>) =
+            chunks.iter().partition(|chunk| is_complete(chunk));
+        assert_eq!(open, Vec::<&PathBuf>::new(), "chunks that are not complete");
+        let mut sums = (0, 0);
+        for chunk in complete {
+            let alone = Self::report(chunk);
+            // Of losses before, babeltrace2 says that there may have been some.
+            let (events, _) = babeltrace_with(chunk, &[MAY_HAVE]);
+            assert_eq!(alone.events.len(), events, "in {}", chunk.display());
+            sums = (sums.0 + alone.events.len(), sums.1 + alone.lost);
+        }
+        assert_eq!(sums, (trace.events.len(), trace.lost), "in single chunks");
         trace
     }
 
@@ -115,16 +136,38 @@ pub(crate) fn tracer(with: impl FnOnce(&mut Command) -> &mut Command) -> Output 
         .expect("the built tracer")
 }
 
+/// The folders of the chunks of a trace, in their order.
+pub(crate) fn chunks(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut chunks: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    chunks.sort();
+    chunks
+}
+
+/// True for a chunk to which nothing is written any more.
+pub(crate) fn is_complete(chunk: &Path) -> bool {
+    chunk.join("metadata").exists()
+}
+
+/// What babeltrace2 says where the first packet of a stream knows of a loss.
+const MAY_HAVE: &str = "WARNING: Tracer may have discarded events ";
+
 /// How many events babeltrace2 reads, and how many it says are missing. It must have
 /// nothing else to say.
 pub(crate) fn babeltrace(dir: &Path) -> (usize, u64) {
+    babeltrace_with(dir, &[])
+}
+
+/// The same, where it may say more, in lines that start with these words.
+fn babeltrace_with(dir: &Path, more: &[&str]) -> (usize, u64) {
     let output = Command::new("babeltrace2")
         .arg(dir)
         .output()
         .expect("`babeltrace2` must be installed to run this test (`apt install babeltrace2`)");
     let stderr = super::stderr(&output);
     assert!(output.status.success(), "babeltrace2 failed:\n{stderr}");
-    let lost = stderr.lines().filter(|line| !line.is_empty()).map(|line| {
+    let expected = |line: &str| line.is_empty() || more.iter().any(|more| line.starts_with(more));
+    let lost = stderr.lines().filter(|line| !expected(line)).map(|line| {
         line.strip_prefix("WARNING: Tracer discarded ")
             .and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok())
             .unwrap_or_else(|| panic!("babeltrace2 complains:\n{stderr}"))

@@ -1,0 +1,79 @@
+//! A trace folder for chunks.
+
+use std::{path::Path, sync::OnceLock};
+
+use anyhow::{Context, Result};
+
+use super::{ChunkPlan, ClosedChunks, Keeper, Rotation};
+use crate::{
+    session::{
+        output::{Description, TraceFolder},
+        plan::Plan,
+    },
+    sink::SinkKind,
+};
+
+/// A trace folder in which the first chunk is begun when the trace can be described.
+#[derive(Debug)]
+pub(in crate::session) struct ChunkFolder {
+    /// Before the folder, so that it ends before that is removed.
+    keeper: OnceLock<Keeper>,
+    folder: TraceFolder,
+    rotation: Rotation,
+    sink: SinkKind,
+}
+
+impl ChunkFolder {
+    pub(in crate::session) fn new(
+        folder: TraceFolder,
+        rotation: Rotation,
+        sink: SinkKind,
+    ) -> Result<Self> {
+        folder.show_to_caller()?;
+        Ok(Self {
+            keeper: OnceLock::new(),
+            folder,
+            rotation,
+            sink,
+        })
+    }
+
+    pub(in crate::session) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(in crate::session) fn name(&self) -> String {
+        self.folder.name()
+    }
+
+    /// Begins the first chunk. Called once.
+    pub(in crate::session) fn begin(&self, description: &Description, plan: &Plan) -> Result<()> {
+        let chunks = ChunkPlan {
+            folder: self.folder.path().to_owned(),
+            metadata: description.text.clone(),
+            cpus: plan.cpus.clone(),
+            sink: self.sink,
+            packet_bytes: plan.pool.run_bytes,
+        };
+        let keeper = Keeper::start(chunks, self.rotation)?;
+        self.keeper
+            .set(keeper)
+            .ok()
+            .context("the first chunk was begun before")
+    }
+
+    /// Whoever writes the chunks.
+    ///
+    /// # Errors
+    /// Where none was [begun](Self::begin).
+    pub(in crate::session) fn keeper(&self) -> Result<&Keeper> {
+        self.keeper.get().context("no chunk was begun")
+    }
+
+    /// Completes the last chunk, and leaves all of them where they are.
+    pub(in crate::session) fn keep(self) -> Result<ClosedChunks> {
+        let closed = self.keeper()?.close();
+        self.folder.keep_chunks()?;
+        Ok(closed)
+    }
+}

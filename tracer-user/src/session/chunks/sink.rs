@@ -1,0 +1,39 @@
+//! The end at which a stream writes.
+
+use std::{
+    io::{self, IoSlice},
+    sync::Arc,
+};
+
+use super::Chunks;
+use crate::sink::{Sink, SinkReport};
+
+/// Puts the packets of a stream into whatever chunk is open.
+#[derive(Debug)]
+pub(in crate::session) struct RotatingSink {
+    chunks: Arc<Chunks>,
+    stream: usize,
+}
+
+impl RotatingSink {
+    pub(super) fn new(chunks: &Arc<Chunks>, cpu: u32) -> Option<Self> {
+        Some(Self {
+            stream: chunks.plan.cpus.iter().position(|known| *known == cpu)?,
+            chunks: Arc::clone(chunks),
+        })
+    }
+}
+
+impl Sink for RotatingSink {
+    fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        self.chunks.write_packet(self.stream, pieces)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.chunks.sync(self.stream)
+    }
+
+    fn report(&self) -> SinkReport {
+        self.chunks.report(self.stream)
+    }
+}

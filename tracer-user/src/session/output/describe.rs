@@ -1,0 +1,112 @@
+//! What a trace says about itself.
+
+use std::{
+    fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::{
+    ctf::{Clock, EnvValue, TraceInfo, metadata},
+    session::plan::Plan,
+};
+
+/// What a trace says of itself.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct Description {
+    /// The trace's identity, which each packet has.
+    pub(in crate::session) uuid: [u8; 16],
+    /// Its metadata.
+    pub(in crate::session) text: String,
+}
+
+impl Description {
+    /// Of a new trace.
+    pub(in crate::session) fn new(plan: &Plan, trace_name: &str) -> Result<Self> {
+        let uuid = random_uuid()?;
+        let info = TraceInfo {
+            uuid,
+            clock: Clock {
+                uuid: boot_id()?,
+                offset_ns: realtime_ns().saturating_sub(monotonic_ns()),
+            },
+            env: environment(trace_name),
+        };
+        Ok(Self {
+            uuid,
+            text: metadata(&info, &plan.classes),
+        })
+    }
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds: the clock of all timestamps.
+pub(in crate::session) fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn realtime_ns() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64)
+}
+
+fn boot_id() -> Result<[u8; 16]> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
+    parse_uuid(text.trim()).with_context(|| format!("`{path}` holds no UUID"))
+}
+
+fn random_uuid() -> Result<[u8; 16]> {
+    let path = "/proc/sys/kernel/random/uuid";
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
+    parse_uuid(text.trim()).with_context(|| format!("`{path}` holds no UUID"))
+}
+
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    u128::from_str_radix(&digits, 16)
+        .ok()
+        .map(u128::to_be_bytes)
+}
+
+fn environment(trace_name: &str) -> Vec<(String, EnvValue)> {
+    let system = rustix::system::uname();
+    let text = |key: &str, value: &str| (key.to_owned(), EnvValue::Text(value.to_owned()));
+    let number = |key: &str, value: &str| {
+        let value = value.parse().unwrap_or(0);
+        (key.to_owned(), EnvValue::Number(value))
+    };
+    vec![
+        text("hostname", &system.nodename().to_string_lossy()),
+        text("domain", "kernel"),
+        text("sysname", &system.sysname().to_string_lossy()),
+        text("kernel_release", &system.release().to_string_lossy()),
+        text("kernel_version", &system.version().to_string_lossy()),
+        text("machine", &system.machine().to_string_lossy()),
+        text("tracer_name", "tracer"),
+        number("tracer_major", env!("CARGO_PKG_VERSION_MAJOR")),
+        number("tracer_minor", env!("CARGO_PKG_VERSION_MINOR")),
+        number("tracer_patchlevel", env!("CARGO_PKG_VERSION_PATCH")),
+        text("trace_name", trace_name),
+        text(
+            "trace_creation_datetime",
+            &jiff::Timestamp::now()
+                .strftime("%Y%m%dT%H%M%S+0000")
+                .to_string(),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_are_read_in_the_order_of_their_digits() {
+        let uuid = parse_uuid("00010203-0405-0607-0809-0a0b0c0d0e0f").unwrap();
+        assert_eq!(uuid, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    }
+}

@@ -129,7 +129,7 @@ fn the_status_tells_what_is_recorded_and_where() {
     assert_eq!(status["probes"], serde_json::json!(["syscall:kill"]));
     assert_eq!(status["command"], serde_json::json!(BUSY));
     assert_eq!(status["buffer_bytes"], 8 << 20);
-    assert_eq!(status["subbuf_bytes"], 256 << 10);
+    assert_eq!(status["subbuf_bytes"], 1 << 20);
     assert_eq!(
         status["output"].as_str(),
         running.trace_dir().to_str(),

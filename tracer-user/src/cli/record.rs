@@ -58,9 +58,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", default_value = "8M")]
     buffer_size: Size,
 
-    /// Size of a sub-buffer, which is a packet of the trace
-    #[arg(long, value_name = "SIZE", default_value = "256K")]
-    subbuf_size: Size,
+    /// Size of a sub-buffer, which is a packet of the trace [default: 1M, or an eighth of
+    /// what is kept]
+    #[arg(long, value_name = "SIZE")]
+    subbuf_size: Option<Size>,
 
     /// Number of sub-buffers of each CPU that wait for the output
     #[arg(long, value_name = "NUMBER", default_value = "4",

@@ -25,8 +25,8 @@ pub struct Options {
     pub snapshot_count: u32,
     /// Size of the buffer of each CPU: of its ring, or of its sub-buffers in overwrite mode.
     pub buffer_size: Size,
-    /// Size of a packet.
-    pub subbuf_size: Size,
+    /// Size of a packet; none: the default for the mode.
+    pub subbuf_size: Option<Size>,
     /// Sub-buffers of each CPU that wait for the output, in discard mode; one more is on its
     /// way.
     pub subbuf_count: u16,

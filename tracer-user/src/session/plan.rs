@@ -27,6 +27,12 @@ const MAX_RING_BYTES: u64 = 1 << 30;
 /// In overwrite mode the ring is only the way into the sub-buffers.
 const FLIGHT_RING: Size = Size(8 << 20);
 
+/// The largest event fits beside a packet's header.
+const SMALLEST_PACKET: Size = Size(MAX_EVENT_LEN as u64 * 2);
+
+/// Sub-buffers have this size where nothing else is said.
+const LARGEST_DEFAULT_PACKET: Size = Size(1 << 20);
+
 /// Tracepoints that tell the names of threads. They are recorded beside what the user
 /// asked for, into the file of names.
 const TASK_PROBES: [&str; 2] = ["task:task_newtask", "task:task_rename"];
@@ -88,7 +94,10 @@ impl Plan {
         probes.extend(task_probes);
         let (cpu_count, cpus) = cpus(options.cpus.as_deref())?;
         let buffer = whole_pages(options.buffer_size, "buffer", MAX_RING_BYTES)?;
-        let packet = whole_pages(options.subbuf_size, "sub-buffer", MAX_RING_BYTES)?;
+        let packet = options
+            .subbuf_size
+            .unwrap_or_else(|| default_packet(options.mode, buffer));
+        let packet = whole_pages(packet, "sub-buffer", MAX_RING_BYTES)?;
         let (ring, slots) = match options.mode {
             Mode::Discard => (buffer, options.subbuf_count),
             Mode::Overwrite => (buffer.min(FLIGHT_RING), slots_of(buffer, packet)?),
@@ -229,6 +238,15 @@ fn cpus(wanted: Option<&[u32]>) -> Result<(u32, Vec<u32>)> {
     Ok((count, cpus))
 }
 
+/// What is written at once: larger pieces are cheaper for the disk (`cargo xtask bench sinks
+/// --sweep`). What is overwritten at once is not more than an eighth.
+fn default_packet(mode: Mode, buffer: Size) -> Size {
+    match mode {
+        Mode::Discard => LARGEST_DEFAULT_PACKET,
+        Mode::Overwrite => Size(buffer.0 / 8).clamp(SMALLEST_PACKET, LARGEST_DEFAULT_PACKET),
+    }
+}
+
 /// How many sub-buffers make a buffer.
 fn slots_of(buffer: Size, packet: Size) -> Result<u16> {
     let slots = buffer.0 / packet.0;
@@ -252,8 +270,7 @@ fn slots_of(buffer: Size, packet: Size) -> Result<u16> {
 /// user asked for. Says so when it differs.
 fn whole_pages(asked: Size, what: &str, max: u64) -> Result<Size> {
     let minimum = if what == "sub-buffer" {
-        // The largest event must fit beside a packet's header.
-        (MAX_EVENT_LEN as u64 * 2).max(page_size() as u64)
+        SMALLEST_PACKET.0.max(page_size() as u64)
     } else {
         page_size() as u64
     };

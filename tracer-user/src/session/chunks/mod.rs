@@ -87,6 +87,10 @@ impl Chunks {
         open.write_packet(stream, pieces, self.rotation.max_bytes.is_some())
     }
 
+    fn note_backlog(&self, stream: usize, waiting: u64, capacity: u64) {
+        self.open().note_backlog(stream, waiting, capacity);
+    }
+
     /// Adds lines to the names of threads.
     pub(super) fn append_names(&self, lines: &str) {
         self.open().names().append(lines);

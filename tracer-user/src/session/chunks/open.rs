@@ -153,6 +153,11 @@ impl OpenChunk {
         Ok(())
     }
 
+    pub(super) fn note_backlog(&self, stream: usize, waiting: u64, capacity: u64) {
+        let mut stream = lock(&self.streams[stream]);
+        stream.sink.note_backlog(waiting, capacity);
+    }
+
     pub(super) fn finish_stream(&self, stream: usize) -> io::Result<()> {
         lock(&self.streams[stream]).sink.finish()
     }

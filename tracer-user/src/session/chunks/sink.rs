@@ -29,6 +29,10 @@ impl Sink for RotatingSink {
         self.chunks.write_packet(self.stream, pieces)
     }
 
+    fn note_backlog(&mut self, waiting: u64, capacity: u64) {
+        self.chunks.note_backlog(self.stream, waiting, capacity);
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.chunks.sync(self.stream)
     }

@@ -15,10 +15,11 @@ use crate::{
 };
 use load::{GIGABYTE, Load, Shape, Sink, Stage};
 
-/// The sub-buffers of each case; the sweep tells what other ones would do.
+/// The sub-buffers of each case, as `tracer record` has them by default; the sweep tells what
+/// other ones would do.
 const SHAPE: Shape = Shape {
-    bytes: 256 << 10,
-    count: 8,
+    bytes: 1 << 20,
+    count: 4,
 };
 
 /// With `--quick`: enough for some packets of the largest size.

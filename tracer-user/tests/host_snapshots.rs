@@ -173,7 +173,7 @@ fn an_event_takes_one_snapshot() {
     let path = wait_for("a snapshot", || named_snapshots(&folder).pop());
     let recording = end(running);
     assert!(recording.status.success(), "{}", recording.stderr);
-    assert_eq!(named_snapshots(&folder), [path.clone()]);
+    assert_eq!(named_snapshots(&folder), std::slice::from_ref(&path));
     let trace = Trace::read(&path);
     let named = trace
         .of("syscall_entry_openat")

@@ -26,6 +26,7 @@ use crate::{
     ring::{CpuStates, Ring},
     stream::{StreamStats, StreamWriter},
     subbuf::{ClassTotals, WriterStats},
+    sys::thread_cpu_ns,
 };
 
 /// A ring is looked at this often even if no batch has become ready.
@@ -83,6 +84,8 @@ pub(super) struct Drained {
     pub(super) malformed: u64,
     /// How often the ring had to wait for a free sub-buffer.
     pub(super) waits: u64,
+    /// CPU time of the thread in nanoseconds.
+    pub(super) cpu_ns: u64,
 }
 
 impl Drain {
@@ -215,6 +218,7 @@ impl Drain {
             lost: intake.states.lost(intake.cpu),
             malformed: intake.malformed,
             waits: intake.waits,
+            cpu_ns: thread_cpu_ns(),
         };
         drop(intake);
         link.outlet_bell.ring();

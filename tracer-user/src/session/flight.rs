@@ -15,6 +15,7 @@ use crate::{
     sink::Sink,
     stream::Preamble,
     subbuf::{ClassTotals, NotNow, Peeked, Reader, ReaderStats},
+    sys::thread_cpu_ns,
 };
 
 /// Has a stream written to a sink as it is now.
@@ -65,6 +66,7 @@ impl FlightReader {
                 classes: self.reader.overwritten().clone(),
             }),
             pool: self.pool.stats(),
+            cpu_ns: thread_cpu_ns(),
             ..Delivered::default()
         }
     }

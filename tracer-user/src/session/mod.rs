@@ -165,16 +165,13 @@ impl Recording {
                     .with_context(|| format!("no sub-buffers for CPU {cpu}"))?;
                 let writer = StreamWriter::new(identity, writer, plan.classes.len());
                 let (commander, link, orders) = Commander::new(cpu)?;
-                let (jobs, reading) = match sink {
-                    Some(sink) => {
-                        let outlet = Outlet::new(reader, sink, pool, &failure, &link);
-                        (None, Reading::Outlet(outlet))
-                    }
-                    None => {
-                        let (sender, receiver) = mpsc::channel();
-                        let reader = FlightReader::new(reader, pool);
-                        (Some(sender), Reading::Flight(reader, receiver))
-                    }
+                let (jobs, reading) = if let Some(sink) = sink {
+                    let outlet = Outlet::new(reader, sink, pool, &failure, &link);
+                    (None, Reading::Outlet(outlet))
+                } else {
+                    let (sender, receiver) = mpsc::channel();
+                    let reader = FlightReader::new(reader, pool);
+                    (Some(sender), Reading::Flight(reader, receiver))
                 };
                 let ends = Ends { link, orders, jobs };
                 Ok(Stream {

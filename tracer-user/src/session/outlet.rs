@@ -15,6 +15,7 @@ use crate::{
     sink::{Sink, SinkReport},
     stream::Preamble,
     subbuf::{ClassCount, ClassTotals, NotNow, Packet, Reader, Taken},
+    sys::thread_cpu_ns,
 };
 
 /// Reads one stream into one sink.
@@ -60,6 +61,8 @@ pub(super) struct Delivered {
     pub(super) sink: Option<SinkReport>,
     pub(super) overtaken: Option<Overtaken>,
     pub(super) pool: PoolStats,
+    /// CPU time of the thread in nanoseconds.
+    pub(super) cpu_ns: u64,
 }
 
 impl Outlet {
@@ -201,6 +204,7 @@ impl Output {
             unwritten: self.unwritten,
             error: self.failed,
             pool: self.pool.stats(),
+            cpu_ns: thread_cpu_ns(),
         }
     }
 }

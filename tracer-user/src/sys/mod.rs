@@ -17,6 +17,14 @@ pub mod zero_copy;
 use std::io;
 
 pub use rustix::param::page_size;
+use rustix::time::{ClockId, clock_gettime};
+
+/// CPU time of the calling thread so far, in nanoseconds.
+#[must_use]
+pub fn thread_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
 
 /// The result of a system call as the C library gives it.
 fn checked(ret: libc::c_long) -> io::Result<libc::c_long> {

@@ -5,15 +5,17 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{
-    event::Results,
+    event::{Results, Row},
     recorder::{Probe, Recorder},
     stats::Sample,
 };
 
 /// Most that an event may cost the traced thread, as a multiple of trace-cmd's.
 const MOST_OF_TRACE_CMD: f64 = 1.0;
-/// Most CPU time of the recorder, in nanoseconds per event.
-const MOST_RECORDER_NS: f64 = 100.0;
+/// Most CPU time of the recorder, from ring to disk, in nanoseconds per event.
+const MOST_RECORDER_NS: f64 = 50.0;
+/// Most of that as a multiple of a peer's.
+const MOST_OF_PEERS_CPU: f64 = 0.3;
 /// Most bytes of a raw system call with six arguments.
 const MOST_RAW_BYTES: f64 = 80.0;
 /// Most bytes of a call by name without arguments.
@@ -63,20 +65,25 @@ pub(super) fn of(results: &Results) -> Vec<Verdict> {
     for probe in [Probe::RawEnter, Probe::TypedEnter] {
         let name = probe.name();
         let ours = results.row(Recorder::Tracer, probe);
-        let theirs = results.row(Recorder::TraceCmd, probe);
-        let ratios = ours
-            .zip(theirs)
-            .map(|(ours, theirs)| ours.added_ns.ratios(&theirs.added_ns).collect::<Sample>());
-        let missing = ratios
-            .is_none()
-            .then(|| "needs both contenders, see the table".to_owned());
-        verdicts.push(Verdict {
-            what: format!("{name}: added time, as a multiple of trace-cmd's"),
-            measured: ratios.unwrap_or_default(),
-            digits: 2,
-            most: MOST_OF_TRACE_CMD,
-            missing,
-        });
+        verdicts.push(ratio(
+            results,
+            probe,
+            Recorder::TraceCmd,
+            "added time",
+            |row| &row.added_ns,
+            MOST_OF_TRACE_CMD,
+        ));
+        for peer in [Recorder::TraceCmd, Recorder::Perf] {
+            let cpu = "recorder's CPU";
+            verdicts.push(ratio(
+                results,
+                probe,
+                peer,
+                cpu,
+                |row| &row.recorder_ns,
+                MOST_OF_PEERS_CPU,
+            ));
+        }
         let Some(ours) = ours else { continue };
         let (most, bytes) = match probe {
             Probe::RawEnter => (MOST_RAW_BYTES, "bytes per event with six arguments"),
@@ -118,6 +125,33 @@ pub(super) fn of(results: &Results) -> Vec<Verdict> {
         missing: results.memory.missing(),
     });
     verdicts
+}
+
+/// What one of our figures is as a multiple of a peer's in the same round.
+fn ratio(
+    results: &Results,
+    probe: Probe,
+    peer: Recorder,
+    what: &str,
+    figure: impl Fn(&Row) -> &Sample,
+    most: f64,
+) -> Verdict {
+    let ours = results.row(Recorder::Tracer, probe);
+    let both = ours.zip(results.row(peer, probe));
+    let ratios = both.map(|(ours, theirs)| figure(ours).ratios(figure(theirs)).collect::<Sample>());
+    Verdict {
+        what: format!(
+            "{}: {what}, as a multiple of {}'s",
+            probe.name(),
+            peer.name()
+        ),
+        missing: ratios
+            .is_none()
+            .then(|| "needs both contenders, see the table".to_owned()),
+        measured: ratios.unwrap_or_default(),
+        digits: 2,
+        most,
+    }
 }
 
 /// The verdicts as a table.

@@ -3,7 +3,11 @@
 use std::fmt::{Result, Write};
 
 use crate::{
-    session::{options::Size, progress::grouped, streams::FinishedStream},
+    session::{
+        options::Size,
+        progress::{grouped, short},
+        streams::FinishedStream,
+    },
     sys::page_size,
 };
 
@@ -28,6 +32,17 @@ pub(super) fn write(out: &mut String, streams: &[FinishedStream], run_bytes: usi
             grouped(delivered.written.bytes / page_size() as u64),
             grouped(drained.waits),
         )?;
+        let events = drained.packets.events;
+        if events > 0 {
+            let drain_ns = drained.cpu_ns as f64 / events as f64;
+            writeln!(
+                out,
+                "CPU {cpu}: {drain_ns:.0} ns of CPU time per event from ring to sub-buffer, {:.0} \
+                 from there: up to {}events/s can be kept up with",
+                delivered.cpu_ns as f64 / events as f64,
+                short(1e9 / drain_ns),
+            )?;
+        }
         if pool.random_accesses > 0 {
             let accesses = grouped(pool.random_accesses);
             writeln!(out, "CPU {cpu}: {accesses} accesses out of order")?;

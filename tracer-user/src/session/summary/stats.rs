@@ -33,7 +33,8 @@ pub(super) fn write(out: &mut String, streams: &[FinishedStream], run_bytes: usi
             grouped(drained.waits),
         )?;
         let events = drained.packets.events;
-        if events > 0 {
+        // Of few events the cost is that of waiting for them.
+        if events >= 10_000 {
             let drain_ns = drained.cpu_ns as f64 / events as f64;
             writeln!(
                 out,

@@ -88,6 +88,15 @@ pub(super) struct Drained {
     pub(super) cpu_ns: u64,
 }
 
+/// What is in a ring behind what was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Events,
+    /// Something for which no sub-buffer is free.
+    Blocked,
+}
+
 impl Drain {
     pub(super) fn new(
         cpu: u32,
@@ -142,24 +151,30 @@ impl Drain {
                     Order::Snapshot(job) => snapshots.push(job),
                 }
             }
-            let mut done = self.empty_ring();
+            let mut left = self.lap();
             let is_due = self.jobs.is_none() && flushed.elapsed() >= self.flush_interval;
-            if done && (finishing || is_due || !snapshots.is_empty()) {
-                done = self.intake.flush();
+            if left != Left::Blocked && (finishing || is_due || !snapshots.is_empty()) {
+                if !self.intake.flush() {
+                    left = Left::Blocked;
+                }
                 flushed = Instant::now();
             }
-            if done {
+            if left != Left::Blocked {
                 self.pass_on(&mut snapshots);
             }
             self.count();
-            if finishing && (done || self.link.is_outlet_gone()) {
+            if finishing && (left == Left::Nothing || self.link.is_outlet_gone()) {
                 return Ok(self.finish());
             }
-            if !done {
-                self.intake.waits += 1;
-                self.link.drain_bell.expect();
-                if self.intake.writer.has_room() {
-                    continue;
+            match left {
+                Left::Nothing => {}
+                Left::Events => continue,
+                Left::Blocked => {
+                    self.intake.waits += 1;
+                    self.link.drain_bell.expect();
+                    if self.intake.writer.has_room() {
+                        continue;
+                    }
                 }
             }
             let mut events = Vec::with_capacity(2);
@@ -184,16 +199,19 @@ impl Drain {
         }
     }
 
-    /// Takes what is in the ring; false if no sub-buffer is free for the rest.
-    fn empty_ring(&mut self) -> bool {
+    /// Takes what is in the ring, and what comes meanwhile, until it is empty or has been
+    /// gone round once: orders are not to wait for a pause.
+    fn lap(&mut self) -> Left {
         let Self { ring, intake, .. } = self;
-        loop {
+        let mut taken = 0;
+        while taken < ring.capacity() {
             match ring.consume(|event| intake.take(event)) {
-                ControlFlow::Continue(0) => return true,
-                ControlFlow::Continue(_) => {}
-                ControlFlow::Break(_) => return false,
+                ControlFlow::Continue(0) => return Left::Nothing,
+                ControlFlow::Continue(bytes) => taken += bytes,
+                ControlFlow::Break(_) => return Left::Blocked,
             }
         }
+        Left::Events
     }
 
     fn count(&self) {

@@ -39,7 +39,7 @@ pub(super) fn write(out: &mut String, streams: &[FinishedStream], run_bytes: usi
             writeln!(
                 out,
                 "CPU {cpu}: {drain_ns:.0} ns of CPU time per event from ring to sub-buffer, {:.0} \
-                 from there: up to {}events/s can be kept up with",
+                 from there: up to {} events/s can be kept up with",
                 delivered.cpu_ns as f64 / events as f64,
                 short(1e9 / drain_ns),
             )?;

@@ -77,7 +77,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         .context("cannot start the control side")?;
     let _context = runtime.enter();
     let mut signals = Signals::catch()?;
-    let recording = Recording::begin(options, object, &plan, &destination)?;
+    let recording = Recording::begin(options, object, &plan, &mut destination)?;
     let links = recording.streams.links();
     let folder = destination.folder();
     let mut requests = claim.serve(options, &plan, folder.as_deref(), &recording)?;
@@ -132,7 +132,7 @@ impl Recording {
         options: &Options,
         object: &[u8],
         plan: &Plan,
-        destination: &Destination,
+        destination: &mut Destination,
     ) -> Result<Self> {
         let settings = Settings {
             object,

@@ -98,8 +98,11 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         (Some(snapshots), Some(folder)) => Some(runtime.block_on(snapshots.write(folder))),
         _ => None,
     };
-    let (attached, mut summary) = stopped.finish(&plan, folder, end, last)?;
-    let kept = destination.keep().map(|chunks| summary.chunks = chunks);
+    let finished = stopped.finish(&plan, folder, end, last);
+    // Also where a stream has failed: what was written stays readable.
+    let kept = destination.keep();
+    let (attached, mut summary) = finished?;
+    let kept = kept.map(|chunks| summary.chunks = chunks);
     if !options.quiet && kept.is_ok() {
         summary.print();
     }
@@ -176,7 +179,12 @@ impl Recording {
                         (Some(sender), Reading::Flight(reader, receiver))
                     }
                 };
-                let ends = Ends { link, orders, jobs };
+                let ends = Ends {
+                    link,
+                    orders,
+                    jobs,
+                    failure: failure.clone(),
+                };
                 Ok(Stream {
                     cpu,
                     drain: Drain::new(cpu, ring, writer, &states, plan, &tasks, ends),

@@ -147,6 +147,23 @@ fn under_load_snapshots_are_whole() {
 }
 
 #[test]
+fn a_snapshot_is_taken_while_events_come_faster_than_they_are_read() {
+    let work = work();
+    let flood = format!("{work} --cpu 1 getppid");
+    let script = format!("{flood} 500000; >ready; exec {flood} 4294967295");
+    // To find the name of its thread takes longer than an event.
+    let on = "syscall:getppid if comm == 'nobody'";
+    let args = ["-e", "syscall:getppid", "--buffer-size", "4M"];
+    let mut running = flight(&[&args[..], &["--snapshot-on", on]].concat(), &script);
+    running.wait_for_file("ready");
+    running.signal(Signal::USR1);
+    let folder = running.folder().to_owned();
+    wait_for("a snapshot", || named_snapshots(&folder).pop());
+    running.signal(Signal::TERM);
+    running.wait();
+}
+
+#[test]
 fn a_signal_takes_a_snapshot() {
     let (running, pid) = with_calls(&[]);
     running.signal(Signal::USR1);

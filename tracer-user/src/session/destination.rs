@@ -98,7 +98,7 @@ impl Destination {
     }
 
     /// Describes the trace, and writes that down.
-    pub(super) fn describe(&self, plan: &Plan) -> Result<Description> {
+    pub(super) fn describe(&mut self, plan: &Plan) -> Result<Description> {
         let name = match self {
             Self::Folder(folder) | Self::Memory(Some(folder)) => folder.name(),
             Self::Chunks(chunks) => chunks.name(),

@@ -18,7 +18,7 @@ use tracer_common::EventHeader;
 use super::{
     flight::Job,
     plan::{Plan, TaskEvent},
-    streams::{Link, Order},
+    streams::{Failure, Input, Link, Order},
     tasks::TaskLog,
     trigger::Trigger,
 };
@@ -41,6 +41,7 @@ pub(super) struct Ends {
     pub(super) orders: Receiver<Order>,
     /// To the reader, in overwrite mode.
     pub(super) jobs: Option<Sender<Job>>,
+    pub(super) failure: Failure,
 }
 
 /// Drains one ring into one stream.
@@ -57,7 +58,7 @@ pub(super) struct Drain {
 /// Everything behind the ring; apart from it, because events are borrowed from the ring.
 struct Intake {
     cpu: u32,
-    writer: StreamWriter,
+    input: Input,
     link: Arc<Link>,
     states: Arc<CpuStates>,
     classes: u32,
@@ -107,13 +108,18 @@ impl Drain {
         tasks: &Arc<TaskLog>,
         ends: Ends,
     ) -> Self {
-        let Ends { link, orders, jobs } = ends;
+        let Ends {
+            link,
+            orders,
+            jobs,
+            failure,
+        } = ends;
         Self {
             cpu,
             ring,
             intake: Intake {
                 cpu,
-                writer,
+                input: Input::new(writer, &link, failure),
                 link: Arc::clone(&link),
                 states: Arc::clone(states),
                 classes: plan.classes.len() as u32,
@@ -164,7 +170,7 @@ impl Drain {
             }
             self.count();
             if finishing && (left == Left::Nothing || self.link.is_outlet_gone()) {
-                return Ok(self.finish());
+                return Ok(self.drained());
             }
             match left {
                 Left::Nothing => {}
@@ -172,7 +178,7 @@ impl Drain {
                 Left::Blocked => {
                     self.intake.waits += 1;
                     self.link.drain_bell.expect();
-                    if self.intake.writer.has_room() {
+                    if self.intake.input.writer.has_room() {
                         continue;
                     }
                 }
@@ -217,30 +223,28 @@ impl Drain {
     fn count(&self) {
         // Relaxed, all: numbers to show.
         let counter = &self.link.counter;
-        let events = self.intake.writer.stats().events;
+        let writer = &self.intake.input.writer;
+        let events = writer.stats().events;
         counter.events.store(events, Ordering::Relaxed);
         let lost = self.intake.states.lost(self.cpu);
         counter.lost.store(lost, Ordering::Relaxed);
-        let overwritten = self.intake.writer.packets().overwritten_events;
+        let overwritten = writer.packets().overwritten_events;
         counter.overwritten.store(overwritten, Ordering::Relaxed);
     }
 
-    /// Says that no packet follows.
-    fn finish(self) -> Drained {
-        let Self { intake, link, .. } = self;
-        let drained = Drained {
-            stats: intake.writer.stats(),
-            packets: intake.writer.packets(),
-            closed: intake.writer.closed().clone(),
-            overwritten: intake.writer.overwritten().clone(),
+    fn drained(&self) -> Drained {
+        let intake = &self.intake;
+        let writer = &intake.input.writer;
+        Drained {
+            stats: writer.stats(),
+            packets: writer.packets(),
+            closed: writer.closed().clone(),
+            overwritten: writer.overwritten().clone(),
             lost: intake.states.lost(intake.cpu),
             malformed: intake.malformed,
             waits: intake.waits,
             cpu_ns: thread_cpu_ns(),
-        };
-        drop(intake);
-        link.outlet_bell.ring();
-        drained
+        }
     }
 }
 
@@ -258,9 +262,10 @@ impl Intake {
         let (states, cpu) = (&self.states, self.cpu);
         let size = header.size as usize;
         let event = &event[..size.min(event.len())];
-        let packets = self.writer.closed_packets();
-        let pushed = self.writer.push(event, &header, || states.lost(cpu));
-        if self.writer.closed_packets() != packets {
+        let writer = &mut self.input.writer;
+        let packets = writer.closed_packets();
+        let pushed = writer.push(event, &header, || states.lost(cpu));
+        if writer.closed_packets() != packets {
             self.link.outlet_bell.ring_if_expected();
         }
         if pushed.is_err() {
@@ -298,7 +303,7 @@ impl Intake {
     /// Closes the open packet; false if no sub-buffer is free for what it has to tell.
     fn flush(&mut self) -> bool {
         self.flush_tasks();
-        let flushed = self.writer.flush(self.states.lost(self.cpu));
+        let flushed = self.input.writer.flush(self.states.lost(self.cpu));
         self.link.outlet_bell.ring_if_expected();
         flushed.is_ok()
     }

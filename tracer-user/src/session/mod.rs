@@ -77,7 +77,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         .context("cannot start the control side")?;
     let _context = runtime.enter();
     let mut signals = Signals::catch()?;
-    let recording = Recording::begin(options, object, &plan, &destination)?;
+    let recording = Recording::begin(options, object, &plan, &mut destination)?;
     let links = recording.streams.links();
     let folder = destination.folder();
     let mut requests = claim.serve(options, &plan, folder.as_deref(), &recording)?;
@@ -98,8 +98,11 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         (Some(snapshots), Some(folder)) => Some(runtime.block_on(snapshots.write(folder))),
         _ => None,
     };
-    let (attached, mut summary) = stopped.finish(&plan, folder, end, last)?;
-    let kept = destination.keep().map(|chunks| summary.chunks = chunks);
+    let finished = stopped.finish(&plan, folder, end, last);
+    // Also where a stream has failed: what was written stays readable.
+    let kept = destination.keep();
+    let (attached, mut summary) = finished?;
+    let kept = kept.map(|chunks| summary.chunks = chunks);
     if !options.quiet && kept.is_ok() {
         summary.print();
     }
@@ -132,7 +135,7 @@ impl Recording {
         options: &Options,
         object: &[u8],
         plan: &Plan,
-        destination: &Destination,
+        destination: &mut Destination,
     ) -> Result<Self> {
         let settings = Settings {
             object,
@@ -173,7 +176,12 @@ impl Recording {
                     let reader = FlightReader::new(reader, pool);
                     (Some(sender), Reading::Flight(reader, receiver))
                 };
-                let ends = Ends { link, orders, jobs };
+                let ends = Ends {
+                    link,
+                    orders,
+                    jobs,
+                    failure: failure.clone(),
+                };
                 Ok(Stream {
                     cpu,
                     drain: Drain::new(cpu, ring, writer, &states, plan, &tasks, ends),

@@ -92,7 +92,10 @@ impl Outlet {
     /// Takes packet after packet until the stream has ended. After a failure to write they
     /// are taken all the same, and counted.
     pub(super) fn run(mut self) -> io::Result<Delivered> {
-        let _gone = OnExit(Arc::clone(&self.link));
+        let _gone = OnExit {
+            link: Arc::clone(&self.link),
+            failure: self.output.failure.clone(),
+        };
         loop {
             match self.reader.get() {
                 Ok(packet) => {
@@ -118,12 +121,17 @@ impl Outlet {
     }
 }
 
-/// Tells the drain, also when the thread panics.
-struct OnExit(Arc<Link>);
+/// Tells the drain and the control side, also when the thread panics.
+struct OnExit {
+    link: Arc<Link>,
+    failure: Failure,
+}
 
 impl Drop for OnExit {
     fn drop(&mut self) {
-        self.0.note_outlet_gone();
+        self.link.note_outlet_gone();
+        // At the end of the stream nobody listens any more.
+        self.failure.note();
     }
 }
 

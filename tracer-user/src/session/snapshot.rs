@@ -73,7 +73,7 @@ impl Snapshots {
     }
 
     /// Writes it to a folder that is there.
-    pub(super) async fn write(&self, folder: TraceFolder) -> Result<Snapshot> {
+    pub(super) async fn write(&self, mut folder: TraceFolder) -> Result<Snapshot> {
         let _turn = self.turn.lock().await;
         folder.write_metadata(&self.description)?;
         let sink = |cpu| -> Result<Box<dyn Sink>> {

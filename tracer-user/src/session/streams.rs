@@ -19,7 +19,7 @@ use super::{
     flight::{FlightReader, Job},
     outlet::{Delivered, Outlet},
 };
-use crate::sys::bell::Bell;
+use crate::{stream::StreamWriter, sys::bell::Bell};
 
 /// What the threads of a stream share beside its sub-buffers.
 #[derive(Debug)]
@@ -82,6 +82,38 @@ impl Failure {
 
     pub(super) async fn happened(&self) {
         self.0.notified().await;
+    }
+}
+
+/// The writing end of a stream. However it ends, those who wait for more are told.
+pub(super) struct Input {
+    // Before the other field: the bell rings when the stream has ended.
+    pub(super) writer: StreamWriter,
+    _end: InputEnd,
+}
+
+struct InputEnd {
+    link: Arc<Link>,
+    failure: Failure,
+}
+
+impl Input {
+    pub(super) fn new(writer: StreamWriter, link: &Arc<Link>, failure: Failure) -> Self {
+        Self {
+            writer,
+            _end: InputEnd {
+                link: Arc::clone(link),
+                failure,
+            },
+        }
+    }
+}
+
+impl Drop for InputEnd {
+    fn drop(&mut self) {
+        self.link.outlet_bell.ring();
+        // Where it was told to end, nobody listens any more.
+        self.failure.note();
     }
 }
 
@@ -243,7 +275,9 @@ impl Streams {
     /// more, or what is emitted meanwhile is left out.
     pub(super) fn finish(mut self) -> Result<Vec<FinishedStream>> {
         self.order_to_finish();
-        self.running.drain(..).map(Running::join).collect()
+        // All of them, also where one has failed.
+        let ended: Vec<_> = self.running.drain(..).map(Running::join).collect();
+        ended.into_iter().collect()
     }
 
     fn order_to_finish(&self) {
@@ -256,13 +290,10 @@ impl Streams {
 impl Running {
     fn join(self) -> Result<FinishedStream> {
         let cpu = self.cpu;
-        let drained = self
-            .drain
-            .join()
-            .map_err(|_| anyhow!("the drain thread of CPU {cpu} panicked"))??;
-        let delivered = self
-            .outlet
-            .join()
+        // Both before either is judged: the sink is finished behind a drain that has failed.
+        let (drained, delivered) = (self.drain.join(), self.outlet.join());
+        let drained = drained.map_err(|_| anyhow!("the drain thread of CPU {cpu} panicked"))??;
+        let delivered = delivered
             .map_err(|_| anyhow!("the output thread of CPU {cpu} panicked"))?
             .with_context(|| format!("cannot wait for packets of CPU {cpu}"))?;
         Ok(FinishedStream {
@@ -280,5 +311,96 @@ impl Drop for Streams {
             // What went wrong has been reported, or will be by the panic hook.
             let _ = stream.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::IoSlice,
+        pin::pin,
+        task::{Context as Task, Waker},
+    };
+
+    use super::*;
+    use crate::{
+        pool::{Pool, PoolConfig},
+        sink::{Sink, SinkReport, Way},
+        stream::{HEADER_LEN, StreamIdentity},
+        subbuf::{self, Mode},
+        sys::page_size,
+    };
+
+    struct Nowhere {
+        finished: Arc<AtomicBool>,
+    }
+
+    impl Sink for Nowhere {
+        fn write_packet(&mut self, _pieces: &[IoSlice<'_>]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            self.finished.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn report(&self) -> SinkReport {
+            SinkReport {
+                way: Way::Copy,
+                reason: None,
+            }
+        }
+    }
+
+    /// A stream whose drain dies at once.
+    fn dying(failure: &Failure, finished: &Arc<AtomicBool>) -> Running {
+        let pool = PoolConfig {
+            run_bytes: page_size(),
+            max_runs: 3,
+            reuse: true,
+        };
+        let pool = Arc::new(Pool::new(pool).unwrap());
+        let config = subbuf::Config {
+            slots: 2,
+            mode: Mode::Discard,
+            header_len: HEADER_LEN,
+        };
+        let (writer, reader) = subbuf::create(config, &pool).unwrap();
+        let identity = StreamIdentity {
+            trace_uuid: [0; 16],
+            cpu: 0,
+            start_ns: 0,
+        };
+        let writer = StreamWriter::new(identity, writer, 1);
+        let (commander, link, _) = Commander::new(0).unwrap();
+        let input = Input::new(writer, &link, failure.clone());
+        let finished = Arc::clone(finished);
+        let outlet = Outlet::new(reader, Box::new(Nowhere { finished }), pool, failure, &link);
+        Running {
+            cpu: 0,
+            commander,
+            drain: thread::spawn(move || {
+                let _input = input;
+                Err(anyhow!("the ring is gone"))
+            }),
+            outlet: thread::spawn(move || outlet.run()),
+        }
+    }
+
+    #[test]
+    fn behind_a_drain_that_has_failed_the_sink_is_finished() {
+        let finished = Arc::default();
+        let error = dying(&Failure::default(), &finished).join().unwrap_err();
+        assert!(error.to_string().contains("the ring is gone"), "{error}");
+        assert!(finished.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_drain_that_has_failed_ends_the_recording() {
+        let failure = Failure::default();
+        dying(&failure, &Arc::default()).join().unwrap_err();
+        let happened = pin!(failure.happened()).poll(&mut Task::from_waker(Waker::noop()));
+        assert!(happened.is_ready());
     }
 }

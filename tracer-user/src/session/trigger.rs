@@ -29,7 +29,7 @@ pub(super) fn probe_of(text: &str) -> &str {
 pub(super) struct Trigger {
     /// For each class whether it is watched, and for which events.
     rules: Vec<Option<Rule>>,
-    /// How many snapshots may still be asked for.
+    /// How many snapshots may still be taken.
     left: AtomicU32,
     fired: Notify,
 }
@@ -86,25 +86,32 @@ impl Trigger {
         let Some(Some(rule)) = self.rules.get(header.class as usize) else {
             return;
         };
+        if !self.is_loaded() {
+            return;
+        }
         let fires = match rule {
             Rule::Always => true,
             Rule::If(filter) => filter.matches(event, &Context { cpu, comm: &comm }),
         };
-        // Relaxed: the notification orders what is passed on.
-        let one_less = |left: u32| left.checked_sub(1);
-        if fires
-            && self
-                .left
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
-                .is_ok()
-        {
+        if fires {
             self.fired.notify_one();
         }
     }
 
-    /// Waits until it fires. Two that come at once ask for one snapshot.
+    fn is_loaded(&self) -> bool {
+        // Relaxed: nothing is read by it; one event too many is left to `fired`.
+        self.left.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits until it fires, for the one that takes the snapshots. Events that come at once
+    /// ask for one snapshot.
     pub(super) async fn fired(&self) {
+        if !self.is_loaded() {
+            return std::future::pending().await;
+        }
         self.fired.notified().await;
+        // Relaxed: as above.
+        self.left.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -116,4 +123,59 @@ fn comm<'a>(header: &EventHeader) -> Option<Cow<'a, [u8]>> {
         name.pop();
     }
     Some(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        pin::pin,
+        task::{Context as Task, Waker},
+    };
+
+    fn trigger(limit: u32) -> Trigger {
+        Trigger {
+            rules: vec![Some(Rule::Always)],
+            left: AtomicU32::new(limit),
+            fired: Notify::new(),
+        }
+    }
+
+    fn look(trigger: &Trigger) {
+        let header = EventHeader {
+            timestamp_ns: 1,
+            class: 0,
+            tid: 1,
+            pid: 1,
+            size: 24,
+        };
+        trigger.look(&[0; 24], &header, 0);
+    }
+
+    fn has_fired(trigger: &Trigger) -> bool {
+        pin!(trigger.fired())
+            .poll(&mut Task::from_waker(Waker::noop()))
+            .is_ready()
+    }
+
+    #[test]
+    fn events_that_come_at_once_use_up_one_snapshot() {
+        let trigger = trigger(2);
+        for _ in 0..2 {
+            for _ in 0..3 {
+                look(&trigger);
+            }
+            assert!(has_fired(&trigger));
+            assert!(!has_fired(&trigger));
+        }
+    }
+
+    #[test]
+    fn it_fires_as_often_as_it_may() {
+        let trigger = trigger(1);
+        look(&trigger);
+        assert!(has_fired(&trigger));
+        look(&trigger);
+        assert!(!has_fired(&trigger));
+    }
 }

@@ -77,9 +77,17 @@ impl TraceFolder {
     }
 
     /// Writes the metadata.
-    pub(super) fn write_metadata(&self, description: &Description) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it cannot be written, or somebody was faster: then the folder stays as it is.
+    pub(super) fn write_metadata(&mut self, description: &Description) -> Result<()> {
         let path = self.path.join(METADATA);
-        write_new(&path, &description.text)?
+        let written = write_new(&path, &description.text);
+        if let Err(error) = &written {
+            // What is in the folder is another trace, and not ours to remove.
+            self.kept |= error.kind() == io::ErrorKind::AlreadyExists;
+        }
+        written?
             .sync_data()
             .map_err(|error| named(&path, "cannot write", &error))?;
         Ok(())
@@ -198,6 +206,22 @@ mod tests {
         fs::remove_dir(&path).unwrap();
         let error = folder.keep().unwrap_err();
         assert!(error.to_string().contains("is lost"), "{error}");
+    }
+
+    #[test]
+    fn a_trace_that_came_into_the_folder_meanwhile_stays_there() {
+        let parent = tempfile::tempdir().unwrap();
+        let create = || TraceFolder::create(Some(parent.path()), false).unwrap();
+        let (mut first, mut second) = (create(), create());
+        let description = Description {
+            uuid: [0; 16],
+            text: "x".to_owned(),
+        };
+        first.write_metadata(&description).unwrap();
+        first.keep().unwrap();
+        assert!(second.write_metadata(&description).is_err());
+        drop(second);
+        assert!(parent.path().join(METADATA).exists());
     }
 
     #[test]

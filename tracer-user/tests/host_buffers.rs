@@ -5,8 +5,15 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
+use std::process::{self, Command};
+use std::thread;
 
-use common::recording::{Held, Recorder, Recording, said, work};
+use common::recording::{Held, Recorder, Recording, TRACER, said, wait_for, work};
+use common::stdout;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde_json::Value;
+use tracer::control::RUNTIME_DIR_VARIABLE;
 
 const ENTRY: &str = "syscall_entry_getppid";
 
@@ -37,10 +44,12 @@ struct Allocations {
 }
 
 fn allocations(args: &[&str]) -> Allocations {
-    const CALLS: &str = "1000000";
+    // With those before, the ring has room for all of them: none is lost to a slow disk.
+    const CALLS: &str = "600000";
     let args = [
         &["-e", "syscall:getppid", "--sink", "direct", "--stats"][..],
         &["--subbuf-size", "32K", "--subbuf-count", "64", "-C", "1"],
+        &["--buffer-size", "64M"],
         args,
     ]
     .concat();
@@ -101,26 +110,23 @@ fn without_reuse_each_packet_allocates_its_pages() {
     );
 }
 
-/// Writes nothing but what memory held at the end.
-fn flight(calls: u32, args: &[&str]) -> Recording {
-    let held = Held::new(&["--cpu", "0", "getppid", &calls.to_string()]);
-    let pid = held.pid().to_string();
-    let args = [
-        &["--mode", "overwrite", "-p", &pid, "-e"][..],
-        &["syscalls:sys_enter_getppid", "--subbuf-size", "32K"],
-        args,
-    ]
-    .concat();
-    let recording = Recorder::new(&args)
-        .command(["sh", "-c", &held.script()])
-        .run();
-    assert_eq!(said(&recording.stdout, "getppid"), calls);
-    recording
-}
+/// In overwrite mode nothing is written but what memory held at the end.
+const FLIGHT: [&str; 6] = [
+    "--mode",
+    "overwrite",
+    "-e",
+    "syscalls:sys_enter_getppid",
+    "--subbuf-size",
+    "32K",
+];
 
 #[test]
 fn memory_that_holds_everything_gives_everything() {
-    let recording = flight(10_000, &[]);
+    let held = Held::new(&["--cpu", "0", "getppid", "10000"]);
+    let recording = Recorder::new(&[&FLIGHT[..], &["-p", &held.pid().to_string()]].concat())
+        .command(["sh", "-c", &held.script()])
+        .run();
+    assert_eq!(said(&recording.stdout, "getppid"), 10_000);
     let trace = recording.trace();
     assert_eq!((trace.of(ENTRY).count(), trace.lost), (10_000, 0));
     assert!(
@@ -130,17 +136,55 @@ fn memory_that_holds_everything_gives_everything() {
     );
 }
 
+/// The events that the only recorder with sockets in `folder` has taken from its rings.
+fn taken(folder: &Path) -> Option<u64> {
+    let output = Command::new(TRACER)
+        .args(["sessions", "--json"])
+        .env(RUNTIME_DIR_VARIABLE, folder.join("run"))
+        .output()
+        .expect("the built tracer");
+    serde_json::from_str::<Value>(&stdout(&output)).ok()?["events"].as_u64()
+}
+
+fn call_on_cpu_0(calls: u64) {
+    let calling = thread::spawn(move || {
+        let mut cpus = CpuSet::new();
+        cpus.set(0);
+        sched_setaffinity(None, &cpus).expect("CPU 0");
+        for _ in 0..calls {
+            let _ = rustix::process::getppid();
+        }
+    });
+    calling.join().expect("a thread that only calls");
+}
+
 #[test]
 fn memory_that_is_too_small_gives_the_latest() {
-    const CALLS: u32 = 100_000;
-    let recording = flight(CALLS, &["--buffer-size", "256K"]);
+    // The ring is as small as the memory, and has room for those of one round.
+    const ROUNDS: u64 = 8;
+    const CALLS: u64 = 6000;
+    let pid = process::id().to_string();
+    let args = ["--buffer-size", "256K", "-C", "0", "-p", &pid];
+    let mut running = Recorder::new(&[&FLIGHT[..], &args].concat())
+        .command(["sh", "-ec", "mkfifo end; >ready; read word <end"])
+        .start();
+    running.wait_for_file("ready");
+    for round in 1..=ROUNDS {
+        call_on_cpu_0(CALLS);
+        wait_for("the events of a round", || {
+            (taken(running.folder()) == Some(round * CALLS)).then_some(())
+        });
+    }
+    fs::write(running.folder().join("end"), "\n").expect("a shell that reads");
+    let recording = running.wait();
+
     let trace = recording.trace();
     let kept = trace.events.len() as u64;
     assert_eq!(
         number_before(&recording, "overwritten") + kept,
-        u64::from(CALLS)
+        ROUNDS * CALLS
     );
-    assert_eq!(number_before(&recording, "events"), u64::from(CALLS));
+    assert_eq!(number_before(&recording, "events"), ROUNDS * CALLS);
     // Eight sub-buffers of 32K with 24 bytes for each event, of which one may be new.
     let in_one = (32 * 1024 - 88) / 24;
     assert!((7 * in_one..=8 * in_one).contains(&kept), "{kept}");

@@ -51,7 +51,7 @@ fn a_command_that_is_killed_has_the_status_that_shells_show() {
 
 #[test]
 fn when_the_time_is_over_a_running_command_is_ended() {
-    let recording = Recorder::new(&[&PROBE[..], &["--duration", "300ms"]].concat())
+    let recording = Recorder::new(&[&PROBE[..], &["--duration", "1s"]].concat())
         .command(["sh", "-c", "exec sleep 1000"])
         .run();
     assert_eq!(recording.status.code(), Some(0), "{}", recording.stderr);

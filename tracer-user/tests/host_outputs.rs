@@ -31,17 +31,21 @@ const LARGE: [&str; 2] = ["--buffer-size", "64M"];
 
 /// `tracer record` of many events of a known kind.
 fn record(args: &[&str], calls: u32) -> Command {
-    let work = env::var("TRACER_WORK").expect("`cargo xtask test --tier host` names the workload");
+    record_command(args, &[&work(), "getppid", &calls.to_string()])
+}
+
+fn record_command(args: &[&str], words: &[&str]) -> Command {
     let mut command = Command::new(TRACER);
-    command.arg("record").args(args).args([
-        "-e",
-        "syscall:getppid",
-        "--",
-        &work,
-        "getppid",
-        &calls.to_string(),
-    ]);
     command
+        .arg("record")
+        .args(args)
+        .args(["-e", "syscall:getppid", "--"])
+        .args(words);
+    command
+}
+
+fn work() -> String {
+    env::var("TRACER_WORK").expect("`cargo xtask test --tier host` names the workload")
 }
 
 /// The number of events that the summary tells.
@@ -92,7 +96,8 @@ fn a_recording_through_each_sink_is_read_by_babeltrace2() {
 fn the_index_of_a_recording_tells_where_its_packets_are() {
     let folder = folder();
     let trace = folder.path().join("trace");
-    run(&mut record(&["-o", trace.to_str().unwrap()], 50_000));
+    let args = ["-o", trace.to_str().unwrap(), "--subbuf-size", "64K"];
+    run(&mut record(&args, 50_000));
     let mut packets = 0;
     for entry in fs::read_dir(trace.join(index::FOLDER_NAME)).unwrap() {
         let path = entry.unwrap().path();
@@ -127,16 +132,12 @@ fn a_killed_recorder_leaves_whole_packets_and_at_most_a_part_of_one() {
     for name in ["direct", "splice", "copy"] {
         let folder = folder();
         let trace = folder.path().join("trace");
-        let mut recorder = record(
-            &[
-                "-o",
-                trace.to_str().unwrap(),
-                "--sink",
-                name,
-                "--subbuf-size",
-                "64K",
-            ],
-            u32::MAX,
+        let args = ["--sink", name, "--subbuf-size", "64K", LARGE[0], LARGE[1]];
+        // As many as the ring has room for, since none may be lost; it is killed long before.
+        let script = "\"$0\" getppid 800000; exec sleep 1000";
+        let mut recorder = record_command(
+            &[&["-o", trace.to_str().unwrap()], &args[..]].concat(),
+            &["sh", "-c", script, &work()],
         )
         .process_group(0)
         // It leaves its socket.

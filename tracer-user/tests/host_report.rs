@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use common::recording::{Recorder, TRACER, said, work, work_words};
@@ -28,23 +28,24 @@ fn this_thread() -> u32 {
 
 #[test]
 fn threads_that_were_there_before_have_their_names() {
-    let ended = AtomicBool::new(false);
-    let (tid, comm, trace) = thread::scope(|scope| {
-        let caller = thread::Builder::new().name("there before".to_owned());
-        let caller = caller
-            .spawn_scoped(scope, || {
-                while !ended.load(Ordering::Relaxed) {
-                    let _ = rustix::process::getppid();
-                    thread::yield_now();
-                }
-                this_thread()
-            })
-            .unwrap();
-        let recording = Recorder::new(&PROBE).command(["sleep", "0.1"]).run();
-        ended.store(true, Ordering::Relaxed);
-        (caller.join().unwrap(), "there before", recording.trace())
-    });
-    assert_eq!(names(&trace, tid), [comm].into());
+    let (begin, begun) = mpsc::channel();
+    let caller = thread::Builder::new().name("there before".to_owned());
+    let caller = caller
+        .spawn(move || {
+            begun.recv().unwrap();
+            let _ = rustix::process::getppid();
+            this_thread()
+        })
+        .unwrap();
+    let mut running = Recorder::new(&PROBE)
+        .command(["sh", "-ec", "mkfifo end; >ready; read word <end"])
+        .start();
+    running.wait_for_file("ready");
+    begin.send(()).unwrap();
+    let tid = caller.join().unwrap();
+    fs::write(running.folder().join("end"), "\n").unwrap();
+    let trace = running.wait().trace();
+    assert_eq!(names(&trace, tid), ["there before"].into());
 }
 
 #[test]

@@ -5,7 +5,6 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
 
 use common::recording::{Held, Recorder, Recording, Running, said, wait_for, work, work_words};
 use common::trace::{Trace, babeltrace, chunks, is_complete, report, tracer};
@@ -17,7 +16,9 @@ const EXIT: &str = "syscall_exit_getppid";
 
 /// Packets and chunks as small as they can be: four packets of each CPU.
 fn chunk_size() -> String {
-    let cpus = available_parallelism().expect("a number of CPUs").get();
+    let cpus = aya::util::online_cpus()
+        .expect("the CPUs that are recorded")
+        .len();
     format!("{}K", cpus * 4 * 32)
 }
 
@@ -27,10 +28,14 @@ fn recorder(args: &[&str]) -> Recorder {
     Recorder::new(&[&common, args].concat())
 }
 
-/// Starts a recording that has no end, in small chunks; waits until some are complete.
+/// Starts a recording that has no end, in small chunks; waits until some are complete. The
+/// ring has room for all events, however slow the disk is: none is lost.
 fn endless(args: &[&str]) -> Running {
-    let script = "echo $$ >pid; while :; do \"$0\" --cpu 0 getppid 20000; done";
-    let recorder = recorder(&[&["--rotate-size", &chunk_size()], args].concat());
+    let script = "echo $$ >pid; i=0
+        while [ $i -lt 40 ]; do \"$0\" --cpu 0 getppid 20000; i=$((i + 1)); done
+        exec sleep 1000";
+    let common = ["--buffer-size", "64M", "--rotate-size", &chunk_size()];
+    let recorder = recorder(&[&common, args].concat());
     let mut running = recorder.command(["sh", "-c", script, &work()]).start();
     running.wait_for_file("pid");
     wait_for("complete chunks", || {
@@ -162,7 +167,7 @@ fn complete_chunks_are_read_while_recording_goes_on() {
 
 #[test]
 fn a_killed_recorder_leaves_chunks_that_can_be_repaired() {
-    let running = endless(&["--buffer-size", "64M"]);
+    let running = endless(&[]);
     running.signal(Signal::KILL);
     running.kill_group();
     let recording = running.wait();

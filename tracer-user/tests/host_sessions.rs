@@ -64,11 +64,14 @@ impl Sockets {
             .unwrap()
     }
 
-    /// What `tracer sessions --json` says about the only session.
+    /// What `tracer sessions --json` says about the only session. A busy machine may keep it
+    /// from answering in time.
     fn session(&self) -> Value {
-        let output = self.tracer(&["sessions", "--json"]);
-        assert!(output.status.success(), "{}", stderr(&output));
-        serde_json::from_str(&stdout(&output)).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+        wait_for("an answer of the session", || {
+            let output = self.tracer(&["sessions", "--json"]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            serde_json::from_str(&stdout(&output)).ok()
+        })
     }
 }
 

@@ -29,7 +29,7 @@ fn in_summary(recording: &Recording, name: &str) -> (u64, u64) {
 #[test]
 fn with_ample_buffers_every_call_is_recorded() {
     let count = CALLS.to_string();
-    let recording = Recorder::new(&["-e", "syscall:getppid"])
+    let recording = Recorder::new(&["--buffer-size", "64M", "-e", "syscall:getppid"])
         .command(work_words(&["--cpu", "0", "getppid", &count]))
         .run();
     let trace = recording.trace();
@@ -41,15 +41,16 @@ fn with_ample_buffers_every_call_is_recorded() {
 
 #[test]
 fn the_raw_event_of_every_call_is_recorded() {
-    let count = CALLS.to_string();
-    let recording = Recorder::new(&["-e", "raw_syscalls:sys_enter"])
-        .command(work_words(&["--cpu", "0", "getppid", &count]))
+    let held = Held::new(&["--cpu", "0", "getppid", &CALLS.to_string()]);
+    // With room for all of them.
+    let args = ["--buffer-size", "64M", "-p", &held.pid().to_string()];
+    let recording = Recorder::new(&[&args[..], &["-e", "raw_syscalls:sys_enter"]].concat())
+        .command(["sh", "-c", &held.script()])
         .run();
     let trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
     let calls = trace
         .of("raw_syscalls:sys_enter")
-        .filter(|event| event.pid == pid && event.number("id") == GETPPID)
+        .filter(|event| event.number("id") == GETPPID)
         .count();
     assert_eq!((calls, trace.lost), (CALLS as usize, 0));
 }

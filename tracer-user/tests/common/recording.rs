@@ -12,6 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aya::programs::loaded_programs;
+use aya_obj::generated::bpf_prog_type::{
+    BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_TRACEPOINT, BPF_PROG_TYPE_TRACING,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tracer::control::RUNTIME_DIR_VARIABLE;
@@ -21,7 +24,7 @@ use super::trace::Trace;
 pub(crate) const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
 
 /// Nothing that is awaited takes so long, however busy the machine is.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// User and group without any privileges.
 pub(crate) const NOBODY: u32 = 65534;
@@ -281,11 +284,18 @@ impl Recording {
     }
 }
 
-/// The eBPF programs that are loaded now, by id. Other recorders may come and go.
+/// The eBPF programs that are loaded now, by id, of the kinds that recorders have: others load
+/// their own when they start a service. Other recorders may come and go.
 pub(crate) fn programs() -> BTreeSet<u32> {
+    let kinds = [
+        BPF_PROG_TYPE_KPROBE,
+        BPF_PROG_TYPE_TRACEPOINT,
+        BPF_PROG_TYPE_TRACING,
+    ];
     loaded_programs()
         // One that is gone since it was listed cannot be looked at.
         .filter_map(Result::ok)
+        .filter(|program| kinds.contains(&program.program_type()))
         .map(|program| program.id())
         .collect()
 }
@@ -319,13 +329,18 @@ impl Held {
                 .expect("a named pipe");
         }
         let child = Command::new("sh")
-            .args(["-c", "read begin <begin; exec \"$@\" >done", "sh"])
+            .args(["-c", ">ready; read begin <begin; exec \"$@\" >done", "sh"])
             .arg(work())
             .args(args)
             .current_dir(folder.path())
             .spawn()
             .expect("a shell");
-        Self { child, folder }
+        let this = Self { child, folder };
+        // A shell asks for its parent when it starts, which is not part of the workload.
+        wait_for("a shell that is ready", || {
+            this.folder.path().join("ready").exists().then_some(())
+        });
+        this
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -55,7 +55,8 @@ impl Trace {
     /// may be open, and what the chunks have is what the folder has.
     pub(crate) fn read_chunks(dir: &Path) -> Self {
         let trace = Self::read(dir);
-        let chunks = chunks(dir);
+        let mut chunks = chunks(dir);
+        chunks.retain(|chunk| !is_unborn(chunk));
         let (complete, open): (Vec<_>, Vec<_>) =
             chunks.iter().partition(|chunk| is_complete(chunk));
         assert_eq!(open, Vec::<&PathBuf>::new(), "chunks that are not complete");
@@ -147,6 +148,13 @@ pub(crate) fn chunks(dir: &Path) -> Vec<PathBuf> {
 /// True for a chunk to which nothing is written any more.
 pub(crate) fn is_complete(chunk: &Path) -> bool {
     chunk.join("metadata").exists()
+}
+
+/// True for the folder of a chunk that a recorder was about to begin when it was killed: it
+/// has no stream yet, and no reader looks at it.
+fn is_unborn(chunk: &Path) -> bool {
+    let mut entries = fs::read_dir(chunk).expect("a chunk");
+    entries.all(|entry| entry.expect("an entry").file_name() == ".metadata.new")
 }
 
 /// What babeltrace2 says where the first packet of a stream knows of a loss.

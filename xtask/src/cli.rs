@@ -71,6 +71,9 @@ struct VmArgs {
     /// Leave tracefs unmounted
     #[arg(long)]
     no_tracefs: bool,
+    /// Give the guest a disk with a file system, at /out/disk
+    #[arg(long)]
+    disk: bool,
     /// Put a file of this machine into the guest's /data
     #[arg(long, value_name = "PATH")]
     file: Vec<PathBuf>,
@@ -128,6 +131,7 @@ fn run_vm(args: VmArgs) -> Result<ExitCode> {
     let mut job = vm::Job::new()
         .command(args.command)
         .tracefs(!args.no_tracefs)
+        .disk(args.disk)
         .timeout(Duration::from_secs(args.timeout));
     for path in args.file {
         job = job.file(path)?;

@@ -39,7 +39,7 @@ fn work() -> Result<()> {
         .context("cannot read the job")?;
     mount_all(&job)?;
     let status = run(&job)?;
-    let disk = results_disk()?;
+    let disk = disk(wire::RESULTS_SERIAL)?;
     write_results(&disk, status)
         .with_context(|| format!("cannot write the results to `{}`", disk.display()))
 }
@@ -61,15 +61,24 @@ fn mount_all(job: &GuestJob) -> Result<()> {
     if job.tracefs {
         mount_at("/sys/kernel/tracing", "tracefs")?;
     }
+    if job.disk {
+        let disk = disk(wire::DISK_SERIAL)?;
+        mount_from(&disk, wire::DISK_DIR, wire::DISK_FILE_SYSTEM)?;
+    }
     Ok(())
 }
 
 fn mount_at(path: &str, kind: &str) -> Result<()> {
+    // A file system without a disk is named by its kind.
+    mount_from(Path::new(kind), path, kind)
+}
+
+fn mount_from(source: &Path, path: &str, kind: &str) -> Result<()> {
     // The kernel's own file systems already have their mount points and refuse others.
     if !Path::new(path).exists() {
         fs::create_dir_all(path).with_context(|| format!("cannot create `{path}`"))?;
     }
-    mount(kind, path, kind, MountFlags::empty(), None)
+    mount(source, path, kind, MountFlags::empty(), None)
         .with_context(|| format!("cannot mount {kind} on `{path}`"))
 }
 
@@ -109,25 +118,25 @@ fn code_of(status: ExitStatus) -> i32 {
     status.code().or_else(by_signal).unwrap_or(1)
 }
 
-/// Waits for the disk with the results' serial number.
-fn results_disk() -> Result<PathBuf> {
+/// Waits for the disk with this serial number.
+fn disk(serial: &str) -> Result<PathBuf> {
     let start = Instant::now();
     loop {
-        if let Some(disk) = find_disk() {
+        if let Some(disk) = find_disk(serial) {
             return Ok(disk);
         }
         if start.elapsed() > DISK_LIMIT {
-            bail!("no disk with serial number `{}`", wire::RESULTS_SERIAL);
+            bail!("no disk with serial number `{serial}`");
         }
         thread::sleep(DISK_INTERVAL);
     }
 }
 
-fn find_disk() -> Option<PathBuf> {
+fn find_disk(serial: &str) -> Option<PathBuf> {
     let controllers = fs::read_dir("/sys/class/nvme").ok()?;
     controllers.flatten().find_map(|controller| {
-        let serial = fs::read_to_string(controller.path().join("serial")).ok()?;
-        if serial.trim() != wire::RESULTS_SERIAL {
+        let found = fs::read_to_string(controller.path().join("serial")).ok()?;
+        if found.trim() != serial {
             return None;
         }
         let disk = Path::new("/dev").join(format!("{}n1", controller.file_name().to_str()?));

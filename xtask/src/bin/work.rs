@@ -25,10 +25,14 @@ use rustix::{
 };
 
 // The folder of binaries has one file for each; the modules of this one are in theirs.
+#[path = "work/entries.rs"]
+mod entries;
 #[path = "work/keep.rs"]
 mod keep;
 #[path = "work/programs.rs"]
 mod programs;
+#[path = "work/sequence.rs"]
+mod sequence;
 
 /// Cause kernel events in known numbers.
 #[derive(Parser)]
@@ -109,13 +113,30 @@ enum Command {
     Facts,
     /// Print the eBPF programs of the process that started this one
     Programs,
-    /// Run a command and leave its status and output in this folder of /out
+    /// Run a command in this folder of /out and leave its status and output there
     Keep {
         /// Name of the folder
         name: String,
         /// The command and its arguments
         #[arg(last = true, required = true)]
         command: Vec<String>,
+    },
+    /// Run commands one after the other until one fails, with `;` between them
+    Sequence {
+        /// The commands and their arguments
+        #[arg(last = true, required = true)]
+        words: Vec<String>,
+    },
+    /// Wait for an entry of the current folder
+    Await {
+        /// What its name begins with
+        prefix: String,
+    },
+    /// Say which files have their first page in the page cache
+    Cached {
+        /// Files to look at
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
     },
     /// End with this exit status
     Exit {
@@ -160,6 +181,9 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Command::Facts => facts(),
         Command::Programs => programs::print()?,
         Command::Keep { name, command } => keep::keep(name, command)?,
+        Command::Sequence { words } => return sequence::run(words),
+        Command::Await { prefix } => entries::wait_for(prefix)?,
+        Command::Cached { paths } => entries::print_cached(paths)?,
         Command::Exit { status } => return Ok(ExitCode::from(*status)),
     }
     Ok(ExitCode::SUCCESS)

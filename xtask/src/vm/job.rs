@@ -36,6 +36,7 @@ impl Default for Job {
             guest: GuestJob {
                 commands: Vec::new(),
                 tracefs: true,
+                disk: false,
             },
             files: Vec::new(),
             cpus: 2,
@@ -67,6 +68,14 @@ impl Job {
     #[must_use]
     pub fn tracefs(mut self, mounted: bool) -> Self {
         self.guest.tracefs = mounted;
+        self
+    }
+
+    /// Whether the guest has a disk with an ext4 file system at `/out/disk`; all else in it
+    /// is kept in memory.
+    #[must_use]
+    pub fn disk(mut self, present: bool) -> Self {
+        self.guest.disk = present;
         self
     }
 

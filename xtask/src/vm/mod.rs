@@ -38,15 +38,18 @@ pub use kernel::{Kernel, KernelChoice};
 pub use outcome::Outcome;
 
 /// What running a virtual machine needs on this one.
-const PROGRAMS: [Program; 1] = [Program {
-    name: "qemu-system-x86_64",
-    package: "qemu-system-x86",
-}];
+const PROGRAMS: [Program; 2] = [
+    Program {
+        name: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+    },
+    qemu::MKFS,
+];
 
-/// Makes sure that this machine has the emulator.
+/// Makes sure that this machine has the emulator, and what makes disks for it.
 ///
 /// # Errors
-/// When it is missing and cannot be installed.
+/// When one is missing and cannot be installed.
 pub fn ensure_programs() -> Result<()> {
     apt::ensure_installed(&PROGRAMS)
 }

@@ -12,10 +12,18 @@ use super::{
     job::{Clock, Job},
     wire,
 };
-use crate::process;
+use crate::{apt::Program, process};
+
+/// What makes the file system of a guest's disk.
+pub(super) const MKFS: Program = Program {
+    name: "mke2fs",
+    package: "e2fsprogs",
+};
 
 /// Results may grow up to this; the file takes only as much as is written.
 const RESULTS_LEN: u64 = 8 << 30;
+/// Size of the disk with a file system; the same holds for it.
+const DISK_LEN: u64 = 1 << 30;
 /// A panic must end the machine at once, which -no-reboot makes of a restart.
 const APPEND: &str = "console=ttyS0 panic=-1 quiet";
 const CONSOLE_TAIL_LINES: usize = 25;
@@ -27,6 +35,8 @@ pub(super) struct Machine {
     pub(super) initrd: PathBuf,
     /// The raw disk that takes the results.
     pub(super) results: PathBuf,
+    /// The disk with a file system, for jobs that want one.
+    pub(super) disk: PathBuf,
     /// What the machine wrote to its serial line.
     pub(super) console: PathBuf,
 }
@@ -36,6 +46,7 @@ impl Machine {
         Self {
             initrd: dir.join("initrd"),
             results: dir.join("results.img"),
+            disk: dir.join("disk.img"),
             console: dir.join("console.log"),
         }
     }
@@ -45,9 +56,11 @@ impl Machine {
     /// # Errors
     /// When it ends in another way than by writing its results, or not in time.
     pub(super) fn boot(&self, kernel: &Path, job: &Job) -> Result<()> {
-        File::create(&self.results)
-            .and_then(|file| file.set_len(RESULTS_LEN))
-            .with_context(|| format!("cannot create `{}`", self.results.display()))?;
+        create_empty(&self.results, RESULTS_LEN)?;
+        if job.guest.disk {
+            create_empty(&self.disk, DISK_LEN)?;
+            make_file_system(&self.disk)?;
+        }
         let mut command = self.command(kernel, job);
         let mut child = command
             .stdin(Stdio::null())
@@ -118,16 +131,10 @@ impl Machine {
                 "isa-debug-exit,iobase={:#x},iosize=4",
                 wire::EXIT_PORT
             ))
-            .arg("-drive")
-            .arg(format!(
-                "file={},if=none,id=results,format=raw,cache=unsafe",
-                escape(&self.results)
-            ))
-            .arg("-device")
-            .arg(format!(
-                "nvme,serial={},drive=results",
-                wire::RESULTS_SERIAL
-            ));
+            .args(nvme(&self.results, wire::RESULTS_SERIAL));
+        if job.guest.disk {
+            qemu.args(nvme(&self.disk, wire::DISK_SERIAL));
+        }
         qemu
     }
 
@@ -145,6 +152,35 @@ impl Machine {
         let tail = &lines[lines.len().saturating_sub(CONSOLE_TAIL_LINES)..];
         format!("the end of its console:\n  {}", tail.join("\n  "))
     }
+}
+
+/// Creates a file of zeros, none of which takes space yet.
+fn create_empty(path: &Path, len: u64) -> Result<()> {
+    File::create(path)
+        .and_then(|file| file.set_len(len))
+        .with_context(|| format!("cannot create `{}`", path.display()))
+}
+
+fn make_file_system(disk: &Path) -> Result<()> {
+    // A user's PATH often lacks the folder that has it.
+    let program = process::find_program(MKFS.name);
+    let mut command = Command::new(program.unwrap_or_else(|| MKFS.name.into()));
+    // Blocks of a page, as on disks of a usual size.
+    command.args(["-q", "-t", wire::DISK_FILE_SYSTEM, "-b", "4096"]);
+    process::output(command.arg(disk)).map(drop)
+}
+
+/// Options for a disk with this serial number.
+fn nvme(image: &Path, serial: &str) -> [String; 4] {
+    [
+        "-drive".to_owned(),
+        format!(
+            "file={},if=none,id={serial},format=raw,cache=unsafe",
+            escape(image)
+        ),
+        "-device".to_owned(),
+        format!("nvme,serial={serial},drive={serial}"),
+    ]
 }
 
 /// A path within qemu's comma-separated options.

@@ -8,6 +8,12 @@ pub const JOB_PATH: &str = "job";
 pub const OUT_DIR: &str = "/out";
 /// Serial number of the disk that takes the results; the order of disks can change.
 pub const RESULTS_SERIAL: &str = "results";
+/// The same of the disk with a file system, if the job asks for one.
+pub const DISK_SERIAL: &str = "disk";
+/// Where the guest mounts that. It lies in [`OUT_DIR`], so its files come back, too.
+pub const DISK_DIR: &str = "/out/disk";
+/// That file system.
+pub const DISK_FILE_SYSTEM: &str = "ext4";
 /// Names in the archive on that disk.
 pub const STATUS_ENTRY: &str = "status";
 /// See [`STATUS_ENTRY`].
@@ -33,6 +39,8 @@ pub struct GuestJob {
     pub commands: Vec<Vec<String>>,
     /// Whether to mount tracefs.
     pub tracefs: bool,
+    /// Whether there is a disk to mount at [`DISK_DIR`].
+    pub disk: bool,
 }
 
 impl GuestJob {
@@ -40,7 +48,10 @@ impl GuestJob {
     /// before each command the number of its words.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut words = vec![format!("tracefs={}", u8::from(self.tracefs))];
+        let mut words = vec![
+            format!("tracefs={}", u8::from(self.tracefs)),
+            format!("disk={}", u8::from(self.disk)),
+        ];
         for command in &self.commands {
             words.push(command.len().to_string());
             words.extend_from_slice(command);
@@ -56,11 +67,15 @@ impl GuestJob {
         let bad = || io::Error::new(io::ErrorKind::InvalidData, "not a job");
         let text = str::from_utf8(bytes).map_err(|_| bad())?;
         let mut words = text.strip_suffix('\0').ok_or_else(bad)?.split('\0');
-        let tracefs = match words.next() {
-            Some("tracefs=0") => false,
-            Some("tracefs=1") => true,
-            _ => return Err(bad()),
+        let mut switch = |name: &str| {
+            let word = words.next().and_then(|word| word.strip_prefix(name));
+            match word {
+                Some("=0") => Ok(false),
+                Some("=1") => Ok(true),
+                _ => Err(bad()),
+            }
         };
+        let (tracefs, disk) = (switch("tracefs")?, switch("disk")?);
         let mut commands = Vec::new();
         while let Some(count) = words.next() {
             let count: usize = count.parse().map_err(|_| bad())?;
@@ -70,7 +85,11 @@ impl GuestJob {
             }
             commands.push(command);
         }
-        Ok(Self { commands, tracefs })
+        Ok(Self {
+            commands,
+            tracefs,
+            disk,
+        })
     }
 }
 
@@ -86,12 +105,13 @@ mod tests {
                 vec!["tracer".into()],
             ],
             tracefs: true,
+            disk: false,
         };
         assert_eq!(GuestJob::decode(&job.encode()).unwrap(), job);
     }
 
     #[test]
     fn a_job_that_was_cut_is_refused() {
-        assert!(GuestJob::decode(b"tracefs=1\x003\0work\0").is_err());
+        assert!(GuestJob::decode(b"tracefs=1\0disk=0\x003\0work\0").is_err());
     }
 }

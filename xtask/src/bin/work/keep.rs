@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context, Result};
 use xtask::vm::wire;
 
-/// Runs `words` and leaves its exit status and what it wrote in the folder `name` of those
-/// that come back from the guest.
+/// Runs `words` in the folder `name` of those that come back from the guest, and leaves its
+/// exit status and what it wrote there.
 pub(super) fn keep(name: &str, words: &[String]) -> Result<()> {
     let dir = Path::new(wire::OUT_DIR).join(name);
     fs::create_dir_all(&dir).with_context(|| super::cannot("create", &dir))?;
@@ -22,6 +22,7 @@ pub(super) fn keep(name: &str, words: &[String]) -> Result<()> {
     };
     let status = Command::new(&words[0])
         .args(&words[1..])
+        .current_dir(&dir)
         .stdout(create(wire::STDOUT_ENTRY)?)
         .stderr(create(wire::STDERR_ENTRY)?)
         .status()

@@ -86,13 +86,52 @@ impl Kept {
         Ok(())
     }
 
+    /// What the summary says of a class behind its name, as in
+    /// `RECORDED  CLASS (NUMBER overwritten) (NUMBER lost)`: the number before `what`; 0
+    /// where it is not there.
+    pub(super) fn number_of_class(&self, class: &str, what: &str) -> u64 {
+        let head = format!("  {class} (");
+        let line = self.stderr.lines().find(|line| line.contains(&head));
+        line.map_or(0, |line| number_before(line, &format!(" {what})")))
+    }
+
     /// The whole number that comes right before `text` on standard error, as people write
     /// it: `12,345`; 0 where the text is not there.
     pub(super) fn number_before(&self, text: &str) -> u64 {
-        let Some((before, _)) = self.stderr.split_once(text) else {
-            return 0;
+        number_before(&self.stderr, text)
+    }
+
+    /// The same of standard output.
+    pub(super) fn printed_before(&self, text: &str) -> u64 {
+        number_before(&self.stdout, text)
+    }
+}
+
+fn number_before(all: &str, text: &str) -> u64 {
+    let Some((before, _)) = all.split_once(text) else {
+        return 0;
+    };
+    let word = before.rsplit([' ', '\n', '(']).next().unwrap_or_default();
+    word.replace(',', "").parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_has_its_own_numbers() {
+        let kept = Kept {
+            name: String::new(),
+            status: 0,
+            stdout: String::new(),
+            stderr:
+                "  9,000  kprobe:a+0x9 (1 lost)\n  8,000  kprobe:a (2,500 overwritten) (3 lost)\n"
+                    .to_owned(),
         };
-        let word = before.rsplit([' ', '\n', '(']).next().unwrap_or_default();
-        word.replace(',', "").parse().unwrap_or(0)
+        let number = |class, what| kept.number_of_class(class, what);
+        assert_eq!(number("kprobe:a", "overwritten"), 2500);
+        assert_eq!(number("kprobe:a", "lost"), 3);
+        assert_eq!(number("kprobe:b", "lost"), 0);
     }
 }

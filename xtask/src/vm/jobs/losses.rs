@@ -34,7 +34,7 @@ fn verify(_: Kernel, outcome: &Outcome) -> Result<()> {
     let mut all_lost = 0;
     for class in CLASSES {
         let recorded = trace.events(class).count() as u64;
-        let lost = lost(&kept, class);
+        let lost = kept.number_of_class(class, "lost");
         ensure!(
             recorded + lost == CALLS,
             "`{class}`: {recorded} recorded and {lost} lost of {CALLS}"
@@ -51,14 +51,4 @@ fn verify(_: Kernel, outcome: &Outcome) -> Result<()> {
         trace.discarded
     );
     Ok(())
-}
-
-/// What the summary says of a class: `RECORDED  CLASS (LOST lost)`.
-fn lost(kept: &Kept, class: &str) -> u64 {
-    let mut lines = kept.stderr.lines();
-    let count = lines.find_map(|line| {
-        let (_, rest) = line.split_once(&format!("  {class} ("))?;
-        rest.strip_suffix(" lost)")?.replace(',', "").parse().ok()
-    });
-    count.unwrap_or(0)
 }

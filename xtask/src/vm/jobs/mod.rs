@@ -2,9 +2,10 @@
 //!
 //! Booting takes longer than most commands, so each [`VmTest`] is one boot with several
 //! commands, and the checks of its results are apart from each other: `functions` of
-//! recorded kernel functions, `losses` of the accounting, `refusals` of errors,
-//! `machine` of what `tracer` says about the kernel, `verifier` of what the programs
-//! cost when they are loaded, `everything` of all tracepoints at once.
+//! recorded kernel functions, `losses` of the accounting, `flight` of memory alone and its
+//! snapshots, `disk` of ways to a disk, `refusals` of errors, `machine` of what `tracer`
+//! says about the kernel, `verifier` of what the programs cost when they are loaded,
+//! `everything` of all tracepoints at once.
 
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use anyhow::Result;
 use super::{Job, Kernel, Outcome};
 use crate::bench::instructions;
 
+mod disk;
 mod everything;
+mod flight;
 mod functions;
 mod kept;
 mod losses;
@@ -54,6 +57,8 @@ pub const TESTS: &[VmTest] = &[
             machine::CHECKS,
             functions::CHECKS,
             losses::CHECKS,
+            flight::CHECKS,
+            disk::CHECKS,
             refusals::CHECKS,
             verifier::CHECKS,
         ],
@@ -89,10 +94,12 @@ fn recorder() -> Job {
         machine::commands(),
         functions::commands(),
         losses::commands(),
+        flight::commands(),
+        disk::commands(),
         refusals::commands(),
         vec![verifier::command()],
     ];
-    job(commands.into_iter().flatten())
+    job(commands.into_iter().flatten()).disk(true)
 }
 
 /// A job of commands that all run, whatever becomes of each.
@@ -100,7 +107,8 @@ fn job(commands: impl IntoIterator<Item = Command>) -> Job {
     let empty = Job::new().timeout(LIMIT);
     commands.into_iter().fold(empty, |job, command| {
         let keep = ["work", "keep", command.name, "--"];
-        job.command(keep.into_iter().chain(command.line.split(' ')))
+        let keep = keep.into_iter().map(ToOwned::to_owned);
+        job.command(keep.chain(command.words))
     })
 }
 
@@ -108,15 +116,26 @@ fn job(commands: impl IntoIterator<Item = Command>) -> Job {
 struct Command {
     /// Folder of its results.
     name: &'static str,
-    /// Its words, with a space between each.
-    line: String,
+    words: Vec<String>,
 }
 
 impl Command {
-    fn new(name: &'static str, line: impl Into<String>) -> Self {
-        Self {
-            name,
-            line: line.into(),
-        }
+    /// The words of `line` have a space between each.
+    fn new(name: &'static str, line: impl AsRef<str>) -> Self {
+        let words = line.as_ref().split(' ').map(ToOwned::to_owned).collect();
+        Self { name, words }
+    }
+
+    /// Puts a word at the end that may have spaces in it.
+    fn word(mut self, word: &str) -> Self {
+        self.words.push(word.to_owned());
+        self
+    }
+
+    /// Puts more words at the end, as in [`new`](Self::new).
+    fn then(mut self, line: impl AsRef<str>) -> Self {
+        let words = line.as_ref().split(' ').map(ToOwned::to_owned);
+        self.words.extend(words);
+        self
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits until the current folder has an entry whose name begins with `prefix`.

@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::recording::{Held, Recorder, Recording, Running, said, wait_for, work, work_words};
+use common::recording::{Held, Recorder, Recording, Running, wait_for, work, work_words};
 use common::trace::{Trace, babeltrace, chunks, is_complete, report, tracer};
 use rustix::process::Signal;
 
@@ -62,12 +62,15 @@ fn told(recording: &Recording, what: &str) -> usize {
 
 #[test]
 fn every_call_is_in_one_of_the_chunks() {
-    let recording = recorder(&["--rotate-size", &chunk_size()])
-        .command(work_words(&["getppid", &CALLS.to_string()]))
+    let held = Held::new(&["getppid", &CALLS.to_string()]);
+    let pid = held.pid();
+    let size = chunk_size();
+    let common = ["--buffer-size", "64M", "--rotate-size", &size];
+    let recording = recorder(&[&common[..], &["-p", &pid.to_string()]].concat())
+        .command(["sh", "-c", &held.script()])
         .run();
     assert!(recording.status.success(), "{}", recording.stderr);
     let trace = Trace::read_chunks(recording.trace_dir());
-    let pid = said(&recording.stdout, "pid");
     let counts = (trace.count(ENTRY, pid), trace.count(EXIT, pid), trace.lost);
     assert_eq!(counts, (CALLS as usize, CALLS as usize, 0));
     let count = chunks(recording.trace_dir()).len();

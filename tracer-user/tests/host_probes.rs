@@ -16,7 +16,7 @@ fn resolve(tracefs: &Tracefs, text: &str) -> (Vec<ResolvedProbe>, Duration) {
     let files = KernelFiles::running(tracefs);
     let start = cpu_time();
     let probes = resolve_texts(&files, &[text.to_owned()]).unwrap();
-    (probes, cpu_time() - start)
+    (probes, cpu_time().saturating_sub(start))
 }
 
 fn cpu_time() -> Duration {

@@ -28,11 +28,11 @@ fn this_thread() -> u32 {
 
 #[test]
 fn threads_that_were_there_before_have_their_names() {
-    let (begin, begun) = mpsc::channel();
+    let (begin, order) = mpsc::channel();
     let caller = thread::Builder::new().name("there before".to_owned());
     let caller = caller
         .spawn(move || {
-            begun.recv().unwrap();
+            order.recv().unwrap();
             let _ = rustix::process::getppid();
             this_thread()
         })

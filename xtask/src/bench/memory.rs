@@ -14,8 +14,9 @@ use super::{
 
 /// How the kernel names the mapping of a BPF ring.
 const RING_MAPPING: &str = "anon_inode:bpf-map";
-/// `--subbuf-size` when nothing is said.
-const SUBBUF_BYTES: u64 = 256 * 1024;
+/// Sub-buffers of a CPU when nothing is said: `--subbuf-count` and the one that is written, of
+/// `--subbuf-size`.
+const SUBBUF_BYTES: u64 = (4 + 1) << 20;
 const MB: f64 = 1e6;
 
 /// Memory of a recording at its largest, in bytes.

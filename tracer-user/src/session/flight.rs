@@ -12,7 +12,7 @@ use super::outlet::{Delivered, Written};
 use crate::{
     ctf::packet::PacketHeader,
     pool::Pool,
-    sink::Sink,
+    sink::{Sink, total_len},
     stream::Preamble,
     subbuf::{ClassTotals, NotNow, Peeked, Reader, ReaderStats},
     sys::thread_cpu_ns,
@@ -154,7 +154,7 @@ impl Copy {
 
     fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         self.sink.write_packet(pieces)?;
-        self.written.bytes += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.written.bytes += total_len(pieces) as u64;
         Ok(())
     }
 

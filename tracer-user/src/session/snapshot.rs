@@ -99,9 +99,7 @@ impl Snapshots {
         folder.keep()?;
         Ok(snapshot)
     }
-}
 
-impl Snapshots {
     /// Has every stream written as it is now, to the sinks that `sink` gives for its CPU.
     fn order(
         &self,

@@ -102,6 +102,6 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 }
 
 /// Bytes of a packet in pieces.
-fn total_len(pieces: &[IoSlice<'_>]) -> usize {
+pub(crate) fn total_len(pieces: &[IoSlice<'_>]) -> usize {
     pieces.iter().map(|piece| piece.len()).sum()
 }

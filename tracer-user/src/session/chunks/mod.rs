@@ -42,7 +42,7 @@ use self::{
     kept::Kept,
     open::{ChunkPlan, OpenChunk},
 };
-use crate::sink::SinkReport;
+use crate::sink::{SinkReport, total_len};
 
 /// The chunks of a recording, shared by all who write.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Chunks {
     /// Puts a packet of a stream into the open chunk, or into a new one if that is full.
     fn write_packet(&self, stream: usize, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         self.check()?;
-        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let bytes = total_len(pieces) as u64;
         let mut open = self.open();
         while !open.reserve(bytes, self.rotation.chunk_bytes) {
             let full = open.number();

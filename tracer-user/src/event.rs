@@ -4,6 +4,8 @@
 //! writes them as metadata and reads them back. A class says everything that is needed to
 //! decode the bytes of an event.
 
+use std::sync::Arc;
+
 /// One kind of event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventClass {
@@ -51,6 +53,43 @@ pub enum FieldType {
     },
     /// Bytes up to and with a NUL, UTF-8 as far as the kernel keeps to it.
     String,
+    /// A number whose values, or whose bits, have names.
+    Labeled {
+        /// The number.
+        number: IntegerType,
+        /// The names.
+        labels: Arc<Labels>,
+    },
+}
+
+/// Names of the values of a number, or of its bits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Labels {
+    /// What has the names.
+    pub kind: LabelKind,
+    /// In the order of their source; the first that fits counts.
+    pub entries: Vec<Label>,
+}
+
+/// What of a number has names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LabelKind {
+    /// Its values: a C `enum`, or `__print_symbolic` of a format file.
+    Values,
+    /// Its bits: `__print_flags` of a format file.
+    Bits {
+        /// What stands between names, as in `A|B`.
+        delimiter: String,
+    },
+}
+
+/// One name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Label {
+    /// The value, sign-extended to 64 bits where the number is signed, or the bits.
+    pub value: u64,
+    /// Its name.
+    pub name: String,
 }
 
 /// How a number is stored and shown.

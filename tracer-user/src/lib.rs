@@ -6,11 +6,12 @@
 //! | [`event`] | event classes: names and typed fields, shared by all sides |
 //! | [`names`] | names as users type them: patterns and suggestions |
 //! | [`probe`] | from a probe's text to event classes and places to attach |
-//! | [`filter`] | conditions on events, as users type them (not used by a recording yet) |
+//! | [`fetch`] | values that programs fetch from registers and memory |
+//! | [`filter`] | conditions on events, as users type them |
 //! | [`attach`] | loading the eBPF programs and attaching them |
 //! | [`ring`] | the consuming side of a BPF ring |
 //! | [`stream`] | batching events into packets |
-//! | [`subbuf`] | sub-buffers with one owner, between the writer and the reader of a stream (not used by `stream` yet) |
+//! | [`subbuf`] | sub-buffers with one owner, between the writer and the reader of a stream |
 //! | [`pool`] | pages for them, used again and again |
 //! | [`sink`] | where packets go |
 //! | [`control`] | names of running recordings, and the socket by which their owner talks to one |
@@ -27,6 +28,7 @@ pub mod control;
 pub mod ctf;
 pub mod doctor;
 pub mod event;
+pub mod fetch;
 pub mod filter;
 pub mod names;
 pub mod pool;

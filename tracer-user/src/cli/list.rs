@@ -122,7 +122,10 @@ fn list_functions(
 /// A type as people write it: `u32`, `i64 hex`, `char[16]`, `u8[] hex`, `string`.
 fn type_text(ty: &FieldType) -> String {
     match ty {
-        FieldType::Integer(integer) => integer_text(*integer, ""),
+        FieldType::Integer(integer)
+        | FieldType::Labeled {
+            number: integer, ..
+        } => integer_text(*integer, ""),
         FieldType::Array { element, length } => integer_text(*element, &format!("[{length}]")),
         FieldType::Sequence { element } => integer_text(*element, "[]"),
         FieldType::String => "string".into(),

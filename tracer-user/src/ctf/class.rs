@@ -51,7 +51,7 @@ impl From<&FieldType> for Kind {
     /// What [`metadata()`](super::metadata()) declares for a field of this type.
     fn from(ty: &FieldType) -> Self {
         match *ty {
-            FieldType::Integer(ty) => Self::Number(ty),
+            FieldType::Integer(ty) | FieldType::Labeled { number: ty, .. } => Self::Number(ty),
             FieldType::Array { element, length } => Self::Array { element, length },
             FieldType::Sequence { element } => Self::Sequence {
                 length: sequence_length_type(element),

@@ -180,7 +180,9 @@ fn push_aliases(out: &mut String, classes: &[EventClass]) -> Aliases {
     let mut aliases = Aliases::new();
     for field in classes.iter().flat_map(|class| &class.fields) {
         match field.ty {
-            FieldType::Integer(ty) | FieldType::Array { element: ty, .. } => {
+            FieldType::Integer(ty)
+            | FieldType::Labeled { number: ty, .. }
+            | FieldType::Array { element: ty, .. } => {
                 aliases.insert(alias(ty), ty);
             }
             FieldType::Sequence { element } => {
@@ -243,7 +245,9 @@ fn push_field(out: &mut String, field: &Field, names: &mut Vec<String>, aliases:
         name
     };
     let _ = match field.ty {
-        FieldType::Integer(ty) => writeln!(out, "\t\t{} _{name};", type_name(ty)),
+        FieldType::Integer(ty) | FieldType::Labeled { number: ty, .. } => {
+            writeln!(out, "\t\t{} _{name};", type_name(ty))
+        }
         FieldType::Array { element, length } => {
             writeln!(out, "\t\t{} _{name}[{length}];", type_name(element))
         }

@@ -61,7 +61,9 @@ impl From<IntegerType> for NumberType {
 impl From<&FieldType> for ValueType {
     fn from(ty: &FieldType) -> Self {
         match *ty {
-            FieldType::Integer(ty) => Self::Number(ty.into()),
+            FieldType::Integer(ty) | FieldType::Labeled { number: ty, .. } => {
+                Self::Number(ty.into())
+            }
             FieldType::Array { element, length } if is_character(element) => {
                 Self::Text(Some(length))
             }

@@ -6,7 +6,7 @@
 //! with dynamic fields, and records that no alignment describes, are put together from
 //! [`Piece`](tracer_common::Piece)s, with every field packed.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use tracer_common::{MAX_PIECES, PieceKind, ProbeSpec};
 
@@ -308,7 +308,9 @@ fn reaching_alignment(cursor: u64, start: u64, ty: &FieldType) -> Option<u16> {
     let above = [16, 32, 64]
         .into_iter()
         // Each element of an array would be moved, not only the first.
-        .filter(|&align| align > natural && matches!(ty, FieldType::Integer(_)));
+        .filter(|&align| {
+            align > natural && matches!(ty, FieldType::Integer(_) | FieldType::Labeled { .. })
+        });
     below
         .chain(above)
         // Nothing but the inside of a bit-field unit is off the byte.
@@ -318,7 +320,10 @@ fn reaching_alignment(cursor: u64, start: u64, ty: &FieldType) -> Option<u16> {
 
 fn alignment(ty: &FieldType) -> u16 {
     match ty {
-        FieldType::Integer(integer) => integer.align_bits,
+        FieldType::Integer(integer)
+        | FieldType::Labeled {
+            number: integer, ..
+        } => integer.align_bits,
         FieldType::Array { element, .. } | FieldType::Sequence { element } => element.align_bits,
         FieldType::String => 8,
     }
@@ -331,6 +336,10 @@ fn with_alignment(ty: &FieldType, align_bits: u16) -> FieldType {
     };
     match *ty {
         FieldType::Integer(integer) => FieldType::Integer(aligned(integer)),
+        FieldType::Labeled { number, ref labels } => FieldType::Labeled {
+            number: aligned(number),
+            labels: Arc::clone(labels),
+        },
         FieldType::Array { element, length } => FieldType::Array {
             element: aligned(element),
             length,

@@ -191,7 +191,7 @@ impl TaskEvent {
         let mut offset = 0;
         for Field { name, ty } in &class.fields {
             let (element, count) = match ty {
-                FieldType::Integer(number) => (number, 1),
+                FieldType::Integer(number) | FieldType::Labeled { number, .. } => (number, 1),
                 FieldType::Array { element, length } => (element, *length as usize),
                 FieldType::Sequence { .. } | FieldType::String => return None,
             };

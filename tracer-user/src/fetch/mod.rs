@@ -1,0 +1,113 @@
+//! Values that a program fetches when a probe fires: from registers, from the kernel's
+//! record of a tracepoint, and from memory behind them.
+//!
+//! [`probe`](crate::probe) makes them from BTF and from what users type
+//! (`kprobe:vfs_open{path->dentry->d_name.name:str}`); [`attach`](crate::attach) turns
+//! them into instructions.
+
+use crate::event::Field;
+
+/// A field of an event, and where its value is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Name and type in the trace. The type is a number of 1, 2, 4 or 8 bytes with its
+    /// natural alignment (with or without labels), an array of bytes, or a string.
+    pub field: Field,
+    /// Where its value comes from.
+    pub fetch: Fetch,
+}
+
+/// The way to a value.
+///
+/// `base` is a number or an address. Each step reads an address: the next one is the
+/// 8-byte word at the address before it plus the step. What the last address leads to is
+/// read as `load` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Where the way begins.
+    pub base: Base,
+    /// Offsets in bytes of the words that are read as addresses, in order.
+    pub steps: Vec<i64>,
+    /// What is read at the end.
+    pub load: Load,
+}
+
+/// Where the way to a value begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// The `n`th argument of the function, from 0: a register, or a slot of the arguments
+    /// of an fentry program.
+    Argument(u8),
+    /// What the function returns.
+    Return,
+    /// Bytes of the kernel's record of a tracepoint.
+    Record {
+        /// From the start of the record, in bytes.
+        offset: u32,
+        /// 1, 2, 4 or 8.
+        size: u8,
+        /// Sign-extend it to 64 bits.
+        signed: bool,
+    },
+    /// An address that is known when the program is loaded: a variable of the kernel.
+    Address(u64),
+}
+
+/// What is read at the end of the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// Nothing more: `base` itself, or the last word, cut to the field's size.
+    Itself,
+    /// The last address plus `offset`, itself: the address of an embedded structure.
+    AddressOf {
+        /// In bytes.
+        offset: i64,
+    },
+    /// A number in memory.
+    Number {
+        /// From the last address, in bytes.
+        offset: i64,
+        /// Bytes that are read: 1, 2, 4 or 8.
+        size: u8,
+        /// For a bit-field: how far it lies above the lowest bit of what was read, and its
+        /// width in bits. It is sign-extended where the field is signed.
+        bits: Option<(u8, u8)>,
+        /// Whose memory.
+        memory: Memory,
+    },
+    /// `len` bytes of memory, as they are.
+    Bytes {
+        /// From the last address, in bytes.
+        offset: i64,
+        /// How many.
+        len: u32,
+        /// Whose memory.
+        memory: Memory,
+    },
+    /// A string that ends with NUL, cut to [`MAX_FETCHED_STRING`] bytes with the terminator.
+    String {
+        /// From the last address, in bytes.
+        offset: i64,
+        /// Whose memory.
+        memory: Memory,
+    },
+}
+
+/// Whose memory an address belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The kernel's.
+    Kernel,
+    /// The process's.
+    User,
+}
+
+/// The most bytes of a fetched string, terminator included.
+pub const MAX_FETCHED_STRING: usize = 256;
+
+/// Fields that are fetched by one probe at most: each has a bit in [`FETCH_FAULT`].
+pub const MAX_FETCHED: usize = 32;
+
+/// Field that follows fetched ones which are read from memory: bit `i` is set if the value
+/// of fetched field `i` could not be read and is recorded as zero or as an empty string.
+pub const FETCH_FAULT: &str = "fetch_fault";

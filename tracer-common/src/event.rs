@@ -11,7 +11,12 @@ pub const MAX_EVENT_LEN: usize = 16 * 1024;
 
 /// Size in bytes of the per-CPU scratch in which an event of variable length is put
 /// together: the event itself, plus room so that a bounded copy can never leave it.
-pub const SCRATCH_LEN: usize = 2 * MAX_EVENT_LEN;
+pub const SCRATCH_LEN: usize = 3 * MAX_EVENT_LEN;
+
+/// Scratches of each CPU for programs that can be interrupted by others of their kind: a
+/// thread, and what may come between it and its end (soft interrupt, interrupt, another
+/// thread).
+pub const NESTED_LEVELS: u32 = 4;
 
 /// What each event starts with: 24 bytes, 8-byte aligned in the ring and in the packet.
 ///

@@ -9,6 +9,7 @@
 #![no_std]
 
 mod event;
+pub mod hook;
 mod spec;
 mod state;
 #[cfg(target_has_atomic = "64")]
@@ -18,7 +19,7 @@ pub mod subbuf;
 #[cfg(target_has_atomic = "64")]
 pub mod sync;
 
-pub use event::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, SCRATCH_LEN};
+pub use event::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, NESTED_LEVELS, SCRATCH_LEN};
 pub use spec::{
     MAX_PIECES, MAX_STRING_LEN, MAX_SYSCALL_ARGS, MAX_SYSCALLS, Piece, PieceKind, ProbeSpec,
     SYSCALL_ARG_SLOT_LEN, SyscallSpec, spec_flags,

@@ -57,6 +57,19 @@ pub mod spec_flags {
     pub const PIECES: u32 = 1;
     /// Recorded for the recorder itself, whatever filters say.
     pub const UNFILTERED: u32 = 2;
+    /// The size of the payload is known only when it is there.
+    pub const VARIABLE: u32 = 4;
+    /// The kernel's stack is recorded behind the payload.
+    pub const KERNEL_STACK: u32 = 8;
+    /// The process's stack is recorded behind the payload.
+    pub const USER_STACK: u32 = 16;
+    /// The program may be interrupted by others of its kind, and needs a scratch that is its
+    /// own.
+    pub const NESTS: u32 = 32;
+    /// Values are fetched behind the record of a tracepoint.
+    pub const FETCHES: u32 = 128;
+    /// The class is the cookie of the attachment: one program serves many functions.
+    pub const CLASS_IS_COOKIE: u32 = 64;
 }
 
 /// The shape of one tracepoint, kprobe or kretprobe event class.
@@ -71,6 +84,8 @@ pub struct ProbeSpec {
     pub payload_len: u32,
     /// Where the payload starts in the kernel's record (no `PIECES`), in bytes.
     pub payload_offset: u32,
+    /// Bytes of the values that are fetched behind that (no `VARIABLE`).
+    pub fetch_len: u32,
     /// Number of valid `pieces`.
     pub piece_count: u32,
     /// How to build a payload of variable size.
@@ -84,6 +99,7 @@ impl ProbeSpec {
         flags: 0,
         payload_len: 0,
         payload_offset: 0,
+        fetch_len: 0,
         piece_count: 0,
         pieces: [Piece {
             kind: 0,
@@ -117,12 +133,16 @@ pub struct SyscallSpec {
     /// Bytes of the last argument's slot that its type leaves unused; they are not part of
     /// the event.
     pub unused_tail: u8,
+    /// Not zero: the [filter](crate::hook::SYSCALL_FILTER) that decides.
+    pub filter: u8,
+    /// [`spec_flags`] for stacks.
+    pub flags: u8,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: u8,
 }
 
 const _: () = {
     assert!(size_of::<Piece>() == 12);
-    assert!(size_of::<ProbeSpec>() == 20 + 12 * MAX_PIECES);
+    assert!(size_of::<ProbeSpec>() == 24 + 12 * MAX_PIECES);
     assert!(size_of::<SyscallSpec>() == 12);
 };

@@ -20,6 +20,12 @@ pub struct Config {
     pub raw_exit_class: u32,
     /// Not zero: system calls are recorded when they return, and not when they are entered.
     pub exits_only: u32,
+    /// [`spec_flags`](crate::spec_flags) for stacks of `raw_syscalls:sys_enter`.
+    pub raw_enter_flags: u32,
+    /// As `raw_enter_flags`, of `raw_syscalls:sys_exit`.
+    pub raw_exit_flags: u32,
+    /// Bytes of the contexts in front of each payload, a multiple of 8.
+    pub context_len: u32,
 }
 
 impl Config {
@@ -32,6 +38,9 @@ impl Config {
         raw_enter_class: 0,
         raw_exit_class: 0,
         exits_only: 0,
+        raw_enter_flags: 0,
+        raw_exit_flags: 0,
+        context_len: 0,
     };
 }
 
@@ -56,5 +65,5 @@ pub struct CpuState {
 const _: () = {
     assert!(size_of::<CpuState>() == 128);
     assert!(align_of::<CpuState>() == 128);
-    assert!(size_of::<Config>() == 28);
+    assert!(size_of::<Config>() == 40);
 };

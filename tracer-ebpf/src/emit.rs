@@ -19,7 +19,7 @@ use core::{ffi::c_void, mem::MaybeUninit, ptr};
 use tracer_common::{CpuState, EVENT_HEADER_LEN, EventHeader};
 
 use crate::{
-    maps::{LOST, RINGS, constant},
+    maps::{FAULTS, LOST, RINGS, constant},
     scope::Scope,
     scratch::Scratch,
 };
@@ -166,7 +166,7 @@ fn wakeup(state: *mut CpuState, size: u32) -> u64 {
 
 /// Counts an event that did not fit, for its class and for its CPU.
 #[inline(always)]
-fn lost(ctx: &impl EbpfContext, scope: &Scope, class: u32) {
+pub(crate) fn lost(ctx: &impl EbpfContext, scope: &Scope, class: u32) {
     let row = class * constant!(CONFIG.cpu_count) + scope.cpu;
     // SAFETY: live counters; atomic, because an interrupt on this CPU may lose one, too.
     unsafe {
@@ -181,6 +181,17 @@ fn lost(ctx: &impl EbpfContext, scope: &Scope, class: u32) {
         ctx,
         "ring of CPU {} is full: event of class {} lost", scope.cpu, class
     );
+}
+
+/// Counts an event with a value that could not be read.
+#[inline(always)]
+pub(crate) fn count_fault(scope: &Scope, class: u32, faulted: bool) {
+    if faulted
+        && let Some(counter) = FAULTS.get_ptr_mut(class * constant!(CONFIG.cpu_count) + scope.cpu)
+    {
+        // SAFETY: a live counter.
+        unsafe { add_one(counter) };
+    }
 }
 
 /// Adds one to a counter of this CPU.

@@ -1,43 +1,66 @@
-//! Kernel functions, entered (kprobe) and returned from (kretprobe): registers as payload.
+//! Functions and raw tracepoints: values that generated code fetches become the payload.
+//!
+//! One template serves kprobes, kretprobes, fentry, fexit, uprobes and raw tracepoints:
+//! what differs between them, the way to arguments and results, is in the code that the
+//! recorder makes for each probe.
 
 use aya_ebpf::{
-    EbpfContext,
-    bindings::pt_regs,
-    macros::{kprobe, kretprobe},
-    programs::{ProbeContext, RetProbeContext},
+    EbpfContext, helpers::bpf_get_attach_cookie, macros::kprobe, programs::ProbeContext,
 };
+use tracer_common::spec_flags;
 
-use crate::{emit, maps::constant, scope};
+use crate::{emit, hook, maps::constant, scope, scratch::Scratch};
 
 #[kprobe]
-pub(crate) fn on_kprobe(ctx: ProbeContext) -> u32 {
-    if let Some(scope) = scope::admit() {
-        let regs = ctx.as_ptr().cast::<pt_regs>();
-        emit::fixed(&ctx, &scope, constant!(SPEC.class), 48, 0, |payload| {
-            let payload = payload.cast::<u64>();
-            // SAFETY: six numbers are reserved; the context is the registers at the probe,
-            // arguments as the System V ABI passes them.
-            unsafe {
-                payload.write((*regs).rdi);
-                payload.add(1).write((*regs).rsi);
-                payload.add(2).write((*regs).rdx);
-                payload.add(3).write((*regs).rcx);
-                payload.add(4).write((*regs).r8);
-                payload.add(5).write((*regs).r9);
-            }
-        });
+pub(crate) fn on_function(ctx: ProbeContext) -> u32 {
+    if hook::filter(ctx.as_ptr(), 0)
+        && let Some(scope) = scope::admit()
+    {
+        let class = class(&ctx);
+        if constant!(SPEC.flags) & spec_flags::VARIABLE == 0 {
+            emit_fixed(&ctx, &scope, class);
+        } else {
+            emit_variable(&ctx, &scope, class);
+        }
     }
     0
 }
 
-#[kretprobe]
-pub(crate) fn on_kretprobe(ctx: RetProbeContext) -> u32 {
-    if let Some(scope) = scope::admit() {
-        let regs = ctx.as_ptr().cast::<pt_regs>();
-        emit::fixed(&ctx, &scope, constant!(SPEC.class), 8, 0, |payload| {
-            // SAFETY: one number is reserved; the context is the registers at the return.
-            unsafe { payload.cast::<u64>().write((*regs).rax) };
-        });
+#[inline(always)]
+fn class(ctx: &ProbeContext) -> u32 {
+    if constant!(SPEC.flags) & spec_flags::CLASS_IS_COOKIE == 0 {
+        constant!(SPEC.class)
+    } else {
+        // SAFETY: the context of this program.
+        unsafe { bpf_get_attach_cookie(ctx.as_ptr()) as u32 }
     }
-    0
+}
+
+#[inline(always)]
+fn emit_fixed(ctx: &ProbeContext, scope: &scope::Scope, class: u32) {
+    let context_len = constant!(CONFIG.context_len) as usize;
+    let len = context_len + constant!(SPEC.fetch_len) as usize;
+    emit::fixed(ctx, scope, class, len, 0, |payload| {
+        hook::context(payload);
+        let payload = payload.wrapping_add(context_len);
+        emit::count_fault(scope, class, hook::fetch(ctx.as_ptr(), payload).faulted());
+    });
+}
+
+#[inline(always)]
+fn emit_variable(ctx: &ProbeContext, scope: &scope::Scope, class: u32) {
+    let flags = constant!(SPEC.flags);
+    let scratch = if flags & spec_flags::NESTS == 0 {
+        Scratch::of_cpu(scope.cpu)
+    } else {
+        Scratch::nested(scope.cpu)
+    };
+    let Some(scratch) = scratch else {
+        return emit::lost(ctx, scope, class);
+    };
+    scratch.push_context();
+    scratch.push_fetched(ctx.as_ptr(), scope, class);
+    scratch.push_stacks(ctx.as_ptr(), flags);
+    emit::variable(ctx, scope, class, &scratch);
+    scratch.give_back();
 }

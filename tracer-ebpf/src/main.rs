@@ -24,6 +24,8 @@ mod emit;
 #[cfg(target_arch = "bpf")]
 mod function;
 #[cfg(target_arch = "bpf")]
+mod hook;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod scope;

@@ -24,6 +24,10 @@ pub(crate) static CPUS: Array<CpuState, 1, { BPF_F_MMAPABLE as usize }> = Array:
 #[btf_map]
 pub(crate) static LOST: Array<u64, 1> = Array::new();
 
+/// Events with a fetched value that could not be read, at the same places.
+#[btf_map]
+pub(crate) static FAULTS: Array<u64, 1> = Array::new();
+
 /// Threads and processes to record, when `Config::filter_pids` says so.
 #[btf_map]
 pub(crate) static PIDS: HashMap<u32, u8, 1> = HashMap::new();
@@ -40,6 +44,11 @@ pub(crate) static SYSCALL_EXIT: Array<SyscallSpec, MAX_SYSCALLS> = Array::new();
 /// nest on a CPU (`bpf_prog_active`, `kernel/trace/bpf_trace.c`).
 #[btf_map]
 pub(crate) static SCRATCH: Array<ScratchArea, 1> = Array::new();
+
+/// As [`SCRATCH`], for programs that can be interrupted by others of their kind: several for
+/// each CPU.
+#[btf_map]
+pub(crate) static NESTED_SCRATCH: Array<ScratchArea, 1> = Array::new();
 
 /// As [`SCRATCH`], for system calls, whose programs can be interrupted by the others.
 #[btf_map]

@@ -1,13 +1,26 @@
 //! Puts an event of variable length together before its size is known to the ring.
 
 use aya_ebpf::{
-    btf_maps::Array,
+    bindings::BPF_F_USER_STACK,
     helpers::generated::{
-        bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
+        bpf_get_stack, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
     },
 };
-use core::ffi::c_void;
-use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, MAX_STRING_LEN, SCRATCH_LEN};
+use core::{ffi::c_void, intrinsics::AtomicOrdering};
+use tracer_common::{
+    EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, MAX_STRING_LEN, NESTED_LEVELS, SCRATCH_LEN,
+    spec_flags,
+};
+
+use crate::{
+    emit, hook,
+    maps::{NESTED_SCRATCH, SCRATCH, SYSCALL_SCRATCH, constant},
+    scope::Scope,
+};
+
+/// Bytes of the largest stack: the kernel's own limit is 127 addresses
+/// (`PERF_MAX_STACK_DEPTH`).
+const MAX_STACK_LEN: u32 = 127 * 8;
 
 /// The scratch of one CPU, as it lies in a map.
 ///
@@ -22,7 +35,9 @@ pub(crate) struct ScratchArea {
     cut: u8,
     /// Bit `i`: the string of argument `i` could not be read.
     unreadable: u8,
-    reserved: [u8; 6],
+    reserved: [u8; 2],
+    /// A program uses it: for those that can be interrupted by others of their kind.
+    taken: u32,
     event: [u8; SCRATCH_LEN],
 }
 
@@ -38,16 +53,52 @@ const POSITION_MASK: usize = MAX_EVENT_LEN - 1;
 
 impl Scratch {
     #[inline(always)]
-    pub(crate) fn of_cpu(map: &Array<ScratchArea, 1>, cpu: u32) -> Option<Self> {
-        let area = map.get_ptr_mut(cpu)?;
-        // SAFETY: the area of this CPU, which no other program uses at this time.
+    pub(crate) fn of_cpu(cpu: u32) -> Option<Self> {
+        Some(Self::begin(SCRATCH.get_ptr_mut(cpu)?))
+    }
+
+    /// For a system call.
+    #[inline(always)]
+    pub(crate) fn of_syscall(cpu: u32) -> Option<Self> {
+        Some(Self::begin(SYSCALL_SCRATCH.get_ptr_mut(cpu)?))
+    }
+
+    /// One that no other program uses until it is [given back](Self::give_back).
+    #[inline(always)]
+    pub(crate) fn nested(cpu: u32) -> Option<Self> {
+        for level in 0..NESTED_LEVELS {
+            let area = NESTED_SCRATCH.get_ptr_mut(cpu * NESTED_LEVELS + level)?;
+            // SAFETY: a member of a live area, which only this CPU uses.
+            let taken = unsafe {
+                core::intrinsics::atomic_xchg::<u32, { AtomicOrdering::Relaxed }>(
+                    &raw mut (*area).taken,
+                    1,
+                )
+            };
+            if taken == 0 {
+                return Some(Self::begin(area));
+            }
+        }
+        None
+    }
+
+    /// Lets other programs have it.
+    #[inline(always)]
+    pub(crate) fn give_back(&self) {
+        // SAFETY: a member of a live area.
+        unsafe { core::ptr::write_volatile(&raw mut (*self.area).taken, 0) };
+    }
+
+    #[inline(always)]
+    fn begin(area: *mut ScratchArea) -> Self {
+        // SAFETY: an area that no other program uses at this time.
         unsafe {
             (*area).cut = 0;
             (*area).unreadable = 0;
         }
         let scratch = Self { area };
         scratch.set_position(EVENT_HEADER_LEN);
-        Some(scratch)
+        scratch
     }
 
     #[inline(always)]
@@ -89,6 +140,50 @@ impl Scratch {
     #[inline(always)]
     fn advance(&self, bytes: usize) {
         self.set_position(self.position() + bytes);
+    }
+
+    /// Appends the contexts of the event, which come first.
+    #[inline(always)]
+    pub(crate) fn push_context(&self) {
+        let len = constant!(CONFIG.context_len) as usize;
+        if len != 0 {
+            hook::context(self.end());
+            self.advance(len);
+        }
+    }
+
+    /// Appends the values that generated code fetches, at the next multiple of 8 bytes.
+    #[inline(always)]
+    pub(crate) fn push_fetched(&self, ctx: *const c_void, scope: &Scope, class: u32) {
+        self.align();
+        let fetched = hook::fetch(ctx, self.end());
+        self.advance(fetched.len());
+        emit::count_fault(scope, class, fetched.faulted());
+    }
+
+    /// Appends the stacks that `flags` ask for: each a number of addresses, then these, at
+    /// any byte.
+    #[inline(always)]
+    pub(crate) fn push_stacks(&self, ctx: *mut c_void, flags: u32) {
+        if flags & spec_flags::KERNEL_STACK != 0 {
+            self.push_stack(ctx, 0);
+        }
+        if flags & spec_flags::USER_STACK != 0 {
+            self.push_stack(ctx, u64::from(BPF_F_USER_STACK));
+        }
+    }
+
+    #[inline(always)]
+    fn push_stack(&self, ctx: *mut c_void, flags: u64) {
+        let count = self.position();
+        self.advance(4);
+        // SAFETY: masked, with room for the largest stack behind it.
+        let len = unsafe { bpf_get_stack(ctx, self.end().cast(), MAX_STACK_LEN, flags) };
+        // A thread of the kernel has no user stack.
+        let len = if len > 0 { len as usize } else { 0 };
+        self.set_position(count);
+        self.push_u32((len / 8) as u32);
+        self.advance(len);
     }
 
     /// Appends `len` bytes of kernel memory.

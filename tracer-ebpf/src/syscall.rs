@@ -5,13 +5,14 @@
 //! the kernel's own `raw_syscalls` events do.
 
 use aya_ebpf::{
-    bindings::pt_regs, btf_maps::Array, macros::btf_tracepoint, programs::BtfTracePointContext,
+    EbpfContext, bindings::pt_regs, btf_maps::Array, macros::btf_tracepoint,
+    programs::BtfTracePointContext,
 };
 use tracer_common::{MAX_SYSCALL_ARGS, MAX_SYSCALLS, SYSCALL_ARG_SLOT_LEN, SyscallSpec};
 
 use crate::{
-    emit,
-    maps::{SYSCALL_ENTER, SYSCALL_EXIT, SYSCALL_SCRATCH, constant},
+    emit, hook,
+    maps::{SYSCALL_ENTER, SYSCALL_EXIT, constant},
     scope::{self, Scope},
     scratch::Scratch,
 };
@@ -21,73 +22,77 @@ const USER32_CS: u16 = 0x23;
 
 #[btf_tracepoint(function = "sys_enter")]
 pub(crate) fn on_sys_enter(ctx: BtfTracePointContext) -> i32 {
-    if let Some(scope) = scope::admit() {
-        let regs: *const pt_regs = ctx.arg(0);
-        if is_compat(regs) {
-            count_compat(&scope);
-        } else if let Some(spec) = row(&SYSCALL_ENTER, ctx.arg(1)) {
-            enter(&ctx, &scope, &spec, regs);
-        }
+    let regs: *const pt_regs = ctx.arg(0);
+    if is_compat(regs) {
+        count_compat();
+    } else if let Some(spec) = row(&SYSCALL_ENTER, ctx.arg(1))
+        && wanted(&spec, regs, 0)
+        && let Some(scope) = scope::admit()
+    {
+        enter(&ctx, &scope, &spec, regs);
     }
     0
 }
 
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
-    if let Some(scope) = scope::admit() {
-        let regs: *const pt_regs = ctx.arg(0);
-        // SAFETY: the registers of the caller, typed by BTF.
-        let nr = unsafe { (*regs).orig_rax };
-        if is_compat(regs) {
-            // Once for each call.
-            if constant!(CONFIG.exits_only) != 0 {
-                count_compat(&scope);
-            }
-        } else if let Some(spec) = row(&SYSCALL_EXIT, nr) {
-            let ret: i64 = ctx.arg(1);
-            emit::fixed(&ctx, &scope, spec.class, 8, 0, |payload| {
-                // SAFETY: one number is reserved.
-                unsafe { payload.cast::<i64>().write(ret) };
-            });
+    let regs: *const pt_regs = ctx.arg(0);
+    // SAFETY: the registers of the caller, typed by BTF.
+    let nr = unsafe { (*regs).orig_rax };
+    let ret: i64 = ctx.arg(1);
+    if is_compat(regs) {
+        // Once for each call.
+        if constant!(CONFIG.exits_only) != 0 {
+            count_compat();
         }
+    } else if let Some(spec) = row(&SYSCALL_EXIT, nr)
+        && wanted(&spec, regs, ret)
+        && let Some(scope) = scope::admit()
+    {
+        let flags = u32::from(spec.flags);
+        emit_values(&ctx, &scope, spec.class, flags, 0, [ret as u64]);
     }
     0
 }
 
 #[btf_tracepoint(function = "sys_enter")]
 pub(crate) fn on_raw_sys_enter(ctx: BtfTracePointContext) -> i32 {
-    if let Some(scope) = scope::admit() {
+    let regs: *const pt_regs = ctx.arg(0);
+    let nr: u64 = ctx.arg(1);
+    if hook::syscall_filter(regs.cast(), RAW_FILTER, nr as i64)
+        && let Some(scope) = scope::admit()
+    {
         let class = constant!(CONFIG.raw_enter_class);
-        emit::fixed(&ctx, &scope, class, 56, 0, |payload| {
-            let payload = payload.cast::<u64>();
-            let args = arguments(ctx.arg(0));
-            // SAFETY: seven numbers are reserved.
-            unsafe {
-                payload.write(ctx.arg(1));
-                for (i, arg) in args.into_iter().enumerate() {
-                    payload.add(i + 1).write(arg);
-                }
-            }
-        });
+        let flags = constant!(CONFIG.raw_enter_flags);
+        let [a, b, c, d, e, f] = arguments(regs);
+        emit_values(&ctx, &scope, class, flags, 0, [nr, a, b, c, d, e, f]);
     }
     0
 }
 
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn on_raw_sys_exit(ctx: BtfTracePointContext) -> i32 {
-    if let Some(scope) = scope::admit() {
-        let regs: *const pt_regs = ctx.arg(0);
+    let regs: *const pt_regs = ctx.arg(0);
+    let ret: i64 = ctx.arg(1);
+    if hook::syscall_filter(regs.cast(), RAW_FILTER, ret)
+        && let Some(scope) = scope::admit()
+    {
         let class = constant!(CONFIG.raw_exit_class);
-        emit::fixed(&ctx, &scope, class, 16, 0, |payload| {
-            let payload = payload.cast::<u64>();
-            // SAFETY: two numbers are reserved; the registers are typed by BTF.
-            unsafe {
-                payload.write((*regs).orig_rax);
-                payload.add(1).write(ctx.arg(1));
-            }
-        });
+        let flags = constant!(CONFIG.raw_exit_flags);
+        // SAFETY: the registers of the caller, typed by BTF.
+        let nr = unsafe { (*regs).orig_rax };
+        emit_values(&ctx, &scope, class, flags, 0, [nr, ret as u64]);
     }
     0
+}
+
+/// The filter of the events of `raw_syscalls`.
+const RAW_FILTER: u64 = 0;
+
+/// Whether the filter of a call, if it has one, lets it pass.
+#[inline(always)]
+fn wanted(spec: &SyscallSpec, regs: *const pt_regs, ret: i64) -> bool {
+    spec.filter == 0 || hook::syscall_filter(regs.cast(), u64::from(spec.filter), ret)
 }
 
 /// The row of a system call that is to be recorded.
@@ -107,9 +112,11 @@ fn is_compat(regs: *const pt_regs) -> bool {
 }
 
 #[inline(always)]
-fn count_compat(scope: &Scope) {
-    // SAFETY: the live counter of this CPU.
-    unsafe { emit::add_one(&raw mut (*scope.state).compat_syscalls) };
+fn count_compat() {
+    if let Some(scope) = scope::admit() {
+        // SAFETY: the live counter of this CPU.
+        unsafe { emit::add_one(&raw mut (*scope.state).compat_syscalls) };
+    }
 }
 
 #[inline(always)]
@@ -117,34 +124,67 @@ fn enter(ctx: &BtfTracePointContext, scope: &Scope, spec: &SyscallSpec, regs: *c
     if spec.strings != 0 {
         return enter_with_strings(ctx, scope, spec, regs);
     }
+    let [a, b, c, d, e, f] = arguments(regs);
+    let (class, tail, flags) = (spec.class, spec.unused_tail, u32::from(spec.flags));
     // One arm per size, because a reservation's size is a constant to the verifier.
     match spec.arg_count {
-        0 => enter_with_values::<0>(ctx, scope, spec, regs),
-        1 => enter_with_values::<1>(ctx, scope, spec, regs),
-        2 => enter_with_values::<2>(ctx, scope, spec, regs),
-        3 => enter_with_values::<3>(ctx, scope, spec, regs),
-        4 => enter_with_values::<4>(ctx, scope, spec, regs),
-        5 => enter_with_values::<5>(ctx, scope, spec, regs),
-        _ => enter_with_values::<6>(ctx, scope, spec, regs),
+        0 => emit_values(ctx, scope, class, flags, tail, []),
+        1 => emit_values(ctx, scope, class, flags, tail, [a]),
+        2 => emit_values(ctx, scope, class, flags, tail, [a, b]),
+        3 => emit_values(ctx, scope, class, flags, tail, [a, b, c]),
+        4 => emit_values(ctx, scope, class, flags, tail, [a, b, c, d]),
+        5 => emit_values(ctx, scope, class, flags, tail, [a, b, c, d, e]),
+        _ => emit_values(ctx, scope, class, flags, tail, [a, b, c, d, e, f]),
     }
 }
 
+/// Emits an event whose payload is `values`, of which the last `unused_tail` bytes are not
+/// part of it, and the stacks that `flags` ask for.
 #[inline(always)]
-fn enter_with_values<const COUNT: usize>(
+fn emit_values<const COUNT: usize>(
     ctx: &BtfTracePointContext,
     scope: &Scope,
-    spec: &SyscallSpec,
-    regs: *const pt_regs,
+    class: u32,
+    flags: u32,
+    unused_tail: u8,
+    values: [u64; COUNT],
 ) {
-    let len = COUNT * SYSCALL_ARG_SLOT_LEN;
-    emit::fixed(ctx, scope, spec.class, len, spec.unused_tail, |payload| {
-        let payload = payload.cast::<u64>();
-        let args = arguments(regs);
-        for (i, arg) in args.into_iter().take(COUNT).enumerate() {
+    if flags != 0 {
+        return emit_values_and_stacks(ctx, scope, class, flags, unused_tail, values);
+    }
+    let context_len = constant!(CONFIG.context_len) as usize;
+    let len = context_len + COUNT * SYSCALL_ARG_SLOT_LEN;
+    emit::fixed(ctx, scope, class, len, unused_tail, |payload| {
+        if context_len != 0 {
+            hook::context(payload);
+        }
+        let payload = payload.wrapping_add(context_len).cast::<u64>();
+        for i in 0..COUNT {
             // SAFETY: `COUNT` numbers are reserved.
-            unsafe { payload.add(i).write(arg) };
+            unsafe { payload.add(i).write(values[i]) };
         }
     });
+}
+
+#[inline(always)]
+fn emit_values_and_stacks<const COUNT: usize>(
+    ctx: &BtfTracePointContext,
+    scope: &Scope,
+    class: u32,
+    flags: u32,
+    unused_tail: u8,
+    values: [u64; COUNT],
+) {
+    let Some(scratch) = Scratch::of_syscall(scope.cpu) else {
+        return;
+    };
+    scratch.push_context();
+    for i in 0..COUNT {
+        scratch.push_aligned_u64(values[i]);
+    }
+    scratch.take_back(usize::from(unused_tail));
+    scratch.push_stacks(ctx.as_ptr(), flags);
+    emit::variable(ctx, scope, class, &scratch);
 }
 
 #[inline(always)]
@@ -154,9 +194,10 @@ fn enter_with_strings(
     spec: &SyscallSpec,
     regs: *const pt_regs,
 ) {
-    let Some(scratch) = Scratch::of_cpu(&SYSCALL_SCRATCH, scope.cpu) else {
+    let Some(scratch) = Scratch::of_syscall(scope.cpu) else {
         return;
     };
+    scratch.push_context();
     let args = arguments(regs);
     for i in 0..MAX_SYSCALL_ARGS {
         if i >= spec.arg_count as usize {
@@ -174,6 +215,7 @@ fn enter_with_strings(
     }
     scratch.align();
     scratch.push_string_marks();
+    scratch.push_stacks(ctx.as_ptr(), u32::from(spec.flags));
     emit::variable(ctx, scope, spec.class, &scratch);
 }
 

@@ -8,8 +8,8 @@ use core::ffi::c_void;
 use tracer_common::{MAX_PIECES, Piece, PieceKind, spec_flags};
 
 use crate::{
-    emit,
-    maps::{SCRATCH, constant},
+    emit, hook,
+    maps::constant,
     scope::{self, Scope},
     scratch::Scratch,
 };
@@ -17,16 +17,18 @@ use crate::{
 #[tracepoint]
 pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     let flags = constant!(SPEC.flags);
-    let scope = if flags & spec_flags::UNFILTERED == 0 {
+    let scope = if flags & spec_flags::UNFILTERED != 0 {
+        scope::admit_unfiltered()
+    } else if hook::filter(ctx.as_ptr(), 0) {
         scope::admit()
     } else {
-        scope::admit_unfiltered()
+        None
     };
     if let Some(scope) = scope {
-        if flags & spec_flags::PIECES == 0 {
+        if flags & spec_flags::VARIABLE == 0 {
             copy_record(&ctx, &scope);
         } else {
-            build_from_pieces(&ctx, &scope);
+            build(&ctx, &scope);
         }
     }
     0
@@ -35,27 +37,67 @@ pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
 /// A payload of fixed size: one run of the record, copied in place.
 #[inline(always)]
 fn copy_record(ctx: &TracePointContext, scope: &Scope) {
-    let len = constant!(SPEC.payload_len) as usize;
-    emit::fixed(ctx, scope, constant!(SPEC.class), len, 0, |payload| {
-        if len != 0 {
+    let class = constant!(SPEC.class);
+    let record_len = constant!(SPEC.payload_len) as usize;
+    let fetch_len = constant!(SPEC.fetch_len) as usize;
+    let context_len = context_len();
+    let fetch_at = if fetch_len == 0 {
+        record_len
+    } else {
+        record_len.next_multiple_of(8)
+    };
+    let len = context_len + fetch_at + fetch_len;
+    emit::fixed(ctx, scope, class, len, 0, |payload| {
+        if context_len != 0 {
+            hook::context(payload);
+        }
+        let payload = payload.wrapping_add(context_len);
+        if record_len != 0 {
             let source = at(ctx, constant!(SPEC.payload_offset));
-            unsafe { bpf_probe_read_kernel(payload.cast(), len as u32, source) };
+            unsafe { bpf_probe_read_kernel(payload.cast(), record_len as u32, source) };
+        }
+        if fetch_len != 0 {
+            let fetched = hook::fetch(ctx.as_ptr(), payload.wrapping_add(fetch_at));
+            emit::count_fault(scope, class, fetched.faulted());
         }
     });
 }
 
-/// A payload with strings or arrays of variable length.
+/// Bytes of the contexts in front of the payload. The recorder's own notes have none.
 #[inline(always)]
-fn build_from_pieces(ctx: &TracePointContext, scope: &Scope) {
-    let Some(scratch) = Scratch::of_cpu(&SCRATCH, scope.cpu) else {
+fn context_len() -> usize {
+    if constant!(SPEC.flags) & spec_flags::UNFILTERED == 0 {
+        constant!(CONFIG.context_len) as usize
+    } else {
+        0
+    }
+}
+
+/// A payload with strings, arrays of variable length, or stacks.
+#[inline(always)]
+fn build(ctx: &TracePointContext, scope: &Scope) {
+    let flags = constant!(SPEC.flags);
+    let Some(scratch) = Scratch::of_cpu(scope.cpu) else {
         return;
     };
-    for i in 0..MAX_PIECES {
-        if i >= constant!(SPEC.piece_count) as usize {
-            break;
-        }
-        push_piece(ctx, &scratch, constant!(SPEC.pieces[i]));
+    if context_len() != 0 {
+        scratch.push_context();
     }
+    if flags & spec_flags::PIECES == 0 {
+        let source = at(ctx, constant!(SPEC.payload_offset));
+        scratch.push_kernel_bytes(source, constant!(SPEC.payload_len) as usize);
+    } else {
+        for i in 0..MAX_PIECES {
+            if i >= constant!(SPEC.piece_count) as usize {
+                break;
+            }
+            push_piece(ctx, &scratch, constant!(SPEC.pieces[i]));
+        }
+    }
+    if flags & spec_flags::FETCHES != 0 {
+        scratch.push_fetched(ctx.as_ptr(), scope, constant!(SPEC.class));
+    }
+    scratch.push_stacks(ctx.as_ptr(), flags);
     emit::variable(ctx, scope, constant!(SPEC.class), &scratch);
 }
 

@@ -8,6 +8,7 @@
 //! each probe would take many.
 
 mod attached;
+mod code;
 mod functions;
 mod kernel;
 mod link;

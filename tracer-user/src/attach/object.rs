@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
 use aya_log::EbpfLogger;
-use tracer_common::{Config, ProbeSpec};
+use tracer_common::{Config, NESTED_LEVELS, ProbeSpec};
 
 use super::{kernel::Settings, template::data_of};
 use crate::{
@@ -39,6 +39,9 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
         raw_enter_class: raw_class(true),
         raw_exit_class: raw_class(false),
         exits_only: u32::from(!records_entries),
+        raw_enter_flags: 0,
+        raw_exit_flags: 0,
+        context_len: 0,
     }
 }
 
@@ -51,6 +54,9 @@ fn config_bytes(config: &Config) -> Vec<u8> {
         config.raw_enter_class,
         config.raw_exit_class,
         config.exits_only,
+        config.raw_enter_flags,
+        config.raw_exit_flags,
+        config.context_len,
     ]
     .into_iter()
     .flat_map(u32::to_ne_bytes)
@@ -71,7 +77,9 @@ pub(super) fn load(settings: &Settings<'_>, config: &Config, classes: usize) -> 
         .map_max_entries("CPUS", cpus)
         .map_max_entries("LOST", cpus * classes.max(1) as u32)
         .map_max_entries("PIDS", settings.pids.len().max(1) as u32)
+        .map_max_entries("FAULTS", cpus * classes.max(1) as u32)
         .map_max_entries("SCRATCH", cpus)
+        .map_max_entries("NESTED_SCRATCH", cpus * NESTED_LEVELS)
         .map_max_entries("SYSCALL_SCRATCH", cpus)
         .load(settings.object)
         .context("the kernel refused the eBPF object; `tracer doctor` says what is missing")
@@ -121,8 +129,8 @@ pub(super) fn fill_syscall_tables(ebpf: &Ebpf, probes: &[ResolvedProbe]) -> Resu
             spec.strings,
             spec.narrow,
             spec.unused_tail,
-            0,
-            0,
+            spec.filter,
+            spec.flags,
             0,
         ];
         bpf::update(table, &nr.to_ne_bytes(), &row)

@@ -132,6 +132,7 @@ fn bytes_of(specs: &[ProbeSpec]) -> Vec<u8> {
             spec.flags,
             spec.payload_len,
             spec.payload_offset,
+            spec.fetch_len,
             spec.piece_count,
         ];
         let pieces = spec

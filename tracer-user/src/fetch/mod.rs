@@ -93,6 +93,40 @@ pub enum Load {
     },
 }
 
+/// Where a program finds the value of a field while it decides whether the event is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In registers, in the record, or behind an address.
+    Fetch(Fetch),
+    /// Some bits of a number of the kernel's record.
+    RecordBits {
+        /// Of the number, from the start of the record, in bytes.
+        offset: u32,
+        /// Bytes of the number: 1, 2, 4 or 8.
+        size: u8,
+        /// How many bits lie below.
+        shift: u8,
+        /// How many bits it has.
+        bits: u8,
+    },
+    /// Characters of the kernel's record, up to a NUL or to their end.
+    RecordText {
+        /// From the start of the record, in bytes.
+        offset: u32,
+        /// How many.
+        len: u32,
+    },
+    /// The string behind a locator word (`__data_loc`, `__rel_loc`) of the kernel's record.
+    RecordString {
+        /// Of the word, from the start of the record, in bytes.
+        offset: u32,
+        /// It counts from the end of the word, not from the start of the record.
+        relative: bool,
+    },
+    /// It is not to be had.
+    Nowhere,
+}
+
 /// Whose memory an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {

@@ -81,7 +81,8 @@ impl Look<'_, '_> {
             NumberSource::Tid => u64::from(self.header.tid),
             NumberSource::Pid => u64::from(self.header.pid),
             NumberSource::Cpu => u64::from(self.context.cpu),
-            NumberSource::Field(place) => match place.read(self.event)? {
+            NumberSource::Uid | NumberSource::Cgroup => return None,
+            NumberSource::Field { place, .. } => match place.read(self.event)? {
                 Value::Number(number) => number.raw,
                 _ => return None,
             },
@@ -97,7 +98,7 @@ impl Look<'_, '_> {
     fn text(&self, test: &TextTest) -> Option<bool> {
         let found = match &test.source {
             TextSource::Comm => (self.context.comm)(&self.header)?,
-            TextSource::Field(place) => match place.read(self.event)? {
+            TextSource::Field { place, .. } => match place.read(self.event)? {
                 Value::Text(bytes) => Cow::Borrowed(bytes),
                 _ => return None,
             },

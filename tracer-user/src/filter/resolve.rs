@@ -132,8 +132,12 @@ fn field_source(class: &EventClass, index: usize) -> std::result::Result<Source,
     let ty = ValueType::from(&field.ty);
     let place = FieldPlace::of(&class.fields, index);
     match (ty, place) {
-        (ValueType::Number(ty), Some(place)) => Ok(Source::Number(NumberSource::Field(place), ty)),
-        (ValueType::Text(max), Some(place)) => Ok(Source::Text(TextSource::Field(place), max)),
+        (ValueType::Number(ty), Some(place)) => {
+            Ok(Source::Number(NumberSource::Field { index, place }, ty))
+        }
+        (ValueType::Text(max), Some(place)) => {
+            Ok(Source::Text(TextSource::Field { index, place }, max))
+        }
         _ => Err(Problem::ManyValues {
             name: field.name.clone(),
             ty,

@@ -68,13 +68,22 @@ impl NumberTest {
 #[derive(Clone, Debug)]
 pub enum NumberSource {
     /// In the payload.
-    Field(FieldPlace),
+    Field {
+        /// Which of the fields of the class.
+        index: usize,
+        /// Where it is in an event.
+        place: FieldPlace,
+    },
     /// The thread, from the header.
     Tid,
     /// The process, from the header.
     Pid,
     /// The CPU whose ring the event is from.
     Cpu,
+    /// The user of the thread, known only while the event happens.
+    Uid,
+    /// The cgroup of the thread (version 2), known only while the event happens.
+    Cgroup,
 }
 
 /// Compares a string with a constant.
@@ -90,7 +99,12 @@ pub struct TextTest {
 #[derive(Clone, Debug)]
 pub enum TextSource {
     /// In the payload.
-    Field(FieldPlace),
+    Field {
+        /// Which of the fields of the class.
+        index: usize,
+        /// Where it is in an event.
+        place: FieldPlace,
+    },
     /// The thread's name.
     Comm,
 }

@@ -33,6 +33,63 @@ pub fn matches(pattern: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> bool {
     pattern[p..].iter().all(|&byte| byte == b'*')
 }
 
+/// A pattern as an automaton of at most 64 states, for a matcher that only has bits.
+///
+/// State `i` means that the first `i` items which are not `*` have been matched. A byte takes
+/// the states `s` to `((s & bytes[byte]) << 1) | (s & stars)`, from state 0 (bit 0 set). The
+/// name matches if bit `last` is set after its last byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Automaton {
+    /// Bit `i` of element `byte`: item `i` accepts that byte.
+    pub bytes: Box<[u64; 256]>,
+    /// Bit `i`: a `*` stands before item `i`.
+    pub stars: u64,
+    /// The state of a match.
+    pub last: u32,
+}
+
+impl Automaton {
+    /// That of a pattern; `None` if it has more than 63 items beside `*`.
+    #[must_use]
+    pub fn new(pattern: &[u8]) -> Option<Self> {
+        let mut automaton = Self {
+            bytes: Box::new([0; 256]),
+            stars: 0,
+            last: 0,
+        };
+        let mut rest = pattern;
+        while let Some(&first) = rest.first() {
+            if first == b'*' {
+                automaton.stars |= 1 << automaton.last;
+                rest = &rest[1..];
+                continue;
+            }
+            let mut width = 1;
+            for byte in 0..=255u8 {
+                if let Some(matched) = match_one(rest, byte) {
+                    width = matched;
+                    automaton.bytes[usize::from(byte)] |= 1 << automaton.last;
+                }
+            }
+            rest = &rest[width..];
+            automaton.last += 1;
+            if automaton.last > 63 {
+                return None;
+            }
+        }
+        Some(automaton)
+    }
+
+    /// Whether it accepts `name`.
+    #[must_use]
+    pub fn matches(&self, name: &[u8]) -> bool {
+        let step = |states: u64, byte: &u8| {
+            ((states & self.bytes[usize::from(*byte)]) << 1) | (states & self.stars)
+        };
+        name.iter().fold(1, step) >> self.last & 1 == 1
+    }
+}
+
 /// If the first item of `pattern` accepts `byte`: how many bytes of the pattern it is.
 fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
     match *pattern.first()? {

@@ -48,7 +48,7 @@ impl Pieces {
     pub(super) fn into_spec(mut self) -> Result<ProbeSpec, LayoutError> {
         self.finish_run();
         let mut spec = ProbeSpec {
-            flags: spec_flags::PIECES,
+            flags: spec_flags::PIECES | spec_flags::VARIABLE,
             piece_count: self.done.len() as u32,
             ..ProbeSpec::EMPTY
         };

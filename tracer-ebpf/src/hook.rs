@@ -1,0 +1,65 @@
+//! Calls of the code that the recorder makes for one probe (`tracer_common::hook`).
+
+use core::{ffi::c_void, mem::transmute};
+use tracer_common::hook;
+
+/// Whether the event is wanted. `ret` is what a function or a system call returns.
+#[inline(always)]
+pub(crate) fn filter(ctx: *const c_void, ret: i64) -> bool {
+    // SAFETY: the number of a helper function, as all helpers are called; the recorder
+    // replaces it before the kernel sees it.
+    unsafe {
+        let call: unsafe extern "C" fn(*const c_void, i64) -> u64 =
+            transmute(hook::FILTER as usize);
+        call(ctx, ret) != 0
+    }
+}
+
+/// As [`filter`], for a filter of the system-call table.
+#[inline(always)]
+pub(crate) fn syscall_filter(regs: *const c_void, filter: u64, ret: i64) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        let call: unsafe extern "C" fn(*const c_void, u64, i64) -> u64 =
+            transmute(hook::SYSCALL_FILTER as usize);
+        call(regs, filter, ret) != 0
+    }
+}
+
+/// Writes the contexts of the event to `payload`.
+#[inline(always)]
+pub(crate) fn context(payload: *mut u8) {
+    // SAFETY: as above.
+    unsafe {
+        let call: unsafe extern "C" fn(*mut u8) -> u64 = transmute(hook::CONTEXT as usize);
+        call(payload);
+    }
+}
+
+/// Writes the fetched values to `payload`.
+#[inline(always)]
+pub(crate) fn fetch(ctx: *const c_void, payload: *mut u8) -> Fetched {
+    // SAFETY: as above.
+    unsafe {
+        let call: unsafe extern "C" fn(*const c_void, *mut u8) -> u64 =
+            transmute(hook::FETCH as usize);
+        Fetched(call(ctx, payload))
+    }
+}
+
+/// What was fetched.
+pub(crate) struct Fetched(u64);
+
+impl Fetched {
+    /// Bytes of payload.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    /// A value could not be read.
+    #[inline(always)]
+    pub(crate) fn faulted(&self) -> bool {
+        self.0 & hook::FETCH_FAULTED != 0
+    }
+}

@@ -123,7 +123,8 @@ fn damaged_probe_texts_are_no_panic() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     for _ in 0..50_000 {
         let text = mutate(
-            "sched:*,syscall:open[a-z],kprobe:vfs_read+0x10,kretprobe:x",
+            "sched:*,syscall:open[a-z],kprobe:vfs_read+0x10{a->b[3]:x32, n=*(u8 *)c},kretprobe:x,\
+             uprobe:/bin/x:0x10+4{str(arg0)},fexit:f{&((struct a *)b).c, ret:d}",
             &mut random,
         );
         if let Ok(probes) = ProbeText::parse_list(&text) {

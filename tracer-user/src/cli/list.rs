@@ -9,7 +9,7 @@ use crate::event::{Display, Field, FieldType, IntegerType};
 use crate::probe::kprobe::{Functions, Source, kprobe_fields, kretprobe_fields};
 use crate::probe::listing::{self, Listed};
 use crate::probe::tracefs::Tracefs;
-use crate::probe::{KernelFiles, ProbeError, ProbeText};
+use crate::probe::{KernelFiles, ProbeError, ProbeText, Target};
 
 /// List the probes of this kernel.
 #[derive(clap::Args)]
@@ -90,9 +90,9 @@ fn list_functions(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let probe: ProbeText = pattern.parse()?;
-    let (kind, function, fields) = match &probe {
-        ProbeText::Kprobe { function, .. } => ("kprobe", function, kprobe_fields()),
-        ProbeText::Kretprobe { function } => ("kretprobe", function, kretprobe_fields()),
+    let (kind, function, fields) = match &probe.target {
+        Target::Kprobe { function, .. } => ("kprobe", function, kprobe_fields()),
+        Target::Kretprobe { function } => ("kretprobe", function, kretprobe_fields()),
         _ => anyhow::bail!("`{pattern}` names no function"),
     };
     let functions = Functions::read(files).with_context(|| format!("cannot list `{pattern}`"))?;

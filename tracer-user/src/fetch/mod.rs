@@ -5,7 +5,74 @@
 //! (`kprobe:vfs_open{path->dentry->d_name.name:str}`); [`attach`](crate::attach) turns
 //! them into instructions.
 
+mod error;
+mod lexer;
+mod parser;
+mod syntax;
+
+use std::fmt;
+use std::str::FromStr;
+
 use crate::event::Field;
+
+pub use error::{FetchError, Problem};
+pub use syntax::{Expr, Format, Item, Style, Tag, TypeName};
+
+/// What a probe is to fetch, as typed between its braces. Displays without the braces;
+/// two that differ in blanks only are equal.
+#[derive(Clone, Debug)]
+pub struct FetchList {
+    text: String,
+    items: Vec<Item>,
+}
+
+impl FetchList {
+    /// Reads what stands between the braces. Names and types are looked at later.
+    pub fn parse(text: &str) -> Result<Self, FetchError> {
+        let items = parser::parse(text).map_err(|fault| FetchError::new(text, fault))?;
+        Ok(Self {
+            text: text.to_owned(),
+            items,
+        })
+    }
+
+    /// As typed.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The values, in order; at least one, at most [`MAX_FETCHED`].
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+}
+
+impl PartialEq for FetchList {
+    fn eq(&self, other: &Self) -> bool {
+        self.items == other.items
+    }
+}
+
+impl Eq for FetchList {}
+
+impl FromStr for FetchList {
+    type Err = FetchError;
+
+    fn from_str(text: &str) -> Result<Self, FetchError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for FetchList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, item) in self.items.iter().enumerate() {
+            write!(f, "{}{item}", if index > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
 
 /// A field of an event, and where its value is fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]

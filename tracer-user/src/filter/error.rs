@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::syntax::Span;
 use super::value_type::ValueType;
 use crate::names::Suggestions;
+use crate::names::place::{marks, one_line};
 
 /// Why a text is no filter, or none for an event class. Displays as the cause, then the
 /// text in a line of its own, then a line that marks the place in it.
@@ -238,20 +239,6 @@ fn separator(suggestions: &Suggestions) -> &'static str {
     } else {
         ""
     }
-}
-
-/// The text without line breaks, and with tabs as wide as other characters, so that marks
-/// can stand below it.
-fn one_line(text: &str) -> String {
-    let blank = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(blank).collect()
-}
-
-fn marks(text: &str, span: Span) -> String {
-    let columns = |bytes: &str| bytes.chars().count();
-    let before = columns(text.get(..span.start).unwrap_or(text));
-    let marked = columns(text.get(span.start..span.end).unwrap_or_default()).max(1);
-    format!("{:before$}{:^<marked$}", "", "")
 }
 
 #[cfg(test)]

@@ -5,57 +5,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Bytes `start..end` of a filter's text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// First byte.
-    pub start: usize,
-    /// Byte behind the last.
-    pub end: usize,
-}
-
-impl Span {
-    /// From the start of `self` to the end of `last`.
-    pub(super) const fn to(self, last: Self) -> Self {
-        Self {
-            start: self.start,
-            end: last.end,
-        }
-    }
-}
-
-/// A part of a filter and where it was typed. Equal to any other with the same value: two
-/// filters that differ in blanks only are the same.
-#[derive(Clone, Copy, Debug)]
-pub struct Spanned<T> {
-    /// What.
-    pub value: T,
-    /// Where; empty for what was not typed.
-    pub span: Span,
-}
-
-impl<T: PartialEq> PartialEq for Spanned<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.value == other.value
-    }
-}
-
-impl<T: Eq> Eq for Spanned<T> {}
-
-impl<T> From<T> for Spanned<T> {
-    fn from(value: T) -> Self {
-        Self {
-            value,
-            span: Span::default(),
-        }
-    }
-}
-
-impl<T: fmt::Display> fmt::Display for Spanned<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.value, f)
-    }
-}
+pub use crate::names::place::{Span, Spanned};
 
 /// A condition on an event.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Names as users type them: patterns that stand for many, and what may have been meant
-//! by one that does not exist.
+//! by one that does not exist; and places in what was typed.
 
 pub mod glob;
+pub mod place;
 mod suggest;
 
 pub use suggest::Suggestions;

@@ -58,6 +58,12 @@ pub enum ProbeError {
     /// A pattern that no probe matches.
     #[error("no probe matches `{0}`; see what there is with `tracer list`")]
     NothingMatches(String),
+    /// Understood, but there is no program for it yet.
+    #[error(
+        "cannot record `{0}`: probes of this kind, and values in braces, are not recorded yet; \
+         use `kprobe:FUNCTION` or `kretprobe:FUNCTION`"
+    )]
+    NotRecorded(String),
     /// One of ftrace's own records.
     #[error("cannot attach to `{0}`: it is a record of ftrace itself, not a tracepoint")]
     NotATracepoint(String),

@@ -7,7 +7,7 @@ use super::catalog::Catalog;
 use super::error::ProbeError;
 use super::kernel::KernelFiles;
 use super::resolver::Resolver;
-use super::spec::{ProbeText, SpecError};
+use super::spec::{ProbeText, SpecError, Target};
 use super::syscalls::{ENTER, SYSCALLS};
 use crate::event::EventClass;
 use crate::names::Suggestions;
@@ -88,13 +88,14 @@ pub fn default_probes(files: &KernelFiles) -> Vec<ProbeText> {
     let mut probes: Vec<ProbeText> = SCHED
         .into_iter()
         .filter(|name| files.has_event("sched", name))
-        .map(|name| ProbeText::Tracepoint {
+        .map(|name| Target::Tracepoint {
             system: "sched".into(),
             name: name.into(),
         })
+        .map(Into::into)
         .collect();
     if files.has_event(SYSCALLS, &format!("{ENTER}read")) {
-        probes.push(ProbeText::Syscall { name: "*".into() });
+        probes.push(Target::Syscall { name: "*".into() }.into());
     }
     probes
 }

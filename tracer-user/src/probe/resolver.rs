@@ -10,7 +10,7 @@ use super::error::ProbeError;
 use super::kernel::{FTRACE, KernelFiles};
 use super::kprobe::{self, Functions};
 use super::resolve::{Place, ResolvedProbe};
-use super::spec::ProbeText;
+use super::spec::{ProbeText, Target};
 use super::syscalls::{self, ENTER, SYSCALLS, other_names, split_event};
 use super::tracepoint;
 use crate::event::{EventClass, Field};
@@ -46,39 +46,50 @@ impl<'a> Resolver<'a> {
 
     /// Looks one text up and adds what it names.
     pub(super) fn add(&mut self, probe: &ProbeText) -> Result<(), ProbeError> {
+        if probe.fetch.is_some() {
+            return Err(ProbeError::NotRecorded(probe.to_string()));
+        }
         let before = self.resolved.len();
-        let found = match probe {
-            ProbeText::Tracepoint { system, name } if probe.is_explicit() => {
+        let found = match &probe.target {
+            Target::Tracepoint { system, name } if probe.is_explicit() => {
                 self.add_tracepoint(system, name)?;
                 true
             }
-            ProbeText::Tracepoint { system, name } => self.add_tracepoints(system, name)?,
-            ProbeText::Syscall { name } if probe.is_explicit() => {
+            Target::Tracepoint { system, name } => self.add_tracepoints(system, name)?,
+            Target::Syscall { name } if probe.is_explicit() => {
                 self.add_syscall(name)?;
                 true
             }
-            ProbeText::Syscall { name } => self.add_syscalls(name)?,
-            ProbeText::Kprobe { function, offset } if probe.is_explicit() => {
+            Target::Syscall { name } => self.add_syscalls(name)?,
+            Target::Kprobe { function, offset } if probe.is_explicit() => {
                 self.check_function(probe, function, *offset)?;
                 self.push_kprobe(function, *offset, true);
                 true
             }
-            ProbeText::Kretprobe { function } if probe.is_explicit() => {
+            Target::Kretprobe { function } if probe.is_explicit() => {
                 self.check_function(probe, function, 0)?;
                 self.push_kretprobe(function, true);
                 true
             }
-            ProbeText::Kprobe { function, .. } | ProbeText::Kretprobe { function } => {
+            Target::Kprobe { function, .. } | Target::Kretprobe { function } => {
                 let functions = functions(&mut self.functions, self.files, probe)?;
                 let names: Vec<String> = functions.matching(function).map(Into::into).collect();
                 for name in &names {
-                    if matches!(probe, ProbeText::Kprobe { .. }) {
+                    if matches!(probe.target, Target::Kprobe { .. }) {
                         self.push_kprobe(name, 0, false);
                     } else {
                         self.push_kretprobe(name, false);
                     }
                 }
                 !names.is_empty()
+            }
+            Target::Fentry { .. }
+            | Target::Fexit { .. }
+            | Target::Func { .. }
+            | Target::RawTracepoint { .. }
+            | Target::Uprobe { .. }
+            | Target::Uretprobe { .. } => {
+                return Err(ProbeError::NotRecorded(probe.to_string()));
             }
         };
         log::debug!("`{probe}` adds {} probes", self.resolved.len() - before);
@@ -275,7 +286,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn push_kprobe(&mut self, symbol: &str, offset: u64, explicit: bool) {
-        let probe = ProbeText::Kprobe {
+        let probe = Target::Kprobe {
             function: symbol.into(),
             offset,
         };

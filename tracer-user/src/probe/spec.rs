@@ -5,16 +5,35 @@
 //! syscall:openat           a system call, entry and exit; may be a pattern
 //! kprobe:vfs_read+0x10     an instruction of a kernel function; a function may be a pattern
 //! kretprobe:vfs_read       the return of a kernel function; may be a pattern
+//! fentry:vfs_read          a kernel function is entered, by trampoline; may be a pattern
+//! fexit:vfs_read           it returns, with its arguments; may be a pattern
+//! func:vfs_read            it is entered, the cheapest way that there is; may be a pattern
+//! rawtp:sched_switch       a tracepoint with the arguments of its C declaration
+//! uprobe:/bin/x:main+4     an instruction of a program or library
+//! uretprobe:/bin/x:main    the return of a function of a program or library
 //! ```
+//!
+//! All but system calls may end with `{path->dentry->d_name.name:str, ret}`: what is
+//! fetched (see [`fetch`](crate::fetch)).
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::fetch::{FetchError, FetchList};
 use crate::names::glob::is_glob;
 
 /// One probe as typed: possibly a pattern, not yet looked up in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProbeText {
+pub struct ProbeText {
+    /// What to attach to.
+    pub target: Target,
+    /// What to fetch there; none: what the kind of the probe has by itself.
+    pub fetch: Option<FetchList>,
+}
+
+/// What a probe attaches to, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
     /// `SYSTEM:NAME` of tracefs.
     Tracepoint {
         /// Subsystem, or a pattern.
@@ -39,6 +58,51 @@ pub enum ProbeText {
         /// Kernel function, or a pattern.
         function: String,
     },
+    /// `fentry:FUNCTION`.
+    Fentry {
+        /// Kernel function, or a pattern.
+        function: String,
+    },
+    /// `fexit:FUNCTION`.
+    Fexit {
+        /// Kernel function, or a pattern.
+        function: String,
+    },
+    /// `func:FUNCTION`: as an fentry where there is one, else as a kprobe.
+    Func {
+        /// Kernel function, or a pattern.
+        function: String,
+    },
+    /// `rawtp:NAME`: a tracepoint without the record of tracefs.
+    RawTracepoint {
+        /// Event without subsystem, or a pattern.
+        name: String,
+    },
+    /// `uprobe:PATH:SYMBOL[+OFFSET]`.
+    Uprobe {
+        /// Program or library.
+        path: String,
+        /// Place in it.
+        symbol: UserSymbol,
+        /// Bytes from there.
+        offset: u64,
+    },
+    /// `uretprobe:PATH:SYMBOL`.
+    Uretprobe {
+        /// Program or library.
+        path: String,
+        /// Function in it.
+        symbol: UserSymbol,
+    },
+}
+
+/// A place in a program or library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserSymbol {
+    /// A symbol, or a pattern.
+    Name(String),
+    /// `0x1234`: an address as `nm` and `objdump` print it.
+    Address(u64),
 }
 
 /// Why a probe text means nothing.
@@ -63,35 +127,137 @@ pub enum SpecError {
         /// What follows the `+`.
         offset: String,
     },
-    /// A kretprobe fires at return, which has no offset.
+    /// Something that fires at return, which has no offset.
     #[error(
-        "offset in `{0}`: a kretprobe fires when the function returns, wherever it does; leave the offset out"
+        "offset in `{0}`: it fires when the function returns, wherever it does; leave the offset out"
     )]
     OffsetOnReturn(String),
+    /// Something that fires at the start of a function.
+    #[error(
+        "offset in `{0}`: it fires when the function is entered; use `kprobe:` for other places"
+    )]
+    OffsetOnEntry(String),
     /// A pattern and an offset in one text.
     #[error("`{0}` has both a pattern and an offset; an offset is good for one function only")]
     OffsetOnGlob(String),
+    /// The program or its symbol is missing.
+    #[error("`{probe}` names no place in a program; write it as `{kind}:/path/to/program:SYMBOL`")]
+    NoUserSymbol {
+        /// As typed.
+        probe: String,
+        /// `uprobe` or `uretprobe`.
+        kind: &'static str,
+    },
+    /// What begins with `0x` is no address.
+    #[error("bad address `{address}` in `{probe}`: write it as `nm` prints it, as in `0x401136`")]
+    BadAddress {
+        /// As typed.
+        probe: String,
+        /// Where the symbol should be.
+        address: String,
+    },
+    /// Braces behind a system call.
+    #[error(
+        "`{0}` fetches values from a system call, which has its arguments without; leave the \
+         braces out, or use `kprobe:` with its function"
+    )]
+    FetchOfSyscall(String),
+    /// Something behind the closing brace, or none.
+    #[error("the braces of `{0}` are never closed, or closed too early; the probe ends with `}}`")]
+    OpenBraces(String),
+    /// What is between the braces cannot be understood.
+    #[error("cannot fetch from `{probe}`: {source}")]
+    Fetch {
+        /// Without the braces.
+        probe: String,
+        /// Cause.
+        source: FetchError,
+    },
 }
 
 impl ProbeText {
-    /// Parses a comma-separated list of probes.
+    /// Parses a comma-separated list of probes. Commas in braces and parentheses separate
+    /// none.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, SpecError> {
-        text.split(',').map(|part| part.trim().parse()).collect()
+        split_list(text).map(|part| part.trim().parse()).collect()
     }
 
     /// Whether it names one probe exactly. Probes that a pattern matched may turn out
     /// not to attach; those that were named may not.
     #[must_use]
     pub fn is_explicit(&self) -> bool {
+        self.target.is_explicit()
+    }
+}
+
+impl Target {
+    fn is_explicit(&self) -> bool {
         match self {
             Self::Tracepoint { system, name } => !is_glob(system) && !is_glob(name),
-            Self::Syscall { name } => !is_glob(name),
-            Self::Kprobe { function, .. } | Self::Kretprobe { function } => !is_glob(function),
+            Self::Syscall { name } | Self::RawTracepoint { name } => !is_glob(name),
+            Self::Kprobe { function, .. }
+            | Self::Kretprobe { function }
+            | Self::Fentry { function }
+            | Self::Fexit { function }
+            | Self::Func { function } => !is_glob(function),
+            Self::Uprobe { symbol, .. } | Self::Uretprobe { symbol, .. } => match symbol {
+                UserSymbol::Name(name) => !is_glob(name),
+                UserSymbol::Address(_) => true,
+            },
         }
     }
 }
 
+/// A probe that fetches what its kind has by itself.
+impl From<Target> for ProbeText {
+    fn from(target: Target) -> Self {
+        Self {
+            target,
+            fetch: None,
+        }
+    }
+}
+
+fn split_list(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    text.split(move |c| {
+        match c {
+            '{' | '(' => depth += 1,
+            '}' | ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+}
+
 impl FromStr for ProbeText {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let Some((probe, braces)) = text.split_once('{') else {
+            return Ok(text.parse::<Target>()?.into());
+        };
+        let probe = probe.trim_end();
+        let inner = braces
+            .strip_suffix('}')
+            .filter(|inner| !inner.contains(['{', '}']))
+            .ok_or_else(|| SpecError::OpenBraces(text.to_owned()))?;
+        let target: Target = probe.parse()?;
+        if let Target::Syscall { .. } = target {
+            return Err(SpecError::FetchOfSyscall(text.to_owned()));
+        }
+        let fetch = FetchList::parse(inner).map_err(|source| SpecError::Fetch {
+            probe: probe.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            target,
+            fetch: Some(fetch),
+        })
+    }
+}
+
+impl FromStr for Target {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
@@ -107,45 +273,113 @@ impl FromStr for ProbeText {
         if name.is_empty() {
             return Err(SpecError::EmptyPart(text.to_owned(), "after"));
         }
-        match kind {
-            "syscall" => Ok(Self::Syscall { name: name.into() }),
-            "kprobe" => parse_kprobe(text, name),
-            "kretprobe" if name.contains('+') => Err(SpecError::OffsetOnReturn(text.to_owned())),
-            "kretprobe" => Ok(Self::Kretprobe {
-                function: name.into(),
-            }),
-            _ => Ok(Self::Tracepoint {
+        let without_offset = |error: fn(String) -> SpecError| {
+            if name.contains('+') {
+                Err(error(text.to_owned()))
+            } else {
+                Ok(name.to_owned())
+            }
+        };
+        Ok(match kind {
+            "syscall" => Self::Syscall { name: name.into() },
+            "kprobe" => parse_kprobe(text, name)?,
+            "kretprobe" => Self::Kretprobe {
+                function: without_offset(SpecError::OffsetOnReturn)?,
+            },
+            "fentry" => Self::Fentry {
+                function: without_offset(SpecError::OffsetOnEntry)?,
+            },
+            "fexit" => Self::Fexit {
+                function: without_offset(SpecError::OffsetOnReturn)?,
+            },
+            "func" => Self::Func {
+                function: without_offset(SpecError::OffsetOnEntry)?,
+            },
+            "rawtp" => Self::RawTracepoint { name: name.into() },
+            "uprobe" => parse_uprobe(text, name)?,
+            "uretprobe" => parse_uretprobe(text, name)?,
+            _ => Self::Tracepoint {
                 system: kind.into(),
                 name: name.into(),
-            }),
-        }
+            },
+        })
     }
 }
 
-fn parse_kprobe(text: &str, name: &str) -> Result<ProbeText, SpecError> {
-    let Some((function, offset_text)) = name.split_once('+') else {
-        return Ok(ProbeText::Kprobe {
-            function: name.into(),
-            offset: 0,
-        });
-    };
-    if function.is_empty() {
-        return Err(SpecError::EmptyPart(text.to_owned(), "after"));
-    }
-    let offset = parse_offset(offset_text).ok_or_else(|| SpecError::BadOffset {
-        probe: text.to_owned(),
-        offset: offset_text.to_owned(),
-    })?;
-    if is_glob(function) {
-        return Err(SpecError::OffsetOnGlob(text.to_owned()));
-    }
-    Ok(ProbeText::Kprobe {
+fn parse_kprobe(text: &str, name: &str) -> Result<Target, SpecError> {
+    let (function, offset) = split_offset(text, name)?;
+    Ok(Target::Kprobe {
         function: function.into(),
         offset,
     })
 }
 
-fn parse_offset(text: &str) -> Option<u64> {
+/// Cuts `+OFFSET` off, which is 0 where there is none.
+fn split_offset<'a>(text: &str, name: &'a str) -> Result<(&'a str, u64), SpecError> {
+    let Some((name, offset_text)) = name.split_once('+') else {
+        return Ok((name, 0));
+    };
+    if name.is_empty() {
+        return Err(SpecError::EmptyPart(text.to_owned(), "after"));
+    }
+    let offset = parse_number(offset_text).ok_or_else(|| SpecError::BadOffset {
+        probe: text.to_owned(),
+        offset: offset_text.to_owned(),
+    })?;
+    if is_glob(name) {
+        return Err(SpecError::OffsetOnGlob(text.to_owned()));
+    }
+    Ok((name, offset))
+}
+
+fn parse_uprobe(text: &str, place: &str) -> Result<Target, SpecError> {
+    let (path, symbol) = split_user_place("uprobe", text, place)?;
+    let (symbol, offset) = split_offset(text, symbol)?;
+    Ok(Target::Uprobe {
+        path: path.into(),
+        symbol: parse_user_symbol(text, symbol)?,
+        offset,
+    })
+}
+
+fn parse_uretprobe(text: &str, place: &str) -> Result<Target, SpecError> {
+    let (path, symbol) = split_user_place("uretprobe", text, place)?;
+    if symbol.contains('+') {
+        return Err(SpecError::OffsetOnReturn(text.to_owned()));
+    }
+    Ok(Target::Uretprobe {
+        path: path.into(),
+        symbol: parse_user_symbol(text, symbol)?,
+    })
+}
+
+/// A path may have colons, a symbol has none.
+fn split_user_place<'a>(
+    kind: &'static str,
+    text: &str,
+    place: &'a str,
+) -> Result<(&'a str, &'a str), SpecError> {
+    place
+        .rsplit_once(':')
+        .filter(|(path, symbol)| !path.is_empty() && !symbol.is_empty())
+        .ok_or_else(|| SpecError::NoUserSymbol {
+            probe: text.to_owned(),
+            kind,
+        })
+}
+
+fn parse_user_symbol(text: &str, symbol: &str) -> Result<UserSymbol, SpecError> {
+    if !symbol.starts_with("0x") && !symbol.starts_with("0X") {
+        return Ok(UserSymbol::Name(symbol.into()));
+    }
+    let address = parse_number(symbol).ok_or_else(|| SpecError::BadAddress {
+        probe: text.to_owned(),
+        address: symbol.to_owned(),
+    })?;
+    Ok(UserSymbol::Address(address))
+}
+
+fn parse_number(text: &str) -> Option<u64> {
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None => (text, 10),
@@ -159,106 +393,56 @@ fn parse_offset(text: &str) -> Option<u64> {
 
 impl fmt::Display for ProbeText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.target)?;
+        match &self.fetch {
+            Some(fetch) => write!(f, "{{{fetch}}}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tracepoint { system, name } => write!(f, "{system}:{name}"),
             Self::Syscall { name } => write!(f, "syscall:{name}"),
-            Self::Kprobe {
-                function,
-                offset: 0,
-            } => write!(f, "kprobe:{function}"),
-            Self::Kprobe { function, offset } => write!(f, "kprobe:{function}+{offset:#x}"),
+            Self::Kprobe { function, offset } => write!(f, "kprobe:{function}{}", Offset(*offset)),
             Self::Kretprobe { function } => write!(f, "kretprobe:{function}"),
+            Self::Fentry { function } => write!(f, "fentry:{function}"),
+            Self::Fexit { function } => write!(f, "fexit:{function}"),
+            Self::Func { function } => write!(f, "func:{function}"),
+            Self::RawTracepoint { name } => write!(f, "rawtp:{name}"),
+            Self::Uprobe {
+                path,
+                symbol,
+                offset,
+            } => write!(f, "uprobe:{path}:{symbol}{}", Offset(*offset)),
+            Self::Uretprobe { path, symbol } => write!(f, "uretprobe:{path}:{symbol}"),
+        }
+    }
+}
+
+/// `+0x10`, or nothing.
+struct Offset(u64);
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            offset => write!(f, "+{offset:#x}"),
+        }
+    }
+}
+
+impl fmt::Display for UserSymbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(address) => write!(f, "{address:#x}"),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<ProbeText, SpecError> {
-        text.parse()
-    }
-
-    #[test]
-    fn a_list_keeps_its_order() {
-        let list = ProbeText::parse_list("sched:sched_switch, syscall:*,kprobe:vfs_read").unwrap();
-        let texts: Vec<String> = list.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            texts,
-            ["sched:sched_switch", "syscall:*", "kprobe:vfs_read"]
-        );
-    }
-
-    #[test]
-    fn offsets_are_decimal_or_hexadecimal() {
-        for text in ["kprobe:f+16", "kprobe:f+0x10"] {
-            let expected = ProbeText::Kprobe {
-                function: "f".into(),
-                offset: 16,
-            };
-            assert_eq!(parse(text), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn bad_offsets_are_refused() {
-        for offset in ["", "x", "0x", "-1", "+1", "0xg", "99999999999999999999"] {
-            let text = format!("kprobe:f+{offset}");
-            assert!(
-                matches!(parse(&text), Err(SpecError::BadOffset { .. })),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_offset_on_a_return_is_refused() {
-        assert_eq!(
-            parse("kretprobe:f+1"),
-            Err(SpecError::OffsetOnReturn("kretprobe:f+1".into()))
-        );
-    }
-
-    #[test]
-    fn an_offset_on_a_pattern_is_refused() {
-        assert_eq!(
-            parse("kprobe:f*+1"),
-            Err(SpecError::OffsetOnGlob("kprobe:f*+1".into()))
-        );
-    }
-
-    #[test]
-    fn empty_texts_and_parts_are_refused() {
-        assert_eq!(parse(""), Err(SpecError::Empty));
-        assert_eq!(ProbeText::parse_list("a:b,,c:d"), Err(SpecError::Empty));
-        assert!(matches!(
-            parse(":x"),
-            Err(SpecError::EmptyPart(_, "before"))
-        ));
-        assert!(matches!(
-            parse("sched:"),
-            Err(SpecError::EmptyPart(_, "after"))
-        ));
-        assert!(matches!(
-            parse("kprobe:+4"),
-            Err(SpecError::EmptyPart(_, "after"))
-        ));
-    }
-
-    #[test]
-    fn a_missing_colon_is_said_so() {
-        assert_eq!(
-            parse("sched_switch"),
-            Err(SpecError::NoColon("sched_switch".into()))
-        );
-    }
-
-    #[test]
-    fn only_exact_names_are_explicit() {
-        assert!(parse("syscalls:sys_enter_read").unwrap().is_explicit());
-        for text in ["sched:*", "*:x", "syscall:open*", "kretprobe:vfs_?ead"] {
-            assert!(!parse(text).unwrap().is_explicit(), "{text}");
-        }
-    }
-}
+#[path = "spec_tests.rs"]
+mod tests;

@@ -13,8 +13,10 @@ mod functions;
 mod kernel;
 mod link;
 mod object;
+mod rate;
 mod template;
 
 pub use attached::{Attached, KernelCounts};
 pub use kernel::{Kernel, Settings};
 pub use link::{AttachError, Link};
+pub use rate::{Rate, RateError};

@@ -9,6 +9,7 @@ mod list;
 mod record;
 mod repair;
 mod report;
+mod scoped;
 mod sessions;
 mod snapshot;
 

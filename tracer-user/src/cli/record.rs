@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
+use super::scoped::ProbeArgs;
 use crate::{
     control::SessionName,
     session::{self, Options, RotateOptions, Size},
@@ -17,11 +18,8 @@ use crate::{
 /// The exit status is that of the command.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What to record: `sched:sched_switch`, `syscall:openat`, `kprobe:vfs_read`,
-    /// `kretprobe:vfs_read`, or patterns as in `sched:*`; may be given several times
-    /// [default: scheduling and system calls]
-    #[arg(short = 'e', long = "event", value_name = "PROBE")]
-    probes: Vec<String>,
+    #[command(flatten)]
+    probes: ProbeArgs,
 
     /// Name of the session, for `tracer sessions` [default: record-PID]
     #[arg(long, value_name = "NAME")]
@@ -136,7 +134,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     session::record(&Options {
         session: args.session,
-        probes: args.probes,
+        probes: args.probes.0,
         output: args.output,
         force: args.force,
         mode: args.mode,

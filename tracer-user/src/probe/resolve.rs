@@ -22,6 +22,8 @@ pub struct ResolvedProbe {
     /// It was named exactly: that it fails to attach is an error. Probes that only a
     /// pattern matched are left out with a warning.
     pub explicit: bool,
+    /// Which of the texts named it, by position; of several the last one.
+    pub request: usize,
 }
 
 /// Where a probe attaches, and what its program needs to know.
@@ -113,17 +115,26 @@ pub fn resolve_texts(
             files.systems()?;
             return Err(ProbeError::NothingMatches("sched:*".into()));
         }
-        return resolve(files, &defaults);
+        let mut resolver = Resolver::new(files);
+        for probe in &defaults {
+            resolver.add(probe, 0)?;
+        }
+        return Ok(resolver.into_resolved());
     }
-    let mut probes = Vec::new();
-    for text in texts {
-        match ProbeText::parse_list(text) {
-            Ok(list) => probes.extend(list),
-            Err(SpecError::NoColon(name)) => return Err(no_colon(files, name)),
-            Err(error) => return Err(error.into()),
+    let parse = |text: &String| match ProbeText::parse_list(text) {
+        Ok(list) => Ok(list),
+        Err(SpecError::NoColon(name)) => Err(no_colon(files, name)),
+        Err(error) => Err(error.into()),
+    };
+    // None is looked up before all are read.
+    let lists: Vec<Vec<ProbeText>> = texts.iter().map(parse).collect::<Result<_, _>>()?;
+    let mut resolver = Resolver::new(files);
+    for (request, list) in lists.iter().enumerate() {
+        for probe in list {
+            resolver.add(probe, request)?;
         }
     }
-    resolve(files, &probes)
+    Ok(resolver.into_resolved())
 }
 
 /// The error for a bare name, with what may have been meant.
@@ -144,8 +155,8 @@ pub fn resolve(
     probes: &[ProbeText],
 ) -> Result<Vec<ResolvedProbe>, ProbeError> {
     let mut resolver = Resolver::new(files);
-    for probe in probes {
-        resolver.add(probe)?;
+    for (request, probe) in probes.iter().enumerate() {
+        resolver.add(probe, request)?;
     }
     Ok(resolver.into_resolved())
 }

@@ -280,3 +280,15 @@ fn a_kernel_without_readable_tracepoints_is_an_error_by_default() {
         "{error}"
     );
 }
+
+#[test]
+fn a_class_belongs_to_the_last_text_that_names_it() {
+    let texts = ["syscall:openat", "sched:sched_switch", "syscall:*"].map(str::to_owned);
+    let probes = resolve_texts(&recorded(), &texts).unwrap();
+    let request = |name: &str| {
+        let found = probes.iter().find(|probe| probe.class.name == name);
+        found.map(|probe| probe.request)
+    };
+    assert_eq!(request("syscall_entry_openat"), Some(2));
+    assert_eq!(request("sched:sched_switch"), Some(1));
+}

@@ -26,6 +26,8 @@ pub(super) struct Resolver<'a> {
     resolved: Vec<ResolvedProbe>,
     /// Position in `resolved` by class name.
     by_name: HashMap<String, usize>,
+    /// What is being added was asked for by this request.
+    request: usize,
 }
 
 impl<'a> Resolver<'a> {
@@ -36,6 +38,7 @@ impl<'a> Resolver<'a> {
             functions: None,
             resolved: Vec::new(),
             by_name: HashMap::new(),
+            request: 0,
         }
     }
 
@@ -44,11 +47,13 @@ impl<'a> Resolver<'a> {
         self.resolved
     }
 
-    /// Looks one text up and adds what it names.
-    pub(super) fn add(&mut self, probe: &ProbeText) -> Result<(), ProbeError> {
+    /// Looks one text up and adds what it names. What was there before belongs to this
+    /// `request` from now on.
+    pub(super) fn add(&mut self, probe: &ProbeText, request: usize) -> Result<(), ProbeError> {
         if probe.fetch.is_some() {
             return Err(ProbeError::NotRecorded(probe.to_string()));
         }
+        self.request = request;
         let before = self.resolved.len();
         let found = match &probe.target {
             Target::Tracepoint { system, name } if probe.is_explicit() => {
@@ -310,12 +315,13 @@ impl<'a> Resolver<'a> {
         });
     }
 
-    /// Whether a class is there already; that it was also named exactly is noted.
+    /// Whether a class is there already; that it was named again, maybe exactly, is noted.
     fn is_known(&mut self, class_name: &str, explicit: bool) -> bool {
         let Some(&index) = self.by_name.get(class_name) else {
             return false;
         };
         self.resolved[index].explicit |= explicit;
+        self.resolved[index].request = self.request;
         true
     }
 
@@ -340,6 +346,7 @@ impl<'a> Resolver<'a> {
             },
             place,
             explicit,
+            request: self.request,
         });
     }
 }

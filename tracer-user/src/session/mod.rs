@@ -24,7 +24,7 @@ mod summary;
 mod tasks;
 mod trigger;
 
-pub use options::{Options, RotateOptions, Size};
+pub use options::{Options, ProbeRequest, RotateOptions, Size, StackRequest};
 pub(crate) use progress::{grouped, short};
 
 use std::{

@@ -2,15 +2,15 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::{control::SessionName, sink::SinkKind, subbuf::Mode};
+use crate::{attach::Rate, control::SessionName, sink::SinkKind, subbuf::Mode};
 
 /// A recording as the user described it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The name of the session; none: one by the process id, which may be done without.
     pub session: Option<SessionName>,
-    /// Probe texts; empty: the default set.
-    pub probes: Vec<String>,
+    /// What to record of which probes, at least one request.
+    pub probes: Vec<ProbeRequest>,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;
     /// it, the path of a FIFO and `tcp://HOST:PORT` take the trace as
     /// [frames](crate::ctf::frames).
@@ -52,6 +52,33 @@ pub struct Options {
     pub quiet: bool,
     /// A command and its arguments; recording ends with it. Empty: none.
     pub command: Vec<OsString>,
+}
+
+/// Probes, and what of their events is recorded. Of several requests that name an event class
+/// the last one counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeRequest {
+    /// One probe or several with commas; none: the default set.
+    pub text: Option<String>,
+    /// Only events for which this holds.
+    pub filter: Option<String>,
+    /// At most so many events of each class, on all CPUs together.
+    pub limit: Option<Rate>,
+    /// One of so many events of each class, on each CPU.
+    pub every: Option<u32>,
+    /// With each event the call stack at that moment.
+    pub stack: Option<StackRequest>,
+}
+
+/// Whose call stack is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackRequest {
+    /// The kernel's.
+    Kernel,
+    /// The process's.
+    User,
+    /// Both.
+    Both,
 }
 
 /// When a new chunk is begun, and how many stay. With any of them a trace is in chunks.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, spec_flags};
 
 use super::{
-    options::{Options, Size},
+    options::{Options, ProbeRequest, Size},
     trigger::{self, Trigger},
 };
 use crate::{
@@ -75,7 +75,13 @@ impl Plan {
         }
         let tracefs = Tracefs::open()?;
         let files = KernelFiles::running(&tracefs);
-        let mut probes = resolve_texts(&files, &texts(options))?;
+        let requests = requests(options);
+        refuse_what_is_to_come(&requests)?;
+        let texts: Vec<String> = requests
+            .iter()
+            .filter_map(|request| request.text.clone())
+            .collect();
+        let mut probes = resolve_texts(&files, &texts)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
         let trigger = match &options.snapshot_on {
             Some(text) => Some(Trigger::new(
@@ -140,12 +146,41 @@ impl Plan {
     }
 }
 
-/// The probes to record, as they were typed; empty: the default.
-fn texts(options: &Options) -> Vec<String> {
-    let mut texts = options.probes.clone();
-    let trigger = options.snapshot_on.as_deref().map(trigger::probe_of);
-    texts.extend(trigger.map(str::to_owned));
-    texts
+/// What to record, as it was typed: each with its text, or one for the default probes. The
+/// probe that has snapshots taken is recorded, too; what is said for it elsewhere counts.
+fn requests(options: &Options) -> Vec<ProbeRequest> {
+    let mut requests = options.probes.clone();
+    if let Some(text) = &options.snapshot_on {
+        let text = Some(trigger::probe_of(text).to_owned());
+        match requests.first_mut().filter(|first| first.text.is_none()) {
+            Some(only) => only.text = text,
+            None => requests.insert(
+                0,
+                ProbeRequest {
+                    text,
+                    ..ProbeRequest::default()
+                },
+            ),
+        }
+    }
+    requests
+}
+
+/// What the command line takes and no program does.
+fn refuse_what_is_to_come(requests: &[ProbeRequest]) -> Result<()> {
+    for request in requests {
+        let limited = request.limit.is_some() || request.every.is_some();
+        for (asked, option) in [
+            (request.filter.is_some(), "--filter"),
+            (request.stack.is_some(), "--stack"),
+            (limited, "--limit and --every"),
+        ] {
+            if asked {
+                bail!("{option}: not recorded by this version; leave it out");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Probes for the names of threads, their classes numbered from `first_id`. A kernel that

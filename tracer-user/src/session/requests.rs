@@ -117,7 +117,11 @@ fn status_at_start(
         buffer_bytes: plan.buffer_bytes(),
         subbuf_bytes: plan.pool.run_bytes as u64,
         output,
-        probes: options.probes.clone(),
+        probes: options
+            .probes
+            .iter()
+            .filter_map(|probe| probe.text.clone())
+            .collect(),
         command: options
             .command
             .iter()

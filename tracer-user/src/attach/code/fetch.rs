@@ -208,9 +208,7 @@ fn zero(code: &mut Code, at: u32, len: u32) {
     while done < len {
         let width = [Width::Double, Width::Word, Width::Half, Width::Byte]
             .into_iter()
-            .find(|width| {
-                width.bytes() <= len - done && (at + done).is_multiple_of(width.bytes())
-            })
+            .find(|width| width.bytes() <= len - done && (at + done).is_multiple_of(width.bytes()))
             .unwrap_or(Width::Byte);
         code.store_imm(width, PAYLOAD, (at + done) as i16, 0);
         done += width.bytes();

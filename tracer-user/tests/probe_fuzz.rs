@@ -108,7 +108,7 @@ fn damaged_format_files_are_no_panic() {
         if let Ok(format) = Format::parse(&text) {
             understood += 1;
             drop(syscalls::entry_layout(&format.name, &format));
-            if let Ok((fields, spec)) = tracepoint::layout(&format) {
+            if let Ok(tracepoint::Layout { fields, spec, .. }) = tracepoint::layout(&format) {
                 assert!(fields.len() <= format.fields.len());
                 assert!(spec.payload_len <= 8192);
             }

@@ -1,13 +1,10 @@
 //! The kernel's side of a recording that runs: started, stopped, detached.
 
-use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::{io, os::fd::AsFd};
 
 use anyhow::Result;
 
-use super::{kernel::Kernel, link::Link, object::fd};
+use super::{kernel::Kernel, link::Link, object::fd, syscalls::SharedProgram};
 use crate::sys::bpf;
 
 /// All programs are attached; they record between [`start`](Self::start) and
@@ -16,7 +13,7 @@ pub struct Attached {
     pub(super) kernel: Kernel,
     pub(super) links: Vec<Link>,
     /// The programs that system calls share.
-    pub(super) syscall_fds: Vec<OwnedFd>,
+    pub(super) shared: Vec<SharedProgram>,
     pub(super) syscalls_skipped_before: u64,
 }
 
@@ -96,8 +93,9 @@ impl Attached {
     }
 
     fn syscalls_skipped(&self) -> u64 {
-        let misses = |program: &OwnedFd| bpf::recursion_misses(program.as_fd()).unwrap_or(0);
-        self.syscall_fds.iter().map(misses).sum()
+        let misses =
+            |shared: &SharedProgram| bpf::recursion_misses(shared.program.as_fd()).unwrap_or(0);
+        self.shared.iter().map(misses).sum()
     }
 
     fn set_enabled(&self, enabled: bool) {

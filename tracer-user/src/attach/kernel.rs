@@ -6,17 +6,24 @@ use anyhow::{Context, Result, bail};
 use aya::Ebpf;
 use aya_obj::generated::bpf_prog_type::{BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_TRACEPOINT};
 
+use tracer_common::hook;
+
 use super::{
     attached::Attached,
+    code::{self, Abi, Question, Tables},
     functions::FunctionSource,
     link::{AttachError, Link},
     object::{self, fd},
-    template::Templates,
+    syscalls,
+    template::{Hooks, Templates},
 };
 use crate::{
-    probe::{Place, ResolvedProbe},
+    probe::{FunctionTarget, Place, ResolvedProbe},
     ring::{CpuStates, Ring},
-    sys::{bpf, limits, perf},
+    sys::{
+        bpf::{self, ProgramKind},
+        limits, perf,
+    },
 };
 
 /// Files for a probe with a program of its own: the program and its link.
@@ -90,7 +97,7 @@ impl Kernel {
         }
         let wants_functions = probes
             .iter()
-            .any(|probe| matches!(probe.place, Place::Kprobe { .. } | Place::Kretprobe { .. }));
+            .any(|probe| matches!(probe.place, Place::Function { .. }));
         let functions = wants_functions
             .then(|| FunctionSource::read(settings.sys))
             .transpose()
@@ -122,7 +129,7 @@ impl Kernel {
     /// a pattern may be refused, and is then given to `refused`. `attached` is told how many
     /// are done.
     pub fn attach(
-        mut self,
+        self,
         probes: &[ResolvedProbe],
         mut attached: impl FnMut(usize),
         mut refused: impl FnMut(AttachError),
@@ -137,11 +144,11 @@ impl Kernel {
             }
             attached(row + 1);
         }
-        let syscall_fds = object::attach_syscall_programs(&mut self.ebpf, probes)?;
+        let shared = syscalls::attach(&self.templates, probes)?;
         Ok(Attached {
             kernel: self,
             links,
-            syscall_fds,
+            shared,
             syscalls_skipped_before: 0,
         })
     }
@@ -152,14 +159,17 @@ impl Kernel {
         row: usize,
         probe: &ResolvedProbe,
     ) -> Result<Result<Option<Link>, AttachError>> {
-        let (template, kind) = match probe.place {
-            Place::Tracepoint { .. } => ("on_tracepoint", BPF_PROG_TYPE_TRACEPOINT),
-            Place::Kprobe { .. } => ("on_kprobe", BPF_PROG_TYPE_KPROBE),
-            Place::Kretprobe { .. } => ("on_kretprobe", BPF_PROG_TYPE_KPROBE),
+        let (template, kind, abi) = match &probe.place {
+            Place::Tracepoint { .. } => ("on_tracepoint", BPF_PROG_TYPE_TRACEPOINT, Abi::Record),
+            Place::Function { .. } => ("on_function", BPF_PROG_TYPE_KPROBE, Abi::Registers),
             Place::Syscall { .. } | Place::RawSyscall { .. } => return Ok(Ok(None)),
         };
+        // Its tables live until the program is loaded.
+        let mut tables = Tables::default();
+        let hooks = hooks(probe, abi, &mut tables)?;
+        let kind = ProgramKind::of(kind);
         let name = probe.class.name.replace(':', "_");
-        let program = match self.templates.load(template, kind, row, &name)? {
+        let program = match self.templates.load(template, kind, row, &name, &hooks)? {
             Ok(program) => program,
             Err(source) => {
                 let probe = probe.class.name.clone();
@@ -198,8 +208,12 @@ impl Kernel {
         };
         match place {
             Place::Tracepoint { id, .. } => perf::open_tracepoint(*id),
-            Place::Kprobe { symbol, offset, .. } => functions()?.open(symbol, *offset, false),
-            Place::Kretprobe { symbol, .. } => functions()?.open(symbol, 0, true),
+            Place::Function { target, .. } => match target {
+                FunctionTarget::Kprobe { symbol, offset } => {
+                    functions()?.open(symbol, *offset, false)
+                }
+                FunctionTarget::Kretprobe { symbol } => functions()?.open(symbol, 0, true),
+            },
             Place::Syscall { .. } | Place::RawSyscall { .. } => {
                 Err(io::ErrorKind::Unsupported.into())
             }
@@ -230,18 +244,42 @@ fn hint(place: &Place, error: &io::Error) -> &'static str {
         (_, Some(libc::EPERM | libc::EACCES)) => {
             "; the kernel does not allow it: `tracer doctor` says why"
         }
-        (Place::Kprobe { offset, .. }, Some(libc::EILSEQ)) if *offset > 0 => {
-            "; the offset is not the start of an instruction"
-        }
-        (Place::Kprobe { .. } | Place::Kretprobe { .. }, Some(libc::EINVAL)) => {
-            "; the kernel does not allow probes in this function"
-        }
-        (Place::Kprobe { .. } | Place::Kretprobe { .. }, Some(libc::ENOENT)) => {
-            "; the kernel has no such function (it may be inlined, or its module is not loaded)"
-        }
-        (Place::Kprobe { .. } | Place::Kretprobe { .. }, Some(libc::EADDRNOTAVAIL)) => {
-            "; several functions have this name"
-        }
+        (Place::Function { target, .. }, Some(error)) => function_hint(target, error),
         _ => "",
     }
+}
+
+fn function_hint(target: &FunctionTarget, error: i32) -> &'static str {
+    match (target, error) {
+        (FunctionTarget::Kprobe { offset, .. }, libc::EILSEQ) if *offset > 0 => {
+            "; the offset is not the start of an instruction"
+        }
+        (_, libc::EINVAL) => "; the kernel does not allow probes in this function",
+        (_, libc::ENOENT) => {
+            "; the kernel has no such function (it may be inlined, or its module is not loaded)"
+        }
+        (_, libc::EADDRNOTAVAIL) => "; several functions have this name",
+        _ => "",
+    }
+}
+
+/// The code that is made for one probe.
+fn hooks(probe: &ResolvedProbe, abi: Abi, tables: &mut Tables) -> Result<Hooks> {
+    let mut hooks = Hooks::default();
+    if let Some(condition) = &probe.filter {
+        let question = Question {
+            condition,
+            sources: &probe.sources,
+        };
+        hooks.set(hook::FILTER, code::filter(question, abi, tables)?);
+    }
+    let fetched = match &probe.place {
+        Place::Tracepoint { fetched, .. } => fetched,
+        Place::Function { layout, .. } => layout,
+        Place::Syscall { .. } | Place::RawSyscall { .. } => return Ok(hooks),
+    };
+    if !fetched.is_empty() {
+        hooks.set(hook::FETCH, fetched.code(abi)?);
+    }
+    Ok(hooks)
 }

@@ -14,6 +14,7 @@ mod kernel;
 mod link;
 mod object;
 mod rate;
+mod syscalls;
 mod template;
 
 pub use attached::{Attached, KernelCounts};

@@ -1,18 +1,18 @@
 //! The eBPF object: its maps, constants and the programs that system calls share.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     thread,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
-use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
+use anyhow::{Context, Result, bail};
+use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use tracer_common::{Config, NESTED_LEVELS, ProbeSpec};
+use tracer_common::{Config, NESTED_LEVELS, ProbeSpec, spec_flags};
 
-use super::{kernel::Settings, template::data_of};
+use super::{kernel::Settings, syscalls, template::data_of};
 use crate::{
-    probe::{Place, ResolvedProbe},
+    probe::{Place, ResolvedProbe, Stacks},
     ring::Ring,
     sys::bpf,
 };
@@ -28,6 +28,12 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
             .find(|probe| matches!(probe.place, Place::RawSyscall { entry } if entry == wanted))
             .map_or(0, |probe| probe.class.id)
     };
+    let raw_flags = |wanted: bool| {
+        probes
+            .iter()
+            .find(|probe| matches!(probe.place, Place::RawSyscall { entry } if entry == wanted))
+            .map_or(0, |probe| probe.stacks.flags())
+    };
     let records_entries = probes
         .iter()
         .any(|probe| matches!(probe.place, Place::Syscall { entry: true, .. }));
@@ -39,8 +45,8 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
         raw_enter_class: raw_class(true),
         raw_exit_class: raw_class(false),
         exits_only: u32::from(!records_entries),
-        raw_enter_flags: 0,
-        raw_exit_flags: 0,
+        raw_enter_flags: raw_flags(true),
+        raw_exit_flags: raw_flags(false),
         context_len: 0,
     }
 }
@@ -106,6 +112,7 @@ pub(super) fn create_rings(ebpf: &Ebpf, settings: &Settings<'_>) -> Result<Vec<(
 }
 
 pub(super) fn fill_syscall_tables(ebpf: &Ebpf, probes: &[ResolvedProbe]) -> Result<()> {
+    let filters = syscalls::filter_numbers(probes)?;
     for probe in probes {
         let Place::Syscall { nr, entry, spec } = &probe.place else {
             continue;
@@ -118,7 +125,7 @@ pub(super) fn fill_syscall_tables(ebpf: &Ebpf, probes: &[ResolvedProbe]) -> Resu
                 "SYSCALL_EXIT"
             },
         )?;
-        let [a, b, c, d] = spec.class.to_ne_bytes();
+        let [a, b, c, d] = probe.class.id.to_ne_bytes();
         let row = [
             a,
             b,
@@ -129,8 +136,8 @@ pub(super) fn fill_syscall_tables(ebpf: &Ebpf, probes: &[ResolvedProbe]) -> Resu
             spec.strings,
             spec.narrow,
             spec.unused_tail,
-            spec.filter,
-            spec.flags,
+            filters.get(&probe.class.id).copied().unwrap_or(0),
+            probe.stacks.flags() as u8,
             0,
         ];
         bpf::update(table, &nr.to_ne_bytes(), &row)
@@ -141,75 +148,28 @@ pub(super) fn fill_syscall_tables(ebpf: &Ebpf, probes: &[ResolvedProbe]) -> Resu
 
 /// The specification of each probe, in the order of the probes.
 pub(super) fn specs(probes: &[ResolvedProbe]) -> Vec<ProbeSpec> {
-    let spec = |probe: &ResolvedProbe| match &probe.place {
-        Place::Tracepoint { spec, .. }
-        | Place::Kprobe { spec, .. }
-        | Place::Kretprobe { spec, .. } => ProbeSpec {
-            class: probe.class.id,
-            ..**spec
-        },
-        Place::Syscall { .. } | Place::RawSyscall { .. } => ProbeSpec::EMPTY,
-    };
     probes.iter().map(spec).collect()
 }
 
-/// The shared programs that `probes` need, with the tracepoint that each attaches to.
-fn syscall_programs(probes: &[ResolvedProbe]) -> Vec<(&'static str, &'static str)> {
-    let wants = |wanted: fn(&Place) -> bool| probes.iter().any(|probe| wanted(&probe.place));
-    let mut programs = Vec::new();
-    if wants(|place| matches!(place, Place::Syscall { entry: true, .. })) {
-        programs.push(("on_sys_enter", "sys_enter"));
+fn spec(probe: &ResolvedProbe) -> ProbeSpec {
+    let (spec, layout) = match &probe.place {
+        Place::Tracepoint { spec, fetched, .. } => (**spec, fetched),
+        Place::Function { layout, .. } => (ProbeSpec::EMPTY, layout),
+        Place::Syscall { .. } | Place::RawSyscall { .. } => return ProbeSpec::EMPTY,
+    };
+    let mut flags = spec.flags | probe.stacks.flags();
+    if !layout.is_empty() {
+        flags |= spec_flags::FETCHES;
     }
-    if wants(|place| matches!(place, Place::Syscall { entry: false, .. })) {
-        programs.push(("on_sys_exit", "sys_exit"));
+    if layout.fixed_len().is_none() || probe.stacks != Stacks::default() {
+        flags |= spec_flags::VARIABLE;
     }
-    if wants(|place| matches!(place, Place::RawSyscall { entry: true })) {
-        programs.push(("on_raw_sys_enter", "sys_enter"));
+    ProbeSpec {
+        class: probe.class.id,
+        flags,
+        fetch_len: layout.fixed_len().unwrap_or(0),
+        ..spec
     }
-    if wants(|place| matches!(place, Place::RawSyscall { entry: false })) {
-        programs.push(("on_raw_sys_exit", "sys_exit"));
-    }
-    programs
-}
-
-/// Attaches the programs that system calls share, as far as `probes` need them, and gives
-/// the programs. The kernel's BTF takes some 20 ms to parse, so it is read once, and only
-/// for them.
-pub(super) fn attach_syscall_programs(
-    ebpf: &mut Ebpf,
-    probes: &[ResolvedProbe],
-) -> Result<Vec<OwnedFd>> {
-    let programs = syscall_programs(probes);
-    if programs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let btf = Btf::from_sys_fs().context(
-        "cannot attach to system calls: this kernel has no BTF at `/sys/kernel/btf/vmlinux` \
-         (CONFIG_DEBUG_INFO_BTF)",
-    )?;
-    programs
-        .into_iter()
-        .map(|(name, tracepoint)| attach_syscall_program(ebpf, &btf, name, tracepoint))
-        .collect()
-}
-
-fn attach_syscall_program(
-    ebpf: &mut Ebpf,
-    btf: &Btf,
-    name: &str,
-    tracepoint: &str,
-) -> Result<OwnedFd> {
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut(name)
-        .ok_or_else(|| anyhow!("the embedded object has no program `{name}`"))?
-        .try_into()?;
-    program
-        .load(tracepoint, btf)
-        .with_context(|| format!("the kernel refused the program `{name}`"))?;
-    program
-        .attach()
-        .with_context(|| format!("cannot attach to the raw tracepoint `{tracepoint}`"))?;
-    Ok(program.fd()?.as_fd().try_clone_to_owned()?)
 }
 
 pub(super) fn fd<'a>(ebpf: &'a Ebpf, map: &str) -> Result<BorrowedFd<'a>> {

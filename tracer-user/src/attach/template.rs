@@ -10,11 +10,11 @@ use anyhow::{Context, Result, anyhow};
 use aya::maps::{Map, MapData};
 use aya_obj::{
     Object,
-    generated::{BPF_PSEUDO_MAP_VALUE, bpf_insn, bpf_prog_type},
+    generated::{BPF_PSEUDO_CALL, BPF_PSEUDO_MAP_VALUE, bpf_insn},
 };
-use tracer_common::ProbeSpec;
+use tracer_common::{ProbeSpec, hook};
 
-use crate::sys::bpf::{self, LoadError};
+use crate::sys::bpf::{self, LoadError, ProgramKind};
 
 /// The map that stands for the specification in the object.
 const SPEC_SECTION: &str = ".rodata.spec";
@@ -69,14 +69,15 @@ impl Templates {
         })
     }
 
-    /// Loads a copy of the program `template` that reads row `row` of the specifications.
-    /// `name` is what `bpftool prog` shows, cut to 15 bytes.
+    /// Loads a copy of the program `template` that reads row `row` of the specifications and
+    /// calls `hooks`. `name` is what `bpftool prog` shows, cut to 15 bytes.
     pub(super) fn load(
         &self,
         template: &str,
-        kind: bpf_prog_type,
+        kind: ProgramKind,
         row: usize,
         name: &str,
+        hooks: &Hooks,
     ) -> Result<Result<OwnedFd, LoadError>> {
         let mut instructions = self
             .programs
@@ -94,6 +95,7 @@ impl Templates {
                 instructions[i + 1].imm += shift;
             }
         }
+        hooks.link(&mut instructions);
         Ok(bpf::load_program(kind, name, &instructions, &self.license))
     }
 }
@@ -101,6 +103,72 @@ impl Templates {
 /// `BPF_LD | BPF_IMM | BPF_DW`: a 64-bit constant over two instructions, the second of
 /// which holds the offset into the map's value.
 const LOAD_IMM64: u8 = 0x18;
+
+/// Functions that are made for one probe, by the numbers of `tracer_common::hook`.
+#[derive(Debug, Default)]
+pub(super) struct Hooks(Vec<(u32, Vec<bpf_insn>)>);
+
+impl Hooks {
+    /// Has `function` called in place of the number `hook`.
+    pub(super) fn set(&mut self, hook: u32, function: Vec<bpf_insn>) {
+        self.0.push((hook, function));
+    }
+
+    /// Appends the functions to a program and points its calls at them. Calls of hooks
+    /// without a function become their default result.
+    fn link(&self, instructions: &mut Vec<bpf_insn>) {
+        let calls: Vec<usize> = (0..instructions.len())
+            .filter(|&at| is_hook(&instructions[at]))
+            .collect();
+        for (hook, function) in &self.0 {
+            let start = instructions.len();
+            let mut called = false;
+            for &at in &calls {
+                let call = &mut instructions[at];
+                if call.src_reg() == 0 && call.imm as u32 == *hook {
+                    call.set_src_reg(BPF_PSEUDO_CALL as u8);
+                    call.imm = (start - at - 1) as i32;
+                    called = true;
+                }
+            }
+            if called {
+                instructions.extend_from_slice(function);
+            }
+        }
+        for &at in &calls {
+            let call = &mut instructions[at];
+            if call.src_reg() == 0 {
+                call.code = MOVE_IMM;
+                call.imm = default_result(call.imm as u32);
+            }
+        }
+    }
+}
+
+fn is_hook(instruction: &bpf_insn) -> bool {
+    let hooks = [
+        hook::FILTER,
+        hook::CONTEXT,
+        hook::FETCH,
+        hook::SYSCALL_FILTER,
+    ];
+    instruction.code == CALL
+        && instruction.src_reg() == 0
+        && hooks.contains(&(instruction.imm as u32))
+}
+
+fn default_result(hook: u32) -> i32 {
+    match hook {
+        hook::FILTER | hook::SYSCALL_FILTER => 1,
+        _ => 0,
+    }
+}
+
+/// `BPF_JMP | BPF_CALL`.
+const CALL: u8 = 0x85;
+
+/// `BPF_ALU64 | BPF_MOV | BPF_K`, here to register 0.
+const MOVE_IMM: u8 = 0xb7;
 
 /// The data of a map of any of the kinds that the object uses.
 pub(super) fn data_of(map: &Map) -> Option<MapFdRef<'_>> {

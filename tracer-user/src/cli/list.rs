@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::event::{Display, Field, FieldType, IntegerType};
-use crate::probe::kprobe::{Functions, Source, kprobe_fields, kretprobe_fields};
+use crate::fetch::Fetched;
+use crate::probe::kprobe::{self, Functions, Source};
 use crate::probe::listing::{self, Listed};
 use crate::probe::tracefs::Tracefs;
 use crate::probe::{KernelFiles, ProbeError, ProbeText, Target};
@@ -91,8 +92,10 @@ fn list_functions(
 ) -> anyhow::Result<()> {
     let probe: ProbeText = pattern.parse()?;
     let (kind, function, fields) = match &probe.target {
-        Target::Kprobe { function, .. } => ("kprobe", function, kprobe_fields()),
-        Target::Kretprobe { function } => ("kretprobe", function, kretprobe_fields()),
+        Target::Kprobe { function, .. } => ("kprobe", function, fields_of(kprobe::registers())),
+        Target::Kretprobe { function } => {
+            ("kretprobe", function, fields_of(vec![kprobe::returned()]))
+        }
         _ => anyhow::bail!("`{pattern}` names no function"),
     };
     let functions = Functions::read(files).with_context(|| format!("cannot list `{pattern}`"))?;
@@ -117,6 +120,10 @@ fn list_functions(
         return Err(ProbeError::NothingMatches(pattern.to_owned()).into());
     }
     Ok(())
+}
+
+fn fields_of(fetched: Vec<Fetched>) -> Vec<Field> {
+    fetched.into_iter().map(|value| value.field).collect()
 }
 
 /// A type as people write it: `u32`, `i64 hex`, `char[16]`, `u8[] hex`, `string`.

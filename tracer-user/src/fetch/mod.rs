@@ -6,6 +6,7 @@
 //! them into instructions.
 
 mod error;
+mod layout;
 mod lexer;
 mod parser;
 mod syntax;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 use crate::event::Field;
 
 pub use error::{FetchError, Problem};
+pub use layout::Layout;
 pub use syntax::{Expr, Format, Item, Style, Tag, TypeName};
 
 /// What a probe is to fetch, as typed between its braces. Displays without the braces;
@@ -116,6 +118,8 @@ pub enum Base {
         /// Sign-extend it to 64 bits.
         signed: bool,
     },
+    /// The number of the system call.
+    SyscallNumber,
     /// An address that is known when the program is loaded: a variable of the kernel.
     Address(u64),
 }

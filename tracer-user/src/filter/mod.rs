@@ -17,6 +17,7 @@
 //! | `"text"` `'text'` | `\` stands before a quote or another `\` |
 //! | `prev_pid` | a field of the event; pointers, enumerations and single characters are numbers |
 //! | `pid` `tid` `comm` `cpu` | process, thread, the thread's name, CPU of each event, where the class has no field of that name |
+//! | `uid` `cgroup` | user and cgroup (its number, version 2) of the thread, while the event happens: not of events that were recorded |
 //! | `ctx.pid` | the same, whatever fields there are |
 //!
 //! A name is on the left and a literal on the right, so that a program can hold all that
@@ -41,6 +42,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::event::EventClass;
+
+use resolve::{Moment, Names};
 
 pub use error::{FilterError, Problem};
 pub use eval::Context;
@@ -74,17 +77,28 @@ impl Filter {
         &self.expr
     }
 
-    /// The filter for the events of `class`.
+    /// The filter for the events of `class` that were recorded.
     ///
     /// # Errors
     /// Where the class has no such field, or one of another type.
     pub fn resolve(&self, class: &EventClass) -> Result<Resolved, FilterError> {
-        let condition = resolve::resolve(&self.expr, class)
-            .map_err(|fault| FilterError::new(&self.text, fault))?;
         Ok(Resolved {
             class: class.id,
-            condition,
+            condition: self.condition(class, Moment::Recorded)?,
         })
+    }
+
+    /// What has to be true of an event of `class` while it happens.
+    ///
+    /// # Errors
+    /// As those of [`resolve`](Self::resolve).
+    pub fn condition_of(&self, class: &EventClass) -> Result<Condition, FilterError> {
+        self.condition(class, Moment::Happening)
+    }
+
+    fn condition(&self, class: &EventClass, moment: Moment) -> Result<Condition, FilterError> {
+        resolve::resolve(&self.expr, &Names { class, moment })
+            .map_err(|fault| FilterError::new(&self.text, fault))
     }
 }
 

@@ -8,22 +8,49 @@ use crate::ctf::FieldPlace;
 use crate::event::EventClass;
 use crate::names::Suggestions;
 
-/// What each event has beside its fields.
-const CONTEXTS: [&str; 4] = ["pid", "tid", "comm", "cpu"];
+/// What each event has beside its fields, and behind that what is known of one only while it
+/// happens.
+const CONTEXTS: [&str; 6] = ["pid", "tid", "comm", "cpu", "uid", "cgroup"];
+const RECORDED_CONTEXTS: usize = 4;
+
+/// When a filter looks at events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// In the kernel, while they happen.
+    Happening,
+    /// Afterwards.
+    Recorded,
+}
+
+/// What names stand for.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) class: &'a EventClass,
+    pub(super) moment: Moment,
+}
+
+impl Names<'_> {
+    fn contexts(&self) -> &'static [&'static str] {
+        match self.moment {
+            Moment::Happening => &CONTEXTS,
+            Moment::Recorded => &CONTEXTS[..RECORDED_CONTEXTS],
+        }
+    }
+}
 
 type Result<T> = std::result::Result<T, Fault>;
 
-/// What `expr` asks of the events of `class`.
-pub(super) fn resolve(expr: &Expr, class: &EventClass) -> Result<Condition> {
+/// What `expr` asks of the events of a class.
+pub(super) fn resolve(expr: &Expr, names: &Names<'_>) -> Result<Condition> {
     let all = |parts: &[Expr]| -> Result<Box<[Condition]>> {
-        parts.iter().map(|part| resolve(part, class)).collect()
+        parts.iter().map(|part| resolve(part, names)).collect()
     };
     Ok(match expr {
         Expr::Any(parts) => Condition::Any(all(parts)?),
         Expr::All(parts) => Condition::All(all(parts)?),
-        Expr::Not(part) => Condition::Not(Box::new(resolve(part, class)?)),
+        Expr::Not(part) => Condition::Not(Box::new(resolve(part, names)?)),
         Expr::Test(Test::Bits { name, mask }) => {
-            let bits = bits(name, *mask, class)?;
+            let bits = bits(name, *mask, names)?;
             Condition::Number(NumberTest {
                 source: bits.source,
                 ty: bits.ty,
@@ -38,7 +65,7 @@ pub(super) fn resolve(expr: &Expr, class: &EventClass) -> Result<Condition> {
             operator,
             literal,
         }) => {
-            let bits = bits(name, *mask, class)?;
+            let bits = bits(name, *mask, names)?;
             let ty = NumberType {
                 signed: false,
                 ..bits.ty
@@ -58,7 +85,7 @@ pub(super) fn resolve(expr: &Expr, class: &EventClass) -> Result<Condition> {
             mask: None,
             operator,
             literal,
-        }) => match source(name, class)? {
+        }) => match source(name, names)? {
             Source::Number(source, ty) => {
                 let (relation, value) = constant(&name.to_string(), ty, *operator, literal)?;
                 Condition::Number(NumberTest {
@@ -85,30 +112,33 @@ enum Source {
 }
 
 /// The value that `name` stands for: a field before a context.
-fn source(name: &Spanned<Name>, class: &EventClass) -> Result<Source> {
+fn source(name: &Spanned<Name>, names: &Names<'_>) -> Result<Source> {
     let missing = match &name.value {
-        Name::Context(context) => match context_source(context) {
+        Name::Context(context) => match context_source(context, names) {
             Some(source) => return Ok(source),
             None => Problem::NoSuchContext {
                 name: context.clone(),
-                suggestions: Suggestions::near(context, CONTEXTS.into_iter()),
-                contexts: listed(CONTEXTS),
+                suggestions: Suggestions::near(context, names.contexts().iter().copied()),
+                contexts: listed(names.contexts().iter().copied()),
             },
         },
         Name::Plain(plain) => {
-            let fields = || class.fields.iter().map(|field| field.name.as_str());
+            let fields = || names.class.fields.iter().map(|field| field.name.as_str());
             if let Some(index) = fields().position(|field| field == plain) {
-                return field_source(class, index)
+                return field_source(names.class, index)
                     .map_err(|problem| Fault::new(name.span, problem));
             }
-            match context_source(plain) {
+            match context_source(plain, names) {
                 Some(source) => return Ok(source),
                 None => Problem::NoSuchField {
                     name: plain.clone(),
-                    class: class.name.clone(),
-                    suggestions: Suggestions::near(plain, fields().chain(CONTEXTS)),
+                    class: names.class.name.clone(),
+                    suggestions: Suggestions::near(
+                        plain,
+                        fields().chain(names.contexts().iter().copied()),
+                    ),
                     fields: listed(fields()),
-                    contexts: listed(CONTEXTS),
+                    contexts: listed(names.contexts().iter().copied()),
                 },
             }
         }
@@ -116,12 +146,17 @@ fn source(name: &Spanned<Name>, class: &EventClass) -> Result<Source> {
     Err(Fault::new(name.span, missing))
 }
 
-fn context_source(name: &str) -> Option<Source> {
+fn context_source(name: &str, names: &Names<'_>) -> Option<Source> {
+    if !names.contexts().contains(&name) {
+        return None;
+    }
     let number = |source| Source::Number(source, NumberType::ID);
     Some(match name {
         "pid" => number(NumberSource::Pid),
         "tid" => number(NumberSource::Tid),
         "cpu" => number(NumberSource::Cpu),
+        "uid" => number(NumberSource::Uid),
+        "cgroup" => Source::Number(NumberSource::Cgroup, NumberType::CGROUP),
         "comm" => Source::Text(TextSource::Comm, None),
         _ => return None,
     })
@@ -162,8 +197,8 @@ struct Bits {
     mask: u64,
 }
 
-fn bits(name: &Spanned<Name>, mask: Spanned<i128>, class: &EventClass) -> Result<Bits> {
-    let (source, ty) = match source(name, class)? {
+fn bits(name: &Spanned<Name>, mask: Spanned<i128>, names: &Names<'_>) -> Result<Bits> {
+    let (source, ty) = match source(name, names)? {
         Source::Number(source, ty) => (source, ty),
         Source::Text(_, max) => {
             return Err(Fault::new(

@@ -69,7 +69,10 @@ fn marked(text: &str) -> &str {
 
 #[test]
 fn a_field_comes_before_a_context_of_its_name() {
-    assert!(matches!(number("cpu == 1").source, NumberSource::Field(_)));
+    assert!(matches!(
+        number("cpu == 1").source,
+        NumberSource::Field { .. }
+    ));
     assert!(matches!(number("ctx.cpu == 1").source, NumberSource::Cpu));
     assert!(matches!(number("pid == 1").source, NumberSource::Pid));
     assert!(matches!(number("tid == 1").source, NumberSource::Tid));

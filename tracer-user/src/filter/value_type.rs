@@ -31,6 +31,12 @@ impl NumberType {
         signed: false,
     };
 
+    /// The number of a cgroup.
+    pub(super) const CGROUP: Self = Self {
+        size_bits: 64,
+        signed: false,
+    };
+
     /// All bits that the number has.
     #[must_use]
     pub const fn all_bits(self) -> u64 {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::kernel::{self, KernelError, KernelFiles};
 use crate::event::{Display, Field, FieldType, IntegerType};
+use crate::fetch::{Base, Fetch, Fetched, Load};
 use crate::names::{Suggestions, glob};
 
 /// Arguments that a kprobe event has: the registers that pass integers.
@@ -298,24 +299,30 @@ fn parse_blacklist(text: &str) -> HashSet<String> {
 const REGISTER: FieldType =
     FieldType::Integer(IntegerType::natural(8, false, Display::Hexadecimal));
 
-/// The fields of a kprobe event: `arg0` to `arg5`, the registers that pass integers.
+/// What is known of any function that is entered: `arg0` to `arg5`, the registers that pass
+/// integers.
 #[must_use]
-pub fn kprobe_fields() -> Vec<Field> {
+pub fn registers() -> Vec<Fetched> {
     (0..KPROBE_ARGS)
-        .map(|index| Field {
-            name: format!("arg{index}"),
-            ty: REGISTER,
-        })
+        .map(|index| register(format!("arg{index}"), Base::Argument(index as u8)))
         .collect()
 }
 
-/// The field of a kretprobe event: `ret`.
+/// What is known of any function that returns: `ret`, the register that has the result.
 #[must_use]
-pub fn kretprobe_fields() -> Vec<Field> {
-    vec![Field {
-        name: "ret".into(),
-        ty: REGISTER,
-    }]
+pub fn returned() -> Fetched {
+    register("ret".into(), Base::Return)
+}
+
+fn register(name: String, base: Base) -> Fetched {
+    Fetched {
+        field: Field { name, ty: REGISTER },
+        fetch: Fetch {
+            base,
+            steps: Vec::new(),
+            load: Load::Itself,
+        },
+    }
 }
 
 #[cfg(test)]

@@ -95,13 +95,13 @@ pub fn details(files: &KernelFiles, probe: &Listed) -> Result<Details, ProbeErro
                 });
             }
             let format = files.format(system, name)?;
-            let (fields, _) = tracepoint::layout(&format).map_err(|source| ProbeError::Layout {
+            let layout = tracepoint::layout(&format).map_err(|source| ProbeError::Layout {
                 probe: probe.to_string(),
                 source,
             })?;
             Ok(Details {
                 declaration: None,
-                fields,
+                fields: layout.fields,
             })
         }
         Listed::Syscall(call) => {

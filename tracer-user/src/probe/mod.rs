@@ -33,5 +33,7 @@ pub mod tracepoint;
 
 pub use error::ProbeError;
 pub use kernel::{KernelError, KernelFiles};
-pub use resolve::{Place, ResolvedProbe, default_probes, resolve, resolve_texts};
+pub use resolve::{
+    FunctionTarget, Place, ResolvedProbe, Stacks, default_probes, resolve, resolve_texts,
+};
 pub use spec::{ProbeText, SpecError, Target, UserSymbol};

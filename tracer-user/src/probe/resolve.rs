@@ -1,7 +1,7 @@
 //! From probe texts to event classes and places to attach: the types that the recording
 //! side works with, and the way from a command line to them.
 
-use tracer_common::{ProbeSpec, SyscallSpec};
+use tracer_common::{ProbeSpec, SyscallSpec, spec_flags};
 
 use super::catalog::Catalog;
 use super::error::ProbeError;
@@ -10,6 +10,8 @@ use super::resolver::Resolver;
 use super::spec::{ProbeText, SpecError, Target};
 use super::syscalls::{ENTER, SYSCALLS};
 use crate::event::EventClass;
+use crate::fetch::{Layout, Source};
+use crate::filter::Condition;
 use crate::names::Suggestions;
 
 /// A probe that exists, with the layout of its events.
@@ -19,11 +21,36 @@ pub struct ResolvedProbe {
     pub class: EventClass,
     /// Where and how to attach.
     pub place: Place,
+    /// Where a program finds each field of the payload while it decides whether an event is
+    /// wanted.
+    pub sources: Vec<Source>,
+    /// Only events for which this holds are recorded.
+    pub filter: Option<Condition>,
+    /// Stacks that are recorded behind the payload.
+    pub stacks: Stacks,
     /// It was named exactly: that it fails to attach is an error. Probes that only a
     /// pattern matched are left out with a warning.
     pub explicit: bool,
     /// Which of the texts named it, by position; of several the last one.
     pub request: usize,
+}
+
+/// Whose stacks are recorded with each event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stacks {
+    /// The kernel's.
+    pub kernel: bool,
+    /// The process's.
+    pub user: bool,
+}
+
+impl Stacks {
+    /// For the programs: [`spec_flags`].
+    #[must_use]
+    pub fn flags(self) -> u32 {
+        let flag = |wanted: bool, flag: u32| if wanted { flag } else { 0 };
+        flag(self.kernel, spec_flags::KERNEL_STACK) | flag(self.user, spec_flags::USER_STACK)
+    }
 }
 
 /// Where a probe attaches, and what its program needs to know.
@@ -39,6 +66,8 @@ pub enum Place {
         id: u32,
         /// Layout of its payload.
         spec: Box<ProbeSpec>,
+        /// What is fetched behind it.
+        fetched: Layout,
     },
     /// `raw_syscalls:sys_enter`, with `long id; unsigned long args[6]` (56 bytes of
     /// payload), or `sys_exit`, with `long id; long ret` (16 bytes).
@@ -55,21 +84,29 @@ pub enum Place {
         /// Its row in the table.
         spec: SyscallSpec,
     },
+    /// Whatever generated code fetches the payload from.
+    Function {
+        /// What to attach to.
+        target: FunctionTarget,
+        /// The payload.
+        layout: Layout,
+    },
+}
+
+/// A place whose events have what is fetched there and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FunctionTarget {
     /// An instruction of a kernel function.
     Kprobe {
         /// The function.
         symbol: String,
         /// Bytes from its start.
         offset: u64,
-        /// Layout of its payload.
-        spec: Box<ProbeSpec>,
     },
     /// The return of a kernel function.
     Kretprobe {
         /// The function.
         symbol: String,
-        /// Layout of its payload.
-        spec: Box<ProbeSpec>,
     },
 }
 

@@ -257,9 +257,11 @@ fn kprobes_record_registers() {
         ]
     );
     assert!(
-        matches!(&probes[0].place, Place::Kprobe { offset: 16, spec, .. } if spec.payload_len == 48)
+        matches!(&probes[0].place, Place::Function { target: FunctionTarget::Kprobe { offset: 16, .. }, layout } if layout.len == 48)
     );
-    assert!(matches!(&probes[1].place, Place::Kretprobe { spec, .. } if spec.payload_len == 8));
+    assert!(
+        matches!(&probes[1].place, Place::Function { target: FunctionTarget::Kretprobe { .. }, layout } if layout.len == 8)
+    );
     assert_eq!(probes[0].class.fields.len(), 6);
 }
 

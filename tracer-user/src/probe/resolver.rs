@@ -3,17 +3,18 @@
 
 use std::collections::HashMap;
 
-use tracer_common::{ProbeSpec, SyscallSpec};
+use tracer_common::SyscallSpec;
 
 use super::catalog::{Catalog, find_call, raw_syscall_fields};
 use super::error::ProbeError;
 use super::kernel::{FTRACE, KernelFiles};
 use super::kprobe::{self, Functions};
-use super::resolve::{Place, ResolvedProbe};
+use super::resolve::{FunctionTarget, Place, ResolvedProbe, Stacks};
 use super::spec::{ProbeText, Target};
 use super::syscalls::{self, ENTER, SYSCALLS, other_names, split_event};
 use super::tracepoint;
 use crate::event::{EventClass, Field};
+use crate::fetch::{Layout, Source};
 use crate::names::Suggestions;
 use crate::names::glob::{self, is_glob};
 
@@ -179,8 +180,10 @@ impl<'a> Resolver<'a> {
         match (system, name) {
             ("raw_syscalls", "sys_enter" | "sys_exit") => {
                 let entry = name == "sys_enter";
-                self.push(format!("{system}:{name}"), explicit, |_| {
-                    (raw_syscall_fields(entry), Place::RawSyscall { entry })
+                self.push(format!("{system}:{name}"), explicit, |_| Found {
+                    fields: raw_syscall_fields(entry),
+                    sources: syscalls::raw_sources(entry),
+                    place: Place::RawSyscall { entry },
                 });
                 return Ok(());
             }
@@ -196,11 +199,16 @@ impl<'a> Resolver<'a> {
             return Ok(());
         }
         let format = self.files.format(system, name)?;
-        let (fields, spec) = tracepoint::layout(&format).map_err(|source| ProbeError::Layout {
+        let tracepoint::Layout {
+            fields,
+            sources,
+            spec,
+        } = tracepoint::layout(&format).map_err(|source| ProbeError::Layout {
             probe: probe.clone(),
             source,
         })?;
         let mut spec = Box::new(spec);
+        let fetched = Layout::default();
         self.push(probe, explicit, |class| {
             spec.class = class;
             let place = Place::Tracepoint {
@@ -208,8 +216,13 @@ impl<'a> Resolver<'a> {
                 name: name.into(),
                 id: format.id,
                 spec,
+                fetched,
             };
-            (fields, place)
+            Found {
+                fields,
+                sources,
+                place,
+            }
         });
         Ok(())
     }
@@ -263,15 +276,21 @@ impl<'a> Resolver<'a> {
         if self.is_known(&class_name, explicit) {
             return Ok(());
         }
-        let (fields, spec) = if entry {
+        let (fields, sources, spec) = if entry {
             let format = self.files.format(SYSCALLS, &format!("{ENTER}{call}"))?;
-            syscalls::entry_layout(call, &format)
+            let (fields, spec) = syscalls::entry_layout(call, &format);
+            (fields, syscalls::entry_sources(&spec), spec)
         } else {
-            syscalls::exit_layout(call)
+            let (fields, spec) = syscalls::exit_layout(call);
+            (fields, syscalls::exit_sources(), spec)
         };
         self.push(class_name, explicit, |class| {
             let spec = SyscallSpec { class, ..spec };
-            (fields, Place::Syscall { nr, entry, spec })
+            Found {
+                fields,
+                sources,
+                place: Place::Syscall { nr, entry, spec },
+            }
         });
         Ok(())
     }
@@ -291,27 +310,40 @@ impl<'a> Resolver<'a> {
     }
 
     fn push_kprobe(&mut self, symbol: &str, offset: u64, explicit: bool) {
-        let probe = Target::Kprobe {
+        let name = Target::Kprobe {
             function: symbol.into(),
             offset,
         };
-        self.push(probe.to_string(), explicit, |class| {
-            let place = Place::Kprobe {
-                symbol: symbol.into(),
-                offset,
-                spec: Box::new(registers(class, kprobe::KPROBE_ARGS)),
-            };
-            (kprobe::kprobe_fields(), place)
-        });
+        let target = FunctionTarget::Kprobe {
+            symbol: symbol.into(),
+            offset,
+        };
+        let layout = Layout::new(&kprobe::registers());
+        self.push_function(name.to_string(), explicit, target, layout);
     }
 
     fn push_kretprobe(&mut self, symbol: &str, explicit: bool) {
-        self.push(format!("kretprobe:{symbol}"), explicit, |class| {
-            let place = Place::Kretprobe {
-                symbol: symbol.into(),
-                spec: Box::new(registers(class, 1)),
-            };
-            (kprobe::kretprobe_fields(), place)
+        let target = FunctionTarget::Kretprobe {
+            symbol: symbol.into(),
+        };
+        let layout = Layout::new(&[kprobe::returned()]);
+        self.push_function(format!("kretprobe:{symbol}"), explicit, target, layout);
+    }
+
+    fn push_function(
+        &mut self,
+        name: String,
+        explicit: bool,
+        target: FunctionTarget,
+        layout: Layout,
+    ) {
+        self.push(name, explicit, |_| {
+            let (fields, sources) = layout.fields().unzip();
+            Found {
+                fields,
+                sources,
+                place: Place::Function { target, layout },
+            }
         });
     }
 
@@ -326,17 +358,16 @@ impl<'a> Resolver<'a> {
     }
 
     /// Adds a class under the next free id, unless it is known.
-    fn push(
-        &mut self,
-        class_name: String,
-        explicit: bool,
-        make: impl FnOnce(u32) -> (Vec<Field>, Place),
-    ) {
+    fn push(&mut self, class_name: String, explicit: bool, make: impl FnOnce(u32) -> Found) {
         if self.is_known(&class_name, explicit) {
             return;
         }
         let id = self.resolved.len() as u32;
-        let (fields, place) = make(id);
+        let Found {
+            fields,
+            sources,
+            place,
+        } = make(id);
         self.by_name.insert(class_name.clone(), self.resolved.len());
         self.resolved.push(ResolvedProbe {
             class: EventClass {
@@ -345,6 +376,9 @@ impl<'a> Resolver<'a> {
                 fields,
             },
             place,
+            sources,
+            filter: None,
+            stacks: Stacks::default(),
             explicit,
             request: self.request,
         });
@@ -370,11 +404,9 @@ fn functions<'a>(
         .ok_or_else(|| ProbeError::NothingMatches(probe.to_string()))
 }
 
-/// A payload of whole registers.
-fn registers(class: u32, count: usize) -> ProbeSpec {
-    ProbeSpec {
-        class,
-        payload_len: 8 * count as u32,
-        ..ProbeSpec::EMPTY
-    }
+/// What a probe turned out to be.
+struct Found {
+    fields: Vec<Field>,
+    sources: Vec<Source>,
+    place: Place,
 }

@@ -10,6 +10,7 @@ use tracer_common::{MAX_SYSCALL_ARGS, MAX_SYSCALLS, SYSCALL_ARG_SLOT_LEN, Syscal
 use super::format::{Format, FormatField};
 use super::syscall_args::{argument_type, is_string, returns_address};
 use crate::event::{Display, Field, FieldType, IntegerType, STRING_CUT, STRING_FAULT};
+use crate::fetch::{Base, Fetch, Load, Memory, Source};
 
 /// The subsystem of system-call events.
 pub(super) const SYSCALLS: &str = "syscalls";
@@ -158,6 +159,53 @@ pub fn entry_layout(call: &str, format: &Format) -> (Vec<Field>, SyscallSpec) {
         });
     }
     (fields, spec)
+}
+
+/// Where a program finds the fields of an entry event while it decides.
+#[must_use]
+pub fn entry_sources(spec: &SyscallSpec) -> Vec<Source> {
+    let argument = |index: u8| {
+        let is_string = spec.strings >> index & 1 == 1;
+        let load = if is_string {
+            Load::String {
+                offset: 0,
+                memory: Memory::User,
+            }
+        } else {
+            Load::Itself
+        };
+        from_base(Base::Argument(index), load)
+    };
+    let mut sources: Vec<Source> = (0..spec.arg_count).map(argument).collect();
+    if spec.strings != 0 {
+        // What was cut and what could not be read is known only afterwards.
+        sources.extend([Source::Nowhere, Source::Nowhere]);
+    }
+    sources
+}
+
+/// Where a program finds the result of a call.
+#[must_use]
+pub fn exit_sources() -> Vec<Source> {
+    vec![from_base(Base::Return, Load::Itself)]
+}
+
+/// As [`entry_sources`], for the events of `raw_syscalls`.
+pub(super) fn raw_sources(entry: bool) -> Vec<Source> {
+    let nr = from_base(Base::SyscallNumber, Load::Itself);
+    if entry {
+        vec![nr, Source::Nowhere]
+    } else {
+        vec![nr, from_base(Base::Return, Load::Itself)]
+    }
+}
+
+fn from_base(base: Base, load: Load) -> Source {
+    Source::Fetch(Fetch {
+        base,
+        steps: Vec::new(),
+        load,
+    })
 }
 
 /// The arguments among the fields of a `sys_enter_*` event: those in 8-byte slots after

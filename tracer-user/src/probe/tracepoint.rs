@@ -15,6 +15,7 @@ use super::format::{Format, FormatField, Shape};
 use super::pieces::Pieces;
 use super::print_fmt;
 use crate::event::{Display, Field, FieldType, IntegerType};
+use crate::fetch::{Base, Fetch, Load, Source};
 
 /// The largest record of a tracepoint in bytes (`PERF_MAX_TRACE_SIZE`,
 /// `include/linux/trace_events.h`).
@@ -34,9 +35,19 @@ pub enum LayoutError {
     TooLarge(u64),
 }
 
-/// Lays a tracepoint out: the fields of its payload, and how its program gets them. The
-/// class of the specification is still 0.
-pub fn layout(format: &Format) -> Result<(Vec<Field>, ProbeSpec), LayoutError> {
+/// The record of a tracepoint as the payload of an event.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The fields of the payload.
+    pub fields: Vec<Field>,
+    /// Where the kernel's record has each of them.
+    pub sources: Vec<Source>,
+    /// How the program gets the payload; the class is still 0.
+    pub spec: ProbeSpec,
+}
+
+/// Lays a tracepoint out.
+pub fn layout(format: &Format) -> Result<Layout, LayoutError> {
     let placed = place_fields(format);
     let base = u64::from(format.common_len.max(8)).next_multiple_of(PAYLOAD_ALIGN);
     if let Some(end) = placed
@@ -47,10 +58,16 @@ pub fn layout(format: &Format) -> Result<(Vec<Field>, ProbeSpec), LayoutError> {
     {
         return Err(LayoutError::TooLarge(end));
     }
-    match straight(&placed, base) {
-        Some(layout) => Ok(layout),
-        None => in_pieces(placed),
-    }
+    let sources = placed.iter().map(Placed::source).collect();
+    let (fields, spec) = match straight(&placed, base) {
+        Some(layout) => layout,
+        None => in_pieces(placed)?,
+    };
+    Ok(Layout {
+        fields,
+        sources,
+        spec,
+    })
 }
 
 /// A field and where the record has it.
@@ -79,6 +96,61 @@ impl Placed {
             Place::Dynamic { offset, .. } => u64::from(offset) + LOCATOR_LEN,
         }
     }
+
+    fn source(&self) -> Source {
+        match (&self.place, &self.ty) {
+            (Place::Fixed { start, len }, FieldType::Array { element, .. })
+                if element.display == Display::Text =>
+            {
+                Source::RecordText {
+                    offset: (start / 8) as u32,
+                    len: (len / 8) as u32,
+                }
+            }
+            (
+                Place::Fixed { start, len },
+                FieldType::Integer(number) | FieldType::Labeled { number, .. },
+            ) => number_source(*start, *len, number.signed),
+            (
+                Place::Dynamic {
+                    kind: kind @ (PieceKind::String | PieceKind::RelativeString),
+                    offset,
+                    ..
+                },
+                _,
+            ) => Source::RecordString {
+                offset: *offset,
+                relative: *kind == PieceKind::RelativeString,
+            },
+            _ => Source::Nowhere,
+        }
+    }
+}
+
+/// A number of `len` bits that starts at bit `start` of the record.
+fn number_source(start: u64, len: u64, signed: bool) -> Source {
+    let offset = (start / 8) as u32;
+    if let (0, size @ (8 | 16 | 32 | 64)) = (start % 8, len) {
+        return Source::Fetch(Fetch {
+            base: Base::Record {
+                offset,
+                size: (size / 8) as u8,
+                signed,
+            },
+            steps: Vec::new(),
+            load: Load::Itself,
+        });
+    }
+    // Bit-fields lie within a unit of their type, which is aligned to its size.
+    [8, 16, 32, 64]
+        .into_iter()
+        .find(|unit| start / unit == (start + len - 1) / unit)
+        .map_or(Source::Nowhere, |unit| Source::RecordBits {
+            offset: (start / unit * unit / 8) as u32,
+            size: (unit / 8) as u8,
+            shift: (start % unit) as u8,
+            bits: len as u8,
+        })
 }
 
 /// Bytes of a `__data_loc` or `__rel_loc` word.

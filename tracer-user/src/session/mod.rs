@@ -23,6 +23,7 @@ mod streams;
 mod summary;
 mod tasks;
 mod trigger;
+mod wanted;
 
 pub use options::{Options, ProbeRequest, RotateOptions, Size, StackRequest};
 pub(crate) use progress::{grouped, short};

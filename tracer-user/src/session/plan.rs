@@ -8,6 +8,7 @@ use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, spec_flags};
 use super::{
     options::{Options, ProbeRequest, Size},
     trigger::{self, Trigger},
+    wanted,
 };
 use crate::{
     ctf::tasks::format_line,
@@ -75,13 +76,14 @@ impl Plan {
         }
         let tracefs = Tracefs::open()?;
         let files = KernelFiles::running(&tracefs);
-        let requests = requests(options);
+        let mut requests = requests(options);
+        requests.iter_mut().try_for_each(wanted::split)?;
         refuse_what_is_to_come(&requests)?;
         let texts: Vec<String> = requests
             .iter()
             .filter_map(|request| request.text.clone())
             .collect();
-        let mut probes = resolve_texts(&files, &texts)?;
+        let mut probes = wanted::apply(&requests, resolve_texts(&files, &texts)?)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
         let trigger = match &options.snapshot_on {
             Some(text) => Some(Trigger::new(
@@ -169,15 +171,8 @@ fn requests(options: &Options) -> Vec<ProbeRequest> {
 /// What the command line takes and no program does.
 fn refuse_what_is_to_come(requests: &[ProbeRequest]) -> Result<()> {
     for request in requests {
-        let limited = request.limit.is_some() || request.every.is_some();
-        for (asked, option) in [
-            (request.filter.is_some(), "--filter"),
-            (request.stack.is_some(), "--stack"),
-            (limited, "--limit and --every"),
-        ] {
-            if asked {
-                bail!("{option}: not recorded by this version; leave it out");
-            }
+        if request.limit.is_some() || request.every.is_some() {
+            bail!("--limit and --every: not recorded by this version; leave it out");
         }
     }
     Ok(())

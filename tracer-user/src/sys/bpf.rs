@@ -9,8 +9,8 @@ use std::{
 };
 
 use aya_obj::generated::{
-    BPF_F_RDONLY_PROG, bpf_attach_type::BPF_PERF_EVENT, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info,
-    bpf_map_type, bpf_perf_event_type, bpf_prog_info, bpf_prog_type,
+    BPF_F_RDONLY_PROG, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_map_type,
+    bpf_perf_event_type, bpf_prog_info, bpf_prog_type,
 };
 
 use super::checked;
@@ -58,9 +58,32 @@ fn zeroed() -> bpf_attr {
     unsafe { mem::zeroed() }
 }
 
+/// What a program is loaded for.
+#[derive(Clone, Copy, Debug)]
+pub struct ProgramKind {
+    /// Its type.
+    pub kind: bpf_prog_type,
+    /// How it will be attached, where the verifier has to know.
+    pub attach_type: Option<bpf_attach_type>,
+    /// The BTF type that it will be attached to, where it has one.
+    pub btf_id: u32,
+}
+
+impl ProgramKind {
+    /// A program that the verifier checks without knowing where it will be attached.
+    #[must_use]
+    pub const fn of(kind: bpf_prog_type) -> Self {
+        Self {
+            kind,
+            attach_type: None,
+            btf_id: 0,
+        }
+    }
+}
+
 /// Loads one program; `name` is cut to 15 bytes.
 pub fn load_program(
-    kind: bpf_prog_type,
+    kind: ProgramKind,
     name: &str,
     instructions: &[bpf_insn],
     license: &CStr,
@@ -69,7 +92,9 @@ pub fn load_program(
         let mut attr = zeroed();
         // SAFETY: writing a member of a zeroed union of integers.
         let program = unsafe { &mut attr.__bindgen_anon_3 };
-        program.prog_type = kind as u32;
+        program.prog_type = kind.kind as u32;
+        program.expected_attach_type = kind.attach_type.map_or(0, |kind| kind as u32);
+        program.attach_btf_id = kind.btf_id;
         program.insns = instructions.as_ptr() as u64;
         program.insn_cnt = instructions.len() as u32;
         program.license = license.as_ptr() as u64;
@@ -166,8 +191,17 @@ pub fn link_to_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io:
     let mut attr = zeroed();
     attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
     attr.link_create.__bindgen_anon_2.target_fd = event.as_raw_fd() as u32;
-    attr.link_create.attach_type = BPF_PERF_EVENT as u32;
+    attr.link_create.attach_type = bpf_attach_type::BPF_PERF_EVENT as u32;
     bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+}
+
+/// Attaches a program to a raw tracepoint: to that of this name, or, for a program that was
+/// loaded for a BTF type, to that. It stays attached as long as the link is open.
+pub fn link_to_raw_tracepoint(program: BorrowedFd<'_>, name: Option<&CStr>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
+    attr.raw_tracepoint.name = name.map_or(0, |name| name.as_ptr() as u64);
+    bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr)
 }
 
 /// How often the kernel skipped a program because another ran on the same CPU

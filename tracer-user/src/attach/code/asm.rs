@@ -3,7 +3,7 @@
 use aya_obj::generated::{
     BPF_ADD, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_B, BPF_CALL, BPF_DW, BPF_EXIT, BPF_H, BPF_IMM,
     BPF_JMP, BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MEM, BPF_MOV, BPF_OR, BPF_PSEUDO_MAP_VALUE,
-    BPF_RSH, BPF_ST, BPF_STX, BPF_SUB, BPF_W, BPF_X, bpf_insn,
+    BPF_RSH, BPF_ST, BPF_STX, BPF_W, BPF_X, bpf_insn,
 };
 
 /// A register. `R0` holds results, `R1` to `R5` arguments, which calls destroy; `R6` to `R9`
@@ -108,7 +108,6 @@ impl Jump {
 pub(super) enum Op {
     Move,
     Add,
-    Subtract,
     And,
     Or,
     ShiftLeft,
@@ -122,7 +121,6 @@ impl Op {
         match self {
             Self::Move => BPF_MOV,
             Self::Add => BPF_ADD,
-            Self::Subtract => BPF_SUB,
             Self::And => BPF_AND,
             Self::Or => BPF_OR,
             Self::ShiftLeft => BPF_LSH,
@@ -168,7 +166,7 @@ pub(super) struct Code {
 /// Why a function is none.
 #[derive(Debug, thiserror::Error)]
 #[error("the generated code is too long: a jump over {0} instructions")]
-pub(super) struct TooLong(usize);
+pub(in crate::attach) struct TooLong(usize);
 
 impl Code {
     /// Its instructions, jumps resolved. Every label that is used must have been placed.

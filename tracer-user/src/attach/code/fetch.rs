@@ -1,8 +1,4 @@
 //! Code that writes the fetched values of an event into its payload.
-//!
-//! What has a fixed size comes first, each value with its natural alignment, then a mask of
-//! the values that could not be read (where any is read from memory), then the strings, one
-//! behind the other. The fields of the class are in the same order.
 
 use aya_obj::generated::bpf_insn;
 use tracer_common::{MAX_EVENT_LEN, hook::FETCH_FAULTED};
@@ -12,94 +8,27 @@ use super::{
     value::{Abi, CTX},
 };
 use crate::{
-    event::{Display, Field, FieldType, IntegerType},
-    fetch::{FETCH_FAULT, Fetch, Fetched, Load, MAX_FETCHED, MAX_FETCHED_STRING},
+    event::FieldType,
+    fetch::{Fetched, Layout, Load, MAX_FETCHED_STRING},
 };
 
 /// The payload, for the time that the function runs.
 const PAYLOAD: Reg = Reg::R7;
-/// Bytes of the strings so far.
+/// Bytes that have been written.
 const POSITION: Reg = Reg::R8;
 /// Fixed values and strings together have less than this.
 const POSITION_MASK: i32 = MAX_EVENT_LEN as i32 - 1;
-
-const MASK: IntegerType = IntegerType::natural(4, false, Display::Hexadecimal);
-
-/// Where the fetched values of an event are in its payload.
-#[derive(Clone, Debug, Default)]
-pub(in crate::attach) struct Layout {
-    /// What is fetched and where it goes, in bytes; strings have no place of their own.
-    fixed: Vec<(u32, Fetched)>,
-    strings: Vec<Fetched>,
-    /// Where the mask of faults is, if there is one.
-    faults: Option<u32>,
-    /// Bytes before the strings.
-    len: u32,
-}
+/// Where the mask of faults is.
+const FAULTS: i16 = 0;
 
 impl Layout {
-    /// Gives each of `fetched` its place.
-    pub(in crate::attach) fn new(fetched: &[Fetched]) -> Self {
-        let mut layout = Self::default();
-        for value in fetched.iter().take(MAX_FETCHED) {
-            match size_and_alignment(&value.field.ty) {
-                Some((size, align)) => {
-                    let at = layout.len.next_multiple_of(align);
-                    layout.len = at + size;
-                    layout.fixed.push((at, value.clone()));
-                }
-                None => layout.strings.push(value.clone()),
-            }
-        }
-        if layout.values().any(|value| value.fetch.reads_memory()) {
-            let at = layout.len.next_multiple_of(4);
-            layout.len = at + 4;
-            layout.faults = Some(at);
-        }
-        layout
-    }
-
-    /// The fields of the class that these values are, in the order of the payload.
-    pub(in crate::attach) fn fields(&self) -> Vec<Field> {
-        let field = |value: &Fetched| value.field.clone();
-        let mut fields: Vec<Field> = self.fixed.iter().map(|(_, value)| field(value)).collect();
-        fields.extend(self.faults.map(|_| Field {
-            name: FETCH_FAULT.to_owned(),
-            ty: FieldType::Integer(MASK),
-        }));
-        fields.extend(self.strings.iter().map(field));
-        fields
-    }
-
-    /// As [`fields`](Self::fields): the way to each, none for the mask of faults.
-    pub(in crate::attach) fn fetches(&self) -> Vec<Option<Fetch>> {
-        let fetch = |value: &Fetched| Some(value.fetch.clone());
-        let mut fetches: Vec<_> = self.fixed.iter().map(|(_, value)| fetch(value)).collect();
-        fetches.extend(self.faults.map(|_| None));
-        fetches.extend(self.strings.iter().map(fetch));
-        fetches
-    }
-
-    /// Bytes of the payload, if it always has as many.
-    pub(in crate::attach) fn fixed_len(&self) -> Option<u32> {
-        self.strings.is_empty().then_some(self.len)
-    }
-
-    /// In the order of the bits of the mask of faults.
-    fn values(&self) -> impl Iterator<Item = &Fetched> {
-        self.fixed
-            .iter()
-            .map(|(_, value)| value)
-            .chain(&self.strings)
-    }
-
     /// The function `fn(ctx, payload) -> bytes | FETCH_FAULTED`.
     pub(in crate::attach) fn code(&self, abi: Abi) -> Result<Vec<bpf_insn>, TooLong> {
         let mut code = Code::default();
         code.op(Op::Move, CTX, Reg::R1);
         code.op(Op::Move, PAYLOAD, Reg::R2);
-        if let Some(at) = self.faults {
-            code.store_imm(Width::Word, PAYLOAD, at as i16, 0);
+        if self.faults {
+            code.store_imm(Width::Word, PAYLOAD, FAULTS, 0);
         }
         for (bit, (at, value)) in self.fixed.iter().enumerate() {
             self.fixed_value(&mut code, abi, bit, *at, value);
@@ -109,9 +38,9 @@ impl Layout {
             self.string(&mut code, abi, self.fixed.len() + index, value);
         }
         code.op(Op::Move, Reg::R0, POSITION);
-        if let Some(at) = self.faults {
+        if self.faults {
             let none = code.label();
-            code.load(Width::Word, Reg::R1, PAYLOAD, at as i16);
+            code.load(Width::Word, Reg::R1, PAYLOAD, FAULTS);
             code.jump_if_imm(Jump::Equal, Reg::R1, 0, none);
             code.set(Reg::R1, FETCH_FAULTED);
             code.op(Op::Or, Reg::R0, Reg::R1);
@@ -194,11 +123,11 @@ impl Layout {
     /// Sets a bit of the mask, which lies in memory: the verifier does not follow what is
     /// there, so that paths that differ in faults alone are one to it.
     fn mark_fault(&self, code: &mut Code, bit: usize) {
-        if let Some(at) = self.faults {
-            code.load(Width::Word, Reg::R1, PAYLOAD, at as i16);
+        if self.faults {
+            code.load(Width::Word, Reg::R1, PAYLOAD, FAULTS);
             code.set(Reg::R2, 1 << bit);
             code.op(Op::Or, Reg::R1, Reg::R2);
-            code.store(Width::Word, PAYLOAD, at as i16, Reg::R1);
+            code.store(Width::Word, PAYLOAD, FAULTS, Reg::R1);
         }
     }
 }
@@ -212,26 +141,5 @@ fn zero(code: &mut Code, at: u32, len: u32) {
             .unwrap_or(Width::Byte);
         code.store_imm(width, PAYLOAD, (at + done) as i16, 0);
         done += width.bytes();
-    }
-}
-
-/// In bytes; none for what has no fixed size.
-fn size_and_alignment(ty: &FieldType) -> Option<(u32, u32)> {
-    let bytes = |bits: u16| u32::from(bits).div_ceil(8).max(1);
-    match ty {
-        FieldType::Integer(ty) | FieldType::Labeled { number: ty, .. } => {
-            Some((bytes(ty.size_bits), bytes(ty.align_bits)))
-        }
-        FieldType::Array { element, length } => {
-            Some((bytes(element.size_bits) * length, bytes(element.align_bits)))
-        }
-        FieldType::Sequence { .. } | FieldType::String => None,
-    }
-}
-
-impl Fetch {
-    /// Whether memory is read on the way, which may fail.
-    fn reads_memory(&self) -> bool {
-        !self.steps.is_empty() || !matches!(self.load, Load::Itself | Load::AddressOf { .. })
     }
 }

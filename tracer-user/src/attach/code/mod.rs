@@ -6,6 +6,5 @@ mod fetch;
 mod filter;
 mod value;
 
-pub(super) use fetch::Layout;
 pub(super) use filter::{Question, Tables, filter, syscall_filter};
 pub(super) use value::Abi;

@@ -40,6 +40,7 @@ mod pt_regs {
     pub(super) const DX: i16 = 96;
     pub(super) const SI: i16 = 104;
     pub(super) const DI: i16 = 112;
+    pub(super) const ORIG_AX: i16 = 120;
 }
 
 /// Integer arguments of a function, System V ABI.
@@ -150,6 +151,9 @@ impl Code {
                 }
             }
             (Base::Argument(_), Abi::Record) => self.jump(fail),
+            (Base::SyscallNumber, _) => {
+                self.load(Width::Double, Reg::R0, CTX, pt_regs::ORIG_AX);
+            }
             (Base::Address(address), _) => self.set(Reg::R0, address),
         }
     }

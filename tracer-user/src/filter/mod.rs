@@ -17,7 +17,8 @@
 //! | `"text"` `'text'` | `\` stands before a quote or another `\` |
 //! | `prev_pid` | a field of the event; pointers, enumerations and single characters are numbers |
 //! | `pid` `tid` `comm` `cpu` | process, thread, the thread's name, CPU of each event, where the class has no field of that name |
-//! | `ctx.pid` | the same, whatever fields there are |
+//! | `uid` | a context that the class records, where it has no field of that name |
+//! | `ctx.pid` | one of these contexts, whatever fields there are |
 //!
 //! A name is on the left and a literal on the right, so that a program can hold all that
 //! a filter compares with as constants.

@@ -5,7 +5,7 @@ use super::resolved::{Condition, NumberSource, NumberTest, TextCheck, TextSource
 use super::syntax::{Expr, Literal, Name, Operator, Relation, Spanned, Test};
 use super::value_type::{NumberType, ValueType};
 use crate::ctf::FieldPlace;
-use crate::event::EventClass;
+use crate::event::{EventClass, Field};
 use crate::names::Suggestions;
 
 /// What each event has beside its fields.
@@ -84,39 +84,51 @@ enum Source {
     Text(TextSource, Option<u32>),
 }
 
-/// The value that `name` stands for: a field before a context.
+/// The value that `name` stands for: a field before a context, and a context that the class
+/// records before one that every event has.
 fn source(name: &Spanned<Name>, class: &EventClass) -> Result<Source> {
-    let missing = match &name.value {
-        Name::Context(context) => match context_source(context) {
-            Some(source) => return Ok(source),
-            None => Problem::NoSuchContext {
-                name: context.clone(),
-                suggestions: Suggestions::near(context, CONTEXTS.into_iter()),
-                contexts: listed(CONTEXTS),
-            },
-        },
-        Name::Plain(plain) => {
-            let fields = || class.fields.iter().map(|field| field.name.as_str());
-            if let Some(index) = fields().position(|field| field == plain) {
-                return field_source(class, index)
-                    .map_err(|problem| Fault::new(name.span, problem));
-            }
-            match context_source(plain) {
-                Some(source) => return Ok(source),
-                None => Problem::NoSuchField {
-                    name: plain.clone(),
-                    class: class.name.clone(),
-                    suggestions: Suggestions::near(plain, fields().chain(CONTEXTS)),
-                    fields: listed(fields()),
-                    contexts: listed(CONTEXTS),
-                },
-            }
-        }
+    let (text, in_payload) = match &name.value {
+        Name::Context(text) => (text, None),
+        Name::Plain(text) => (text, position(&class.fields, text)),
     };
-    Err(Fault::new(name.span, missing))
+    let found = if let Some(index) = in_payload {
+        field_source(&class.fields[index], FieldPlace::of(class, index))
+    } else if let Some(index) = position(&class.context, text) {
+        field_source(&class.context[index], FieldPlace::of_context(class, index))
+    } else {
+        common_source(text).ok_or_else(|| missing(&name.value, class))
+    };
+    found.map_err(|problem| Fault::new(name.span, problem))
 }
 
-fn context_source(name: &str) -> Option<Source> {
+fn position(fields: &[Field], name: &str) -> Option<usize> {
+    fields.iter().position(|field| field.name == name)
+}
+
+fn names(fields: &[Field]) -> impl Iterator<Item = &str> {
+    fields.iter().map(|field| field.name.as_str())
+}
+
+fn missing(name: &Name, class: &EventClass) -> Problem {
+    let contexts = || CONTEXTS.into_iter().chain(names(&class.context));
+    match name {
+        Name::Context(name) => Problem::NoSuchContext {
+            name: name.clone(),
+            suggestions: Suggestions::near(name, contexts()),
+            contexts: listed(contexts()),
+        },
+        Name::Plain(name) => Problem::NoSuchField {
+            name: name.clone(),
+            class: class.name.clone(),
+            suggestions: Suggestions::near(name, names(&class.fields).chain(contexts())),
+            fields: listed(names(&class.fields)),
+            contexts: listed(contexts()),
+        },
+    }
+}
+
+/// What every event has.
+fn common_source(name: &str) -> Option<Source> {
     let number = |source| Source::Number(source, NumberType::ID);
     Some(match name {
         "pid" => number(NumberSource::Pid),
@@ -127,10 +139,8 @@ fn context_source(name: &str) -> Option<Source> {
     })
 }
 
-fn field_source(class: &EventClass, index: usize) -> std::result::Result<Source, Problem> {
-    let field = &class.fields[index];
+fn field_source(field: &Field, place: Option<FieldPlace>) -> std::result::Result<Source, Problem> {
     let ty = ValueType::from(&field.ty);
-    let place = FieldPlace::of(&class.fields, index);
     match (ty, place) {
         (ValueType::Number(ty), Some(place)) => Ok(Source::Number(NumberSource::Field(place), ty)),
         (ValueType::Text(max), Some(place)) => Ok(Source::Text(TextSource::Field(place), max)),

@@ -13,6 +13,10 @@ pub struct EventClass {
     pub id: u32,
     /// As users see it: `sched:sched_switch`, `syscall_entry_openat`, `kprobe:vfs_read`.
     pub name: String,
+    /// What each event says of the place and the time beside its payload, in order. All of
+    /// fixed size; it lies between the header and the payload, and starts at a multiple of 8
+    /// bytes. Mostly empty.
+    pub context: Vec<Field>,
     /// The payload, in order. The payload starts at a multiple of 8 bytes.
     pub fields: Vec<Field>,
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use common::{
     EVERYTHING, GETPPID, START_NS, StreamBytes, TraceDir, class, event, field, number, sample,
-    slot, switch,
+    slot, switch, with_context,
 };
 use tracer::event::{Display, FieldType};
 
@@ -125,6 +125,17 @@ fn thousands_of_classes_are_read() {
     let stream = StreamBytes::new(0).packet(&[event(START_NS, 1999, 1, &[0; 76])], 0);
     let text = babeltrace(TraceDir::with_classes(&classes, &[stream]).path());
     assert!(line(&text, "group:event_1999").ends_with("field_9 = 0 }"));
+}
+
+#[test]
+fn contexts_of_a_class_are_read() {
+    let (class, first) = with_context(3, START_NS);
+    let (_, second) = with_context(3, START_NS + 1);
+    let stream = StreamBytes::new(0).packet(&[first, second], 0);
+    let text = babeltrace(TraceDir::with_classes(&[class], &[stream]).path());
+    let expected = "{ tid = 7, pid = 0 }, { uid = 1000, comm = \"cat\" }, { value = -1 }";
+    assert!(text.lines().all(|line| line.ends_with(expected)), "{text}");
+    assert_eq!(text.lines().count(), 2);
 }
 
 #[test]

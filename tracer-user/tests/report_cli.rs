@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use common::{
     GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, openat, sample, stderr, stdout,
+    with_context,
 };
 use tracer::ctf::frames::Frame;
 
@@ -81,6 +82,26 @@ fn json_has_one_object_per_line() {
         serde_json::json!([10, 11, 12])
     );
     assert_eq!(objects[5]["fields"]["packed"], u64::MAX);
+}
+
+#[test]
+fn contexts_are_shown_before_the_fields() {
+    let (class, first) = with_context(3, START_NS);
+    let (_, second) = with_context(3, START_NS + 1_000);
+    let stream = StreamBytes::new(0).packet(&[first, second], 0);
+    let dir = TraceDir::with_classes(&[class], &[stream]);
+    let printed = lines(&dir.tracer("report", &[]));
+    assert_eq!(
+        printed[1],
+        "           <...>-7       [000] 12345.678902: test:context: [uid=1000 comm=cat] value=-1"
+    );
+    let json = lines(&dir.tracer("report", &["--json"]));
+    let object: serde_json::Value = serde_json::from_str(&json[0]).unwrap();
+    assert_eq!(
+        object["context"],
+        serde_json::json!({"uid": 1000, "comm": "cat"})
+    );
+    assert_eq!(object["fields"], serde_json::json!({"value": -1}));
 }
 
 #[test]

@@ -16,11 +16,32 @@ pub struct Class {
     pub id: u32,
     /// As its recorder named it.
     pub name: String,
+    /// What each event has beside its payload, in order; mostly nothing.
+    pub context: Vec<ClassField>,
     /// The payload, in order; lengths of sequences are not fields of their own.
     pub fields: Vec<ClassField>,
+    pub(super) context_extent: Extent,
+    pub(super) payload_extent: Extent,
+}
+
+/// How much of an event some of its fields take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
     pub(super) align_bits: u64,
-    /// Bits of the payload where they are the same for all events.
+    /// Their bits, where these are the same for all events.
     pub(super) fixed_bits: Option<u64>,
+}
+
+impl Extent {
+    /// That of `fields` in a structure of this alignment.
+    pub(super) fn of(fields: &[ClassField], align_bits: u64) -> Self {
+        Self {
+            align_bits,
+            fixed_bits: fields
+                .iter()
+                .try_fold(0, |end, field| field.kind.end_bits(end)),
+        }
+    }
 }
 
 /// A field of a [`Class`].

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::class::{Class, ClassField, Kind};
+use super::class::{Class, ClassField, Extent, Kind};
 use super::metadata::{Clock, TraceInfo};
 use super::tsdl::{Document, Integer, Member, Struct, Type};
 use crate::event::IntegerType;
@@ -100,48 +100,39 @@ impl Layout {
             if event.stream_id != stream.id {
                 return Err(wrong("there is no such stream"));
             }
-            if event.context.is_some() {
-                return Err(wrong("a context of its own is not supported"));
-            }
-            let payload = members(event.fields.as_ref()).map_err(|what| wrong(&what))?;
-            let fields = fields(payload).map_err(|what| wrong(&what))?;
-            layout
-                .add_class(event.id, event.name.clone(), fields, align_of(payload))
-                .map_err(wrong)?;
+            let part = |ty: Option<&Type>| {
+                let of = members(ty)?;
+                let fields = fields(of)?;
+                let extent = Extent::of(&fields, align_of(of));
+                Ok((fields, extent))
+            };
+            let wrong_part = |what: String| wrong(&what);
+            let (context, context_extent) = part(event.context.as_ref()).map_err(wrong_part)?;
+            let (fields, payload_extent) = part(event.fields.as_ref()).map_err(wrong_part)?;
+            let class = Class {
+                index: layout.classes.len(),
+                id: class_id(event.id).map_err(wrong)?,
+                name: event.name.clone(),
+                context,
+                fields,
+                context_extent,
+                payload_extent,
+            };
+            layout.add_class(class).map_err(wrong)?;
         }
         Ok(layout)
     }
 
-    fn add_class(
-        &mut self,
-        id: u64,
-        name: String,
-        fields: Vec<ClassField>,
-        align_bits: u64,
-    ) -> Result<(), &'static str> {
-        if id > MAX_CLASS_ID {
-            return Err("the id is too large");
-        }
-        let index = self.classes.len();
-        let slot = id as usize;
+    fn add_class(&mut self, class: Class) -> Result<(), &'static str> {
+        let slot = class.id as usize;
         if self.by_id.len() <= slot {
             self.by_id.resize(slot + 1, u32::MAX);
         }
         if self.by_id[slot] != u32::MAX {
             return Err("the id belongs to another event");
         }
-        self.by_id[slot] = index as u32;
-        let fixed_bits = fields
-            .iter()
-            .try_fold(0, |end, field| field.kind.end_bits(end));
-        self.classes.push(Class {
-            index,
-            id: id as u32,
-            name,
-            fields,
-            align_bits,
-            fixed_bits,
-        });
+        self.by_id[slot] = class.index as u32;
+        self.classes.push(class);
         Ok(())
     }
 
@@ -150,6 +141,13 @@ impl Layout {
         let index = *self.by_id.get(usize::try_from(id).ok()?)?;
         self.classes.get(index as usize)
     }
+}
+
+fn class_id(id: u64) -> Result<u32, &'static str> {
+    if id > MAX_CLASS_ID {
+        return Err("the id is too large");
+    }
+    Ok(id as u32)
 }
 
 /// Names and sizes in bytes of what [`PacketHeader`](super::PacketHeader) reads.

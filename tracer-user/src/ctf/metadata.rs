@@ -178,7 +178,10 @@ type Aliases = BTreeMap<String, IntegerType>;
 /// Declares each type of number that `classes` use, once.
 fn push_aliases(out: &mut String, classes: &[EventClass]) -> Aliases {
     let mut aliases = Aliases::new();
-    for field in classes.iter().flat_map(|class| &class.fields) {
+    for field in classes
+        .iter()
+        .flat_map(|class| class.context.iter().chain(&class.fields))
+    {
         match field.ty {
             FieldType::Integer(ty)
             | FieldType::Labeled { number: ty, .. }
@@ -225,16 +228,26 @@ fn alias(ty: IntegerType) -> String {
 fn push_class(out: &mut String, class: &EventClass, aliases: &Aliases) {
     let _ = write!(
         out,
-        "event {{\n\tname = {};\n\tid = {};\n\tstream_id = 0;\n\tfields := struct {{\n",
+        "event {{\n\tname = {};\n\tid = {};\n\tstream_id = 0;\n",
         quoted(&class.name),
         class.id
     );
-    let mut names = Vec::with_capacity(class.fields.len());
-    for field in &class.fields {
-        push_field(out, field, &mut names, aliases);
+    if !class.context.is_empty() {
+        push_struct(out, "context", &class.context, aliases);
     }
     // also where there are no fields: the 4 bytes before the payload are not content
-    out.push_str("\t} align(64);\n};\n\n");
+    push_struct(out, "fields", &class.fields, aliases);
+    out.push_str("};\n\n");
+}
+
+/// One part of an event, which starts at a multiple of 8 bytes.
+fn push_struct(out: &mut String, part: &str, fields: &[Field], aliases: &Aliases) {
+    let _ = writeln!(out, "\t{part} := struct {{");
+    let mut names = Vec::with_capacity(fields.len());
+    for field in fields {
+        push_field(out, field, &mut names, aliases);
+    }
+    out.push_str("\t} align(64);\n");
 }
 
 fn push_field(out: &mut String, field: &Field, names: &mut Vec<String>, aliases: &Aliases) {
@@ -317,6 +330,7 @@ mod tests {
         EventClass {
             id: 1,
             name: "a:b".into(),
+            context: Vec::new(),
             fields,
         }
     }

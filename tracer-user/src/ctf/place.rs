@@ -5,7 +5,21 @@ use tracer_common::EVENT_HEADER_LEN;
 
 use super::class::Kind;
 use super::value::{Cursor, Value};
-use crate::event::Field;
+use crate::event::{EventClass, Field};
+
+/// Context and payload start at multiples of this.
+const PART_ALIGN_BITS: u64 = 64;
+
+const HEADER_BITS: u64 = EVENT_HEADER_LEN as u64 * 8;
+
+/// Bits from the start of an event of `class` to its payload. The context before it is of
+/// fixed size.
+fn payload_start_bits(class: &EventClass) -> Option<u64> {
+    let end = class.context.iter().try_fold(HEADER_BITS, |end, field| {
+        Kind::from(&field.ty).end_bits(end)
+    })?;
+    Some(end.next_multiple_of(PART_ALIGN_BITS))
+}
 
 /// The way to one field of an event.
 #[derive(Clone, Debug)]
@@ -19,12 +33,25 @@ pub struct FieldPlace {
 }
 
 impl FieldPlace {
-    /// The way to the field at `index` of a payload; `None` where there is no such field.
+    /// The way to the field at `index` of the payload of `class`; `None` where there is no
+    /// such field.
     #[must_use]
-    pub fn of(payload: &[Field], index: usize) -> Option<Self> {
-        let (before, rest) = payload.split_at_checked(index)?;
+    pub fn of(class: &EventClass, index: usize) -> Option<Self> {
+        Self::behind(payload_start_bits(class)?, &class.fields, index)
+    }
+
+    /// The way to the field at `index` of the context of `class`; `None` where there is no
+    /// such field.
+    #[must_use]
+    pub fn of_context(class: &EventClass, index: usize) -> Option<Self> {
+        Self::behind(HEADER_BITS, &class.context, index)
+    }
+
+    /// The way to the field at `index` of `fields`, of which the first starts at or behind
+    /// bit `start_bits` of the event.
+    fn behind(mut start_bits: u64, fields: &[Field], index: usize) -> Option<Self> {
+        let (before, rest) = fields.split_at_checked(index)?;
         let kind = Kind::from(&rest.first()?.ty);
-        let mut start_bits = EVENT_HEADER_LEN as u64 * 8;
         let mut between = Vec::new();
         for kind in before.iter().map(|field| Kind::from(&field.ty)) {
             let end = if between.is_empty() {
@@ -72,6 +99,15 @@ mod tests {
         types.iter().map(field).collect()
     }
 
+    fn class(context: &[FieldType], payload: &[FieldType]) -> EventClass {
+        EventClass {
+            id: 0,
+            name: String::new(),
+            context: fields(context),
+            fields: fields(payload),
+        }
+    }
+
     fn event(payload: &[u8]) -> Vec<u8> {
         [&[0; EVENT_HEADER_LEN], payload].concat()
     }
@@ -89,15 +125,18 @@ mod tests {
             element: U32,
             length: 3,
         };
-        let fields = fields(&[FieldType::Integer(U32), array, FieldType::Integer(U32)]);
-        let place = FieldPlace::of(&fields, 2).unwrap();
+        let class = class(
+            &[],
+            &[FieldType::Integer(U32), array, FieldType::Integer(U32)],
+        );
+        let place = FieldPlace::of(&class, 2).unwrap();
         assert_eq!((place.start_bits, place.between.len()), ((24 + 16) * 8, 0));
     }
 
     #[test]
     fn a_field_behind_a_string_is_aligned_anew() {
-        let fields = fields(&[FieldType::String, FieldType::Integer(U32)]);
-        let place = FieldPlace::of(&fields, 1).unwrap();
+        let class = class(&[], &[FieldType::String, FieldType::Integer(U32)]);
+        let place = FieldPlace::of(&class, 1).unwrap();
         assert_eq!(number(&place, &event(b"abc\0\x07\0\0\0")), Some(7));
         assert_eq!(number(&place, &event(b"abcd\0\0\0\0\x08\0\0\0")), Some(8));
     }
@@ -105,8 +144,8 @@ mod tests {
     #[test]
     fn a_sequence_is_stepped_over_by_its_length() {
         let sequence = FieldType::Sequence { element: U32 };
-        let fields = fields(&[sequence, FieldType::Integer(U32.packed())]);
-        let place = FieldPlace::of(&fields, 1).unwrap();
+        let class = class(&[], &[sequence, FieldType::Integer(U32.packed())]);
+        let place = FieldPlace::of(&class, 1).unwrap();
         let words = |words: &[u32]| {
             event(
                 &words
@@ -122,10 +161,28 @@ mod tests {
 
     #[test]
     fn a_field_past_the_end_has_no_value() {
-        let fields = fields(&[FieldType::Integer(U32)]);
-        let place = FieldPlace::of(&fields, 0).unwrap();
+        let class = class(&[], &[FieldType::Integer(U32)]);
+        let place = FieldPlace::of(&class, 0).unwrap();
         assert_eq!(number(&place, &event(&[1, 0, 0])), None);
         assert_eq!(number(&place, &[]), None);
-        assert!(FieldPlace::of(&fields, 1).is_none());
+        assert!(FieldPlace::of(&class, 1).is_none());
+    }
+
+    #[test]
+    fn a_payload_starts_at_the_word_behind_the_context() {
+        let comm = FieldType::Array {
+            element: IntegerType::natural(1, false, Display::Text),
+            length: 9,
+        };
+        let class = class(&[FieldType::Integer(U32), comm], &[FieldType::Integer(U32)]);
+        let event = event(b"\x05\0\0\0worker\0\0\0\xdd\xdd\xdd\x06\0\0\0");
+        let context = |index| FieldPlace::of_context(&class, index).unwrap();
+        assert_eq!(number(&context(0), &event), Some(5));
+        assert!(matches!(
+            context(1).read(&event),
+            Some(Value::Text(b"worker"))
+        ));
+        assert_eq!(number(&FieldPlace::of(&class, 0).unwrap(), &event), Some(6));
+        assert!(FieldPlace::of_context(&class, 2).is_none());
     }
 }

@@ -282,9 +282,8 @@ impl<'t> Events<'t> {
             Head::Event {
                 timestamp_ns,
                 class,
-                context,
-                payload,
-            } => Record::Event(self.streams[index].event(timestamp_ns, class, context, payload)),
+                parts,
+            } => Record::Event(self.streams[index].event(timestamp_ns, class, parts)),
         }))
     }
 

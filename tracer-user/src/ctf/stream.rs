@@ -26,6 +26,7 @@ pub struct Event<'a> {
     pub comm: Option<&'a [u8]>,
     /// What happened.
     pub class: &'a Class,
+    context: Cursor<'a>,
     payload: Cursor<'a>,
 }
 
@@ -36,6 +37,15 @@ impl<'a> Event<'a> {
         Fields {
             fields: self.class.fields.iter(),
             cursor: self.payload,
+        }
+    }
+
+    /// What the event has beside its payload, in order.
+    #[must_use]
+    pub fn context(&self) -> Fields<'a> {
+        Fields {
+            fields: self.class.context.iter(),
+            cursor: self.context,
         }
     }
 }
@@ -78,11 +88,19 @@ pub(super) enum Head<'t> {
     Event {
         timestamp_ns: u64,
         class: &'t Class,
-        /// Bits from the start of the packet.
-        context: u64,
-        payload: u64,
+        parts: Parts,
     },
     Loss(Loss),
+}
+
+/// Where the parts of an event start, in bits from the start of its packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    /// What all events of the stream have.
+    stream_context: u64,
+    /// What all events of the class have beside their payloads.
+    context: u64,
+    payload: u64,
 }
 
 impl Head<'_> {
@@ -179,13 +197,7 @@ impl<'t> Stream<'t> {
     /// The event that `head` stands for, as long as it is the last that
     /// [`advance`](Self::advance) gave.
     #[inline]
-    pub(super) fn event(
-        &self,
-        timestamp_ns: u64,
-        class: &'t Class,
-        context: u64,
-        payload: u64,
-    ) -> Event<'_> {
+    pub(super) fn event(&self, timestamp_ns: u64, class: &'t Class, parts: Parts) -> Event<'_> {
         let mut event = Event {
             timestamp_ns,
             cpu: self.header.cpu,
@@ -193,11 +205,12 @@ impl<'t> Stream<'t> {
             pid: 0,
             comm: None,
             class,
-            payload: self.cursor(payload),
+            context: self.cursor(parts.context),
+            payload: self.cursor(parts.payload),
         };
         let fields = Fields {
             fields: self.layout.context.iter(),
-            cursor: self.cursor(context),
+            cursor: self.cursor(parts.stream_context),
         };
         for (field, value) in fields {
             match (field.name.as_str(), value) {
@@ -260,11 +273,20 @@ impl<'t> Stream<'t> {
             });
         };
         cursor.align(layout.context_align_bits);
-        let context = cursor.position();
+        let mut parts = Parts {
+            stream_context: cursor.position(),
+            context: 0,
+            payload: 0,
+        };
         let mut whole = step_over(&layout.context, None, &mut cursor);
-        cursor.align(class.align_bits);
-        let payload = cursor.position();
-        whole = whole.and_then(|()| step_over(&class.fields, class.fixed_bits, &mut cursor));
+        cursor.align(class.context_extent.align_bits);
+        parts.context = cursor.position();
+        let fixed_bits = class.context_extent.fixed_bits;
+        whole = whole.and_then(|()| step_over(&class.context, fixed_bits, &mut cursor));
+        cursor.align(class.payload_extent.align_bits);
+        parts.payload = cursor.position();
+        let fixed_bits = class.payload_extent.fixed_bits;
+        whole = whole.and_then(|()| step_over(&class.fields, fixed_bits, &mut cursor));
         let end = cursor.position();
         if whole.is_none() || end > self.header.content_bits {
             return Err(self.past_content(start, format!("an event `{}`", class.name)));
@@ -274,8 +296,7 @@ impl<'t> Stream<'t> {
         Ok(Head::Event {
             timestamp_ns,
             class,
-            context,
-            payload,
+            parts,
         })
     }
 

@@ -20,17 +20,21 @@ fn class() -> EventClass {
     EventClass {
         id: CLASS,
         name: "a:b".to_owned(),
+        context: vec![field(("uid", integer(4, false)))],
         fields: fields.map(field).to_vec(),
     }
 }
 
 /// `signed` is -1, `unsigned` is all ones, `path` is not UTF-8, `behind` is -2.
 fn event() -> Vec<u8> {
+    // 1000, and what aligns the payload
+    let context = b"\xe8\x03\0\0\xdd\xdd\xdd\xdd";
     let payload = b"\xff\xff\xff\xff\xff\xff\xff\xff/tmp/\xff\0\0\xfe\xff";
     let mut event = 1_000u64.to_le_bytes().to_vec();
-    for word in [CLASS, 42, 40, 24 + payload.len() as u32] {
+    for word in [CLASS, 42, 40, 32 + payload.len() as u32] {
         event.extend(word.to_le_bytes());
     }
+    event.extend(context);
     event.extend(payload);
     event
 }
@@ -83,6 +87,12 @@ fn strings_are_compared_as_bytes() {
 fn contexts_are_those_of_the_event() {
     assert!(holds("pid == 40 && tid == 42 && cpu == 3"));
     assert!(holds("comm ~ 'chrom*' && comm != 'chrome'"));
+}
+
+#[test]
+fn contexts_of_the_class_lie_before_the_payload() {
+    assert!(holds("uid == 1000 && ctx.uid > 999"));
+    assert!(!holds("ctx.uid == 0"));
 }
 
 #[test]

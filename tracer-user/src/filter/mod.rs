@@ -17,8 +17,8 @@
 //! | `"text"` `'text'` | `\` stands before a quote or another `\` |
 //! | `prev_pid` | a field of the event; pointers, enumerations and single characters are numbers |
 //! | `pid` `tid` `comm` `cpu` | process, thread, the thread's name, CPU of each event, where the class has no field of that name |
-//! | `uid` `cgroup` | user and cgroup (its number, version 2) of the thread, while the event happens: not of events that were recorded |
-//! | `ctx.pid` | the same, whatever fields there are |
+//! | `uid` `cgroup` | user and cgroup (its number, version 2) of the thread, while the event happens; of a recorded event, where its class records them |
+//! | `ctx.pid` | one of these contexts, whatever fields there are |
 //!
 //! A name is on the left and a literal on the right, so that a program can hold all that
 //! a filter compares with as constants.

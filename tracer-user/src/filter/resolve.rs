@@ -5,7 +5,7 @@ use super::resolved::{Condition, NumberSource, NumberTest, TextCheck, TextSource
 use super::syntax::{Expr, Literal, Name, Operator, Relation, Spanned, Test};
 use super::value_type::{NumberType, ValueType};
 use crate::ctf::FieldPlace;
-use crate::event::EventClass;
+use crate::event::{EventClass, Field};
 use crate::names::Suggestions;
 
 /// What each event has beside its fields, and behind that what is known of one only while it
@@ -34,6 +34,14 @@ impl Names<'_> {
         match self.moment {
             Moment::Happening => &CONTEXTS,
             Moment::Recorded => &CONTEXTS[..RECORDED_CONTEXTS],
+        }
+    }
+
+    /// What the class records beside that.
+    fn recorded_contexts(&self) -> &[Field] {
+        match self.moment {
+            Moment::Happening => &[],
+            Moment::Recorded => &self.class.context,
         }
     }
 }
@@ -111,42 +119,57 @@ enum Source {
     Text(TextSource, Option<u32>),
 }
 
-/// The value that `name` stands for: a field before a context.
+/// The value that `name` stands for: a field before a context, and a context that the class
+/// records before one that every event has.
 fn source(name: &Spanned<Name>, names: &Names<'_>) -> Result<Source> {
-    let missing = match &name.value {
-        Name::Context(context) => match context_source(context, names) {
-            Some(source) => return Ok(source),
-            None => Problem::NoSuchContext {
-                name: context.clone(),
-                suggestions: Suggestions::near(context, names.contexts().iter().copied()),
-                contexts: listed(names.contexts().iter().copied()),
-            },
-        },
-        Name::Plain(plain) => {
-            let fields = || names.class.fields.iter().map(|field| field.name.as_str());
-            if let Some(index) = fields().position(|field| field == plain) {
-                return field_source(names.class, index)
-                    .map_err(|problem| Fault::new(name.span, problem));
-            }
-            match context_source(plain, names) {
-                Some(source) => return Ok(source),
-                None => Problem::NoSuchField {
-                    name: plain.clone(),
-                    class: names.class.name.clone(),
-                    suggestions: Suggestions::near(
-                        plain,
-                        fields().chain(names.contexts().iter().copied()),
-                    ),
-                    fields: listed(fields()),
-                    contexts: listed(names.contexts().iter().copied()),
-                },
-            }
-        }
+    let class = names.class;
+    let (text, in_payload) = match &name.value {
+        Name::Context(text) => (text, None),
+        Name::Plain(text) => (text, position(&class.fields, text)),
     };
-    Err(Fault::new(name.span, missing))
+    let found = if let Some(index) = in_payload {
+        field_source(&class.fields[index], index, FieldPlace::of(class, index))
+    } else if let Some(index) = position(names.recorded_contexts(), text) {
+        let place = FieldPlace::of_context(class, index);
+        field_source(&class.context[index], class.fields.len() + index, place)
+    } else {
+        common_source(text, names).ok_or_else(|| missing(&name.value, names))
+    };
+    found.map_err(|problem| Fault::new(name.span, problem))
 }
 
-fn context_source(name: &str, names: &Names<'_>) -> Option<Source> {
+fn position(fields: &[Field], name: &str) -> Option<usize> {
+    fields.iter().position(|field| field.name == name)
+}
+
+fn field_names(fields: &[Field]) -> impl Iterator<Item = &str> {
+    fields.iter().map(|field| field.name.as_str())
+}
+
+fn missing(name: &Name, names: &Names<'_>) -> Problem {
+    let class = names.class;
+    let contexts = || {
+        let common = names.contexts().iter().copied();
+        common.chain(field_names(names.recorded_contexts()))
+    };
+    match name {
+        Name::Context(name) => Problem::NoSuchContext {
+            name: name.clone(),
+            suggestions: Suggestions::near(name, contexts()),
+            contexts: listed(contexts()),
+        },
+        Name::Plain(name) => Problem::NoSuchField {
+            name: name.clone(),
+            class: class.name.clone(),
+            suggestions: Suggestions::near(name, field_names(&class.fields).chain(contexts())),
+            fields: listed(field_names(&class.fields)),
+            contexts: listed(contexts()),
+        },
+    }
+}
+
+/// What every event has.
+fn common_source(name: &str, names: &Names<'_>) -> Option<Source> {
     if !names.contexts().contains(&name) {
         return None;
     }
@@ -162,10 +185,12 @@ fn context_source(name: &str, names: &Names<'_>) -> Option<Source> {
     })
 }
 
-fn field_source(class: &EventClass, index: usize) -> std::result::Result<Source, Problem> {
-    let field = &class.fields[index];
+fn field_source(
+    field: &Field,
+    index: usize,
+    place: Option<FieldPlace>,
+) -> std::result::Result<Source, Problem> {
     let ty = ValueType::from(&field.ty);
-    let place = FieldPlace::of(&class.fields, index);
     match (ty, place) {
         (ValueType::Number(ty), Some(place)) => {
             Ok(Source::Number(NumberSource::Field { index, place }, ty))

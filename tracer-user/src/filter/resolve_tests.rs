@@ -26,6 +26,7 @@ fn class() -> EventClass {
     EventClass {
         id: 3,
         name: "a:b".into(),
+        context: vec![number("uid", 4, false)],
         fields: vec![
             field("prev_comm", comm),
             number("prev_pid", 4, true),
@@ -97,17 +98,18 @@ fn a_name_that_is_missing_is_told_with_those_there_are() {
         refused("ret == 0 && prev_pidd == 5").to_string(),
         "`a:b` has no field `prev_pidd`; did you mean `prev_pid` or `prev_comm`? it has \
          `prev_comm`, `prev_pid`, `flags`, `ret`, `filename`, `saddr`, `cpu`; every event has `pid`, `tid`, \
-         `comm`, `cpu`\n  ret == 0 && prev_pidd == 5\n              ^^^^^^^^^"
+         `comm`, `cpu`, `uid`\n  ret == 0 && prev_pidd == 5\n              ^^^^^^^^^"
     );
     assert_eq!(
         message("ctx.prio == 1"),
-        "there is no context `prio`; every event has `pid`, `tid`, `comm`, `cpu`"
+        "there is no context `prio`; every event has `pid`, `tid`, `comm`, `cpu`, `uid`"
     );
 }
 
 #[test]
 fn a_class_without_fields_says_so() {
     let empty = EventClass {
+        context: Vec::new(),
         fields: Vec::new(),
         ..class()
     };

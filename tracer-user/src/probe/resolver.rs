@@ -373,6 +373,7 @@ impl<'a> Resolver<'a> {
             class: EventClass {
                 id,
                 name: class_name,
+                context: Vec::new(),
                 fields,
             },
             place,

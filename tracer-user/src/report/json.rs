@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use crate::ctf::tasks::Tasks;
-use crate::ctf::{Class, Event, Loss, Number, Value};
+use crate::ctf::{Class, ClassField, Event, Fields, Loss, Number, Value};
 
 /// Writes records as JSON.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ struct ClassJson {
     /// The name, as a string of JSON.
     name: Vec<u8>,
     /// The name of each field with its colon.
+    context: Vec<Vec<u8>>,
     fields: Vec<Vec<u8>>,
 }
 
@@ -27,13 +28,14 @@ impl Json {
             line.text(after);
             line.0
         };
+        let names = |fields: &[ClassField]| {
+            let name = |field: &ClassField| string(&field.name, ":");
+            fields.iter().map(name).collect()
+        };
         let class_json = |class: &Class| ClassJson {
             name: string(&class.name, ""),
-            fields: class
-                .fields
-                .iter()
-                .map(|field| string(&field.name, ":"))
-                .collect(),
+            context: names(&class.context),
+            fields: names(&class.fields),
         };
         Self {
             classes: classes.iter().map(class_json).collect(),
@@ -58,14 +60,13 @@ impl Json {
         line.decimal(u64::from(event.pid));
         line.text(",\"name\":");
         line.0.extend_from_slice(&texts.name);
-        line.text(",\"fields\":{");
-        for (index, ((_, value), name)) in event.fields().zip(&texts.fields).enumerate() {
-            if index > 0 {
-                line.byte(b',');
-            }
-            line.0.extend_from_slice(name);
-            push_value(line, value);
+        if !texts.context.is_empty() {
+            line.text(",\"context\":{");
+            push_fields(line, event.context(), &texts.context);
+            line.byte(b'}');
         }
+        line.text(",\"fields\":{");
+        push_fields(line, event.fields(), &texts.fields);
         line.text("}}\n");
     }
 
@@ -81,6 +82,16 @@ impl Json {
         line.text(",\"packets_missing\":");
         line.decimal(loss.packets);
         line.text("}\n");
+    }
+}
+
+fn push_fields(line: &mut Line, fields: Fields<'_>, names: &[Vec<u8>]) {
+    for (index, ((_, value), name)) in fields.zip(names).enumerate() {
+        if index > 0 {
+            line.byte(b',');
+        }
+        line.0.extend_from_slice(name);
+        push_value(line, value);
     }
 }
 

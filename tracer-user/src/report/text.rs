@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use crate::ctf::tasks::Tasks;
-use crate::ctf::{Class, Event, Loss, Number, Value};
+use crate::ctf::{Class, ClassField, Event, Fields, Loss, Number, Value};
 use crate::event::{Display, STRING_CUT, STRING_FAULT};
 
 /// Writes records as text.
@@ -18,6 +18,8 @@ pub(super) struct Text {
 struct ClassText {
     /// `NAME:`.
     name: Vec<u8>,
+    /// The first with the bracket that opens before it.
+    context: Vec<FieldText>,
     fields: Vec<FieldText>,
 }
 
@@ -39,16 +41,21 @@ impl Text {
             line.text(after);
             line.0
         };
+        let field_texts = |before_first: &str, fields: &[ClassField]| {
+            let text = |(index, field): (usize, &ClassField)| FieldText {
+                name: part(
+                    if index == 0 { before_first } else { " " },
+                    &field.name,
+                    "=",
+                ),
+                is_mark: field.name == STRING_CUT || field.name == STRING_FAULT,
+            };
+            fields.iter().enumerate().map(text).collect()
+        };
         let class_text = |class: &Class| ClassText {
             name: part("", &class.name, ":"),
-            fields: class
-                .fields
-                .iter()
-                .map(|field| FieldText {
-                    name: part(" ", &field.name, "="),
-                    is_mark: field.name == STRING_CUT || field.name == STRING_FAULT,
-                })
-                .collect(),
+            context: field_texts(" [", &class.context),
+            fields: field_texts(" ", &class.fields),
         };
         Self {
             nanoseconds,
@@ -71,13 +78,11 @@ impl Text {
 
         let texts = &self.classes[event.class.index];
         line.0.extend_from_slice(&texts.name);
-        for ((_, value), text) in event.fields().zip(&texts.fields) {
-            if text.is_mark && matches!(value, Value::Number(Number { raw: 0, .. })) {
-                continue;
-            }
-            line.0.extend_from_slice(&text.name);
-            push_value(line, value);
+        if !texts.context.is_empty() {
+            push_fields(line, event.context(), &texts.context);
+            line.byte(b']');
         }
+        push_fields(line, event.fields(), &texts.fields);
         line.byte(b'\n');
     }
 
@@ -120,6 +125,16 @@ impl Text {
             line.decimal_padded(nanoseconds / 1000, 6);
         }
         line.text(": ");
+    }
+}
+
+fn push_fields(line: &mut Line, fields: Fields<'_>, texts: &[FieldText]) {
+    for ((_, value), text) in fields.zip(texts) {
+        if text.is_mark && matches!(value, Value::Number(Number { raw: 0, .. })) {
+            continue;
+        }
+        line.0.extend_from_slice(&text.name);
+        push_value(line, value);
     }
 }
 

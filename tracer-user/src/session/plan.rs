@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
-use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, spec_flags};
+use tracer_common::{EventHeader, MAX_EVENT_LEN, spec_flags};
 
 use super::{
     options::{Options, ProbeRequest, Size},
@@ -11,8 +11,8 @@ use super::{
     wanted,
 };
 use crate::{
-    ctf::tasks::format_line,
-    event::{EventClass, Field, FieldType},
+    ctf::{FieldPlace, Value, tasks::format_line},
+    event::EventClass,
     pool::PoolConfig,
     probe::{
         KernelFiles, Place, ProbeText, ResolvedProbe, resolve, resolve_texts, tracefs::Tracefs,
@@ -201,54 +201,41 @@ fn task_probes(files: &KernelFiles, first_id: u32) -> Vec<ResolvedProbe> {
 }
 
 /// Where an event of the kernel says a thread and its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct TaskEvent {
     pub(super) class: u32,
-    /// Offset of the thread id in the payload; none: the thread in which it happens.
-    tid_offset: Option<usize>,
-    comm_offset: usize,
-    comm_len: usize,
+    /// None: the thread in which it happens.
+    tid: Option<FieldPlace>,
+    comm: FieldPlace,
 }
 
 impl TaskEvent {
     fn of(class: &EventClass) -> Option<Self> {
-        let mut event = Self {
-            class: class.id,
-            tid_offset: None,
-            comm_offset: usize::MAX,
-            comm_len: 0,
+        let place = |names: &[&str]| {
+            let mut fields = class.fields.iter();
+            let index = fields.position(|field| names.contains(&field.name.as_str()))?;
+            FieldPlace::of(class, index)
         };
-        let mut offset = 0;
-        for Field { name, ty } in &class.fields {
-            let (element, count) = match ty {
-                FieldType::Integer(number) | FieldType::Labeled { number, .. } => (number, 1),
-                FieldType::Array { element, length } => (element, *length as usize),
-                FieldType::Sequence { .. } | FieldType::String => return None,
-            };
-            offset = usize::next_multiple_of(offset, usize::from(element.align_bits).div_ceil(8));
-            match name.as_str() {
-                "pid" => event.tid_offset = Some(offset),
-                "comm" | "newcomm" => (event.comm_offset, event.comm_len) = (offset, count),
-                _ => {}
-            }
-            offset += usize::from(element.size_bits) / 8 * count;
-        }
-        (event.comm_len > 0).then_some(event)
+        Some(Self {
+            class: class.id,
+            tid: place(&["pid"]),
+            comm: place(&["comm", "newcomm"])?,
+        })
     }
 
     /// The line of the file of names that this event amounts to.
     pub(super) fn line(&self, event: &[u8], header: &EventHeader) -> Option<String> {
-        let payload = event.get(EVENT_HEADER_LEN..)?;
-        let tid = match self.tid_offset {
+        let tid = match &self.tid {
             None => header.tid,
-            Some(offset) => u32::from_ne_bytes(payload.get(offset..offset + 4)?.try_into().ok()?),
+            Some(place) => match place.read(event)? {
+                Value::Number(number) => number.raw as u32,
+                _ => return None,
+            },
         };
-        let comm = payload.get(self.comm_offset..self.comm_offset + self.comm_len)?;
-        let end = comm
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(comm.len());
-        Some(format_line(header.timestamp_ns, tid, &comm[..end]))
+        let Value::Text(comm) = self.comm.read(event)? else {
+            return None;
+        };
+        Some(format_line(header.timestamp_ns, tid, comm))
     }
 }
 
@@ -328,8 +315,10 @@ fn whole_pages(asked: Size, what: &str, max: u64) -> Result<Size> {
 
 #[cfg(test)]
 mod tests {
+    use tracer_common::EVENT_HEADER_LEN;
+
     use super::*;
-    use crate::event::{Display, IntegerType};
+    use crate::event::{Display, Field, FieldType, IntegerType};
 
     fn integer(name: &str, bytes: u16) -> Field {
         Field {
@@ -347,6 +336,7 @@ mod tests {
         let class = EventClass {
             id: 7,
             name: "task:task_newtask".to_owned(),
+            context: Vec::new(),
             fields: vec![
                 integer("pid", 4),
                 Field {

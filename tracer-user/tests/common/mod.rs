@@ -60,8 +60,30 @@ pub(crate) fn class(id: u32, name: &str, fields: Vec<Field>) -> EventClass {
     EventClass {
         id,
         name: name.into(),
+        context: Vec::new(),
         fields,
     }
+}
+
+/// A class with two contexts and a payload of one number, and an event of it.
+pub(crate) fn with_context(id: u32, timestamp_ns: u64) -> (EventClass, Vec<u8>) {
+    let comm = FieldType::Array {
+        element: number(1, false, Display::Text),
+        length: 6,
+    };
+    let int = |signed| FieldType::Integer(number(4, signed, Display::Decimal));
+    let class = EventClass {
+        context: vec![field("uid", int(false)), field("comm", comm)],
+        ..class(id, "test:context", vec![field("value", int(true))])
+    };
+    let parts = [
+        &1000u32.to_le_bytes()[..],
+        b"cat\0\0\0",
+        // what aligns the payload to 8 bytes
+        &[0xdd; 6],
+        &(-1i32).to_le_bytes(),
+    ];
+    (class, event(timestamp_ns, id, 7, &parts.concat()))
 }
 
 /// A 32-bit number in a slot of 8 bytes, as arguments of system calls are.

@@ -6,6 +6,7 @@
 //! | [`event`] | event classes: names and typed fields, shared by all sides |
 //! | [`names`] | names as users type them: patterns and suggestions |
 //! | [`probe`] | from a probe's text to event classes and places to attach |
+//! | [`btf`] | the kernel's description of its types and functions |
 //! | [`fetch`] | values that programs fetch from registers and memory |
 //! | [`filter`] | conditions on events, as users type them |
 //! | [`attach`] | loading the eBPF programs and attaching them |
@@ -23,6 +24,7 @@
 #![deny(unsafe_code)]
 
 pub mod attach;
+pub mod btf;
 pub mod cli;
 pub mod control;
 pub mod ctf;

@@ -8,6 +8,7 @@
 //! stream pass sub-buffers to each other, over atomics that [`sync`] chooses.
 #![no_std]
 
+mod call;
 mod event;
 pub mod hook;
 mod spec;
@@ -19,6 +20,7 @@ pub mod subbuf;
 #[cfg(target_has_atomic = "64")]
 pub mod sync;
 
+pub use call::{CallEntry, CallKey, MAX_ENTRY_VALUES};
 pub use event::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, NESTED_LEVELS, SCRATCH_LEN};
 pub use spec::{
     MAX_PIECES, MAX_STRING_LEN, MAX_SYSCALL_ARGS, MAX_SYSCALLS, Piece, PieceKind, ProbeSpec,

@@ -68,6 +68,10 @@ pub mod spec_flags {
     pub const NESTS: u32 = 32;
     /// Values are fetched behind the record of a tracepoint.
     pub const FETCHES: u32 = 128;
+    /// The context is that of a trampoline (fentry, fexit), not registers.
+    pub const TRAMPOLINE: u32 = 256;
+    /// The registers are those of a process.
+    pub const USER: u32 = 512;
     /// The class is the cookie of the attachment: one program serves many functions.
     pub const CLASS_IS_COOKIE: u32 = 64;
 }
@@ -86,6 +90,9 @@ pub struct ProbeSpec {
     pub payload_offset: u32,
     /// Bytes of the values that are fetched behind that (no `VARIABLE`).
     pub fetch_len: u32,
+    /// Bytes of the values from the entry of a function that follow (the least that they can
+    /// be, with `VARIABLE`).
+    pub entry_len: u32,
     /// Number of valid `pieces`.
     pub piece_count: u32,
     /// How to build a payload of variable size.
@@ -100,6 +107,7 @@ impl ProbeSpec {
         payload_len: 0,
         payload_offset: 0,
         fetch_len: 0,
+        entry_len: 0,
         piece_count: 0,
         pieces: [Piece {
             kind: 0,
@@ -143,6 +151,6 @@ pub struct SyscallSpec {
 
 const _: () = {
     assert!(size_of::<Piece>() == 12);
-    assert!(size_of::<ProbeSpec>() == 24 + 12 * MAX_PIECES);
+    assert!(size_of::<ProbeSpec>() == 28 + 12 * MAX_PIECES);
     assert!(size_of::<SyscallSpec>() == 12);
 };

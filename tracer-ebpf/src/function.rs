@@ -50,12 +50,7 @@ fn emit_fixed(ctx: &ProbeContext, scope: &scope::Scope, class: u32) {
 #[inline(always)]
 fn emit_variable(ctx: &ProbeContext, scope: &scope::Scope, class: u32) {
     let flags = constant!(SPEC.flags);
-    let scratch = if flags & spec_flags::NESTS == 0 {
-        Scratch::of_cpu(scope.cpu)
-    } else {
-        Scratch::nested(scope.cpu)
-    };
-    let Some(scratch) = scratch else {
+    let Some(scratch) = Scratch::of_probe(scope.cpu, flags) else {
         return emit::lost(ctx, scope, class);
     };
     scratch.push_context();

@@ -28,6 +28,8 @@ mod hook;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod returned;
+#[cfg(target_arch = "bpf")]
 mod scope;
 #[cfg(target_arch = "bpf")]
 mod scratch;

@@ -8,7 +8,7 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, RingBuf},
     macros::btf_map,
 };
-use tracer_common::{Config, CpuState, MAX_SYSCALLS, ProbeSpec, SyscallSpec};
+use tracer_common::{CallEntry, CallKey, Config, CpuState, MAX_SYSCALLS, ProbeSpec, SyscallSpec};
 
 use crate::scratch::ScratchArea;
 
@@ -27,6 +27,11 @@ pub(crate) static LOST: Array<u64, 1> = Array::new();
 /// Events with a fetched value that could not be read, at the same places.
 #[btf_map]
 pub(crate) static FAULTS: Array<u64, 1> = Array::new();
+
+/// Calls that are under way. The recorder replaces this map by one whose values have room for
+/// what is fetched at entries.
+#[btf_map]
+pub(crate) static ENTRIES: HashMap<CallKey, CallEntry, 1> = HashMap::new();
 
 /// Threads and processes to record, when `Config::filter_pids` says so.
 #[btf_map]

@@ -57,6 +57,16 @@ impl Scratch {
         Some(Self::begin(SCRATCH.get_ptr_mut(cpu)?))
     }
 
+    /// For a probe with these [`spec_flags`].
+    #[inline(always)]
+    pub(crate) fn of_probe(cpu: u32, flags: u32) -> Option<Self> {
+        if flags & spec_flags::NESTS == 0 {
+            Self::of_cpu(cpu)
+        } else {
+            Self::nested(cpu)
+        }
+    }
+
     /// For a system call.
     #[inline(always)]
     pub(crate) fn of_syscall(cpu: u32) -> Option<Self> {
@@ -192,6 +202,14 @@ impl Scratch {
         let len = bounded(len);
         unsafe { bpf_probe_read_kernel(self.end().cast(), len as u32, source) };
         self.advance(len);
+    }
+
+    /// Appends zeroes, less than 64.
+    #[inline(always)]
+    pub(crate) fn push_zeroes(&self, len: usize) {
+        for _ in 0..len {
+            self.push_byte(0);
+        }
     }
 
     /// Appends a string of at most `len` bytes without its terminator, from kernel memory.

@@ -54,7 +54,7 @@ impl Attached {
         let skipped = self
             .links
             .iter()
-            .map(|link| (link.class(), link.skipped()))
+            .filter_map(|link| Some((link.class()?, link.skipped())))
             .filter(|(_, skipped)| *skipped > 0)
             .collect();
         let skipped_syscalls = self

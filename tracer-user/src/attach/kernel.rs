@@ -1,23 +1,30 @@
 //! The kernel's side of a recording before it begins: loaded, then attached.
 
-use std::{io, os::fd::OwnedFd, path::Path, sync::Arc};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
-use aya_obj::generated::bpf_prog_type::{BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_TRACEPOINT};
+use aya_obj::generated::{bpf_insn, bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT};
 
 use tracer_common::hook;
 
 use super::{
     attached::Attached,
     code::{self, Abi, Question, Tables},
-    functions::FunctionSource,
+    functions::{self, FunctionSources, Moment},
     link::{AttachError, Link},
     object::{self, fd},
+    origin::Origin,
     syscalls,
     template::{Hooks, Templates},
 };
 use crate::{
+    fetch::Context,
     probe::{FunctionTarget, Place, ResolvedProbe},
     ring::{CpuStates, Ring},
     sys::{
@@ -51,20 +58,29 @@ pub struct Settings<'a> {
     pub excluded_pid: Option<u32>,
     /// The only threads and processes to record; empty: all.
     pub pids: &'a [u32],
+    /// What is recorded with each event, in its order in the event.
+    pub contexts: &'a [Context],
+    /// Where events must happen to be recorded.
+    pub origin: &'a Origin,
     /// Whether the programs write log messages.
     pub log: bool,
 }
 
 /// Maps and templates are loaded; nothing is attached.
 pub struct Kernel {
+    /// Writes the contexts.
+    context: Option<Vec<bpf_insn>>,
+    origin: Origin,
+    /// The array of the cgroup that threads must be in.
+    cgroup: Option<OwnedFd>,
     pub(super) ebpf: Ebpf,
-    templates: Templates,
+    pub(super) templates: Templates,
     pub(super) states: Arc<CpuStates>,
     pub(super) cpus: Vec<u32>,
     pub(super) cpu_count: u32,
     pub(super) class_count: u32,
     rings: Vec<(u32, Ring)>,
-    functions: Option<FunctionSource>,
+    functions: FunctionSources,
 }
 
 impl Kernel {
@@ -90,19 +106,24 @@ impl Kernel {
             bpf::update(fd(&ebpf, "PIDS")?, &pid.to_ne_bytes(), &[1])
                 .context("cannot set the processes to record")?;
         }
-        object::fill_syscall_tables(&ebpf, probes)?;
-        let templates = Templates::new(settings.object, ebpf.maps(), &object::specs(probes))?;
+        let templates = Templates::new(
+            settings.object,
+            ebpf.maps(),
+            &object::specs(probes),
+            object::create_entries(probes)?,
+        )?;
         if settings.log {
             object::forward_log(&mut ebpf)?;
         }
-        let wants_functions = probes
-            .iter()
-            .any(|probe| matches!(probe.place, Place::Function { .. }));
-        let functions = wants_functions
-            .then(|| FunctionSource::read(settings.sys))
-            .transpose()
-            .context("this kernel was built without kprobes (CONFIG_KPROBES)")?;
+        let context = if settings.contexts.is_empty() {
+            None
+        } else {
+            Some(code::context(settings.contexts)?)
+        };
         Ok(Self {
+            context,
+            origin: settings.origin.clone(),
+            cgroup: settings.origin.open_cgroup()?,
             ebpf,
             templates,
             states,
@@ -110,7 +131,7 @@ impl Kernel {
             cpu_count: settings.cpu_count,
             class_count: probes.len() as u32,
             rings,
-            functions,
+            functions: FunctionSources::new(settings.sys),
         })
     }
 
@@ -137,14 +158,15 @@ impl Kernel {
         let mut links = Vec::new();
         for (row, probe) in probes.iter().enumerate() {
             match self.attach_one(row, probe)? {
-                Ok(Some(link)) => links.push(link),
-                Ok(None) => {}
+                Ok(attached) => links.extend(attached),
                 Err(error) if probe.explicit => return Err(error.into()),
                 Err(error) => refused(error),
             }
             attached(row + 1);
         }
-        let shared = syscalls::attach(&self.templates, probes)?;
+        let filters = syscalls::filter_numbers(&self, probes)?;
+        object::fill_syscall_tables(&self.ebpf, probes, &filters)?;
+        let shared = syscalls::attach(&self, probes)?;
         Ok(Attached {
             kernel: self,
             links,
@@ -153,37 +175,96 @@ impl Kernel {
         })
     }
 
-    /// Attaches a probe that has a program of its own.
+    /// Attaches a probe that has programs of its own.
     fn attach_one(
         &self,
         row: usize,
         probe: &ResolvedProbe,
-    ) -> Result<Result<Option<Link>, AttachError>> {
-        let (template, kind, abi) = match &probe.place {
-            Place::Tracepoint { .. } => ("on_tracepoint", BPF_PROG_TYPE_TRACEPOINT, Abi::Record),
-            Place::Function { .. } => ("on_function", BPF_PROG_TYPE_KPROBE, Abi::Registers),
-            Place::Syscall { .. } | Place::RawSyscall { .. } => return Ok(Ok(None)),
-        };
+    ) -> Result<Result<Vec<Link>, AttachError>> {
+        let mut links = Vec::new();
+        for job in jobs(probe) {
+            match self.attach_program(row, probe, &job)? {
+                Ok(link) => links.push(link),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(links))
+    }
+
+    fn attach_program(
+        &self,
+        row: usize,
+        probe: &ResolvedProbe,
+        job: &Job,
+    ) -> Result<Result<Link, AttachError>> {
         // Its tables live until the program is loaded.
         let mut tables = Tables::default();
-        let hooks = hooks(probe, abi, &mut tables)?;
-        let kind = ProgramKind::of(kind);
+        let hooks = self.hooks(probe, job, &mut tables)?;
         let name = probe.class.name.replace(':', "_");
-        let program = match self.templates.load(template, kind, row, &name, &hooks)? {
+        let program = match self
+            .templates
+            .load(job.template, job.kind, row, &name, &hooks)?
+        {
             Ok(program) => program,
             Err(source) => {
                 let probe = probe.class.name.clone();
                 return Ok(Err(AttachError::Load { probe, source }));
             }
         };
-        let link = self
-            .open_event(&probe.place)
-            .and_then(|event| Link::to_perf_event(probe.class.id, program, &event));
-        Ok(link.map(Some).map_err(|source| AttachError::Attach {
-            probe: probe.class.name.clone(),
-            hint: hint(&probe.place, &source),
-            source,
-        }))
+        let attachment = match &probe.place {
+            Place::Tracepoint { id, .. } => perf::open_tracepoint(*id)
+                .and_then(|event| bpf::link_to_perf_event(program.as_fd(), event.as_fd())),
+            Place::Function { target, .. } => self.functions.attach(target, job.moment, &program),
+            Place::Syscall { .. } | Place::RawSyscall { .. } => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        };
+        let class = (job.moment == Moment::Event).then_some(probe.class.id);
+        Ok(attachment
+            .map(|attachment| Link::new(class, program, attachment))
+            .map_err(|source| AttachError::Attach {
+                probe: probe.class.name.clone(),
+                hint: hint(&probe.place, &source),
+                source,
+            }))
+    }
+
+    /// The code that is made for one program.
+    fn hooks(&self, probe: &ResolvedProbe, job: &Job, tables: &mut Tables) -> Result<Hooks> {
+        let mut hooks = self.common_hooks();
+        let fetched = match (&probe.place, job.moment) {
+            (Place::Tracepoint { fetched, .. }, _) => Some(fetched),
+            (Place::Function { layout, .. }, Moment::Event) => Some(layout),
+            (Place::Function { entry, .. }, Moment::Entry) => entry.as_ref(),
+            (Place::Syscall { .. } | Place::RawSyscall { .. }, _) => None,
+        };
+        if let Some(fetched) = fetched.filter(|fetched| !fetched.is_empty()) {
+            hooks.set(hook::FETCH, fetched.code(job.abi)?);
+        }
+        let question = self.question(probe);
+        if job.moment == Moment::Event && !question.is_trivial() {
+            hooks.set(hook::FILTER, code::filter(question, job.abi, tables)?);
+        }
+        Ok(hooks)
+    }
+
+    /// What all programs have.
+    pub(super) fn common_hooks(&self) -> Hooks {
+        let mut hooks = Hooks::default();
+        if let Some(context) = &self.context {
+            hooks.set(hook::CONTEXT, context.clone());
+        }
+        hooks
+    }
+
+    /// What is asked of the events of a probe.
+    pub(super) fn question<'a>(&'a self, probe: &'a ResolvedProbe) -> Question<'a> {
+        Question {
+            origin: self.origin.condition.as_ref(),
+            cgroup: self.cgroup.as_ref(),
+            condition: probe.filter.as_ref(),
+            sources: &probe.sources,
+        }
     }
 
     /// Waits until every program that may have begun before is done: the kernel does so
@@ -199,25 +280,41 @@ impl Kernel {
         )
         .context("cannot wait for the programs to end")
     }
+}
 
-    fn open_event(&self, place: &Place) -> io::Result<OwnedFd> {
-        let functions = || {
-            self.functions
-                .as_ref()
-                .ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
-        };
-        match place {
-            Place::Tracepoint { id, .. } => perf::open_tracepoint(*id),
-            Place::Function { target, .. } => match target {
-                FunctionTarget::Kprobe { symbol, offset } => {
-                    functions()?.open(symbol, *offset, false)
-                }
-                FunctionTarget::Kretprobe { symbol } => functions()?.open(symbol, 0, true),
-            },
-            Place::Syscall { .. } | Place::RawSyscall { .. } => {
-                Err(io::ErrorKind::Unsupported.into())
+/// A program that a probe needs.
+struct Job {
+    template: &'static str,
+    kind: ProgramKind,
+    abi: Abi,
+    moment: Moment,
+}
+
+/// The programs that a probe has of its own, in the order in which they are attached.
+fn jobs(probe: &ResolvedProbe) -> Vec<Job> {
+    match &probe.place {
+        Place::Tracepoint { .. } => vec![Job {
+            template: "on_tracepoint",
+            kind: ProgramKind::of(BPF_PROG_TYPE_TRACEPOINT),
+            abi: Abi::Record,
+            moment: Moment::Event,
+        }],
+        Place::Function { target, entry, .. } => {
+            let job = |template, moment| Job {
+                template,
+                kind: functions::kind(target, moment),
+                abi: functions::abi(target),
+                moment,
+            };
+            match entry {
+                None => vec![job("on_function", Moment::Event)],
+                Some(_) => vec![
+                    job("on_return", Moment::Event),
+                    job("on_entry", Moment::Entry),
+                ],
             }
         }
+        Place::Syscall { .. } | Place::RawSyscall { .. } => Vec::new(),
     }
 }
 
@@ -261,25 +358,4 @@ fn function_hint(target: &FunctionTarget, error: i32) -> &'static str {
         (_, libc::EADDRNOTAVAIL) => "; several functions have this name",
         _ => "",
     }
-}
-
-/// The code that is made for one probe.
-fn hooks(probe: &ResolvedProbe, abi: Abi, tables: &mut Tables) -> Result<Hooks> {
-    let mut hooks = Hooks::default();
-    if let Some(condition) = &probe.filter {
-        let question = Question {
-            condition,
-            sources: &probe.sources,
-        };
-        hooks.set(hook::FILTER, code::filter(question, abi, tables)?);
-    }
-    let fetched = match &probe.place {
-        Place::Tracepoint { fetched, .. } => fetched,
-        Place::Function { layout, .. } => layout,
-        Place::Syscall { .. } | Place::RawSyscall { .. } => return Ok(hooks),
-    };
-    if !fetched.is_empty() {
-        hooks.set(hook::FETCH, fetched.code(abi)?);
-    }
-    Ok(hooks)
 }

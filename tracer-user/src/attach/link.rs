@@ -33,7 +33,8 @@ pub enum AttachError {
 /// A program that is attached as long as this lives.
 #[derive(Debug)]
 pub struct Link {
-    class: u32,
+    /// None: what the program misses is no event.
+    class: Option<u32>,
     program: OwnedFd,
     /// Closing it detaches the program.
     attachment: OwnedFd,
@@ -41,19 +42,19 @@ pub struct Link {
 }
 
 impl Link {
-    pub(super) fn to_perf_event(class: u32, program: OwnedFd, event: &OwnedFd) -> io::Result<Self> {
-        let attachment = bpf::link_to_perf_event(program.as_fd(), event.as_fd())?;
-        Ok(Self {
+    pub(super) fn new(class: Option<u32>, program: OwnedFd, attachment: OwnedFd) -> Self {
+        Self {
             class,
             program,
             attachment,
             misses_before: 0,
-        })
+        }
     }
 
-    /// The event class that the program emits.
+    /// The event class that the program emits; none where it only keeps something for another
+    /// one.
     #[must_use]
-    pub fn class(&self) -> u32 {
+    pub fn class(&self) -> Option<u32> {
         self.class
     }
 

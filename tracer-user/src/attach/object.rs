@@ -1,17 +1,19 @@
 //! The eBPF object: its maps, constants and the programs that system calls share.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    collections::HashMap,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
 };
 
 use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use tracer_common::{Config, NESTED_LEVELS, ProbeSpec, spec_flags};
+use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, ProbeSpec, spec_flags};
 
-use super::{kernel::Settings, syscalls, template::data_of};
+use super::{functions, kernel::Settings, template::data_of};
 use crate::{
+    fetch::{self, Layout, MAX_FETCHED_STRING},
     probe::{Place, ResolvedProbe, Stacks},
     ring::Ring,
     sys::bpf,
@@ -47,7 +49,7 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
         exits_only: u32::from(!records_entries),
         raw_enter_flags: raw_flags(true),
         raw_exit_flags: raw_flags(false),
-        context_len: 0,
+        context_len: fetch::context::len(settings.contexts),
     }
 }
 
@@ -111,8 +113,12 @@ pub(super) fn create_rings(ebpf: &Ebpf, settings: &Settings<'_>) -> Result<Vec<(
         .collect()
 }
 
-pub(super) fn fill_syscall_tables(ebpf: &Ebpf, probes: &[ResolvedProbe]) -> Result<()> {
-    let filters = syscalls::filter_numbers(probes)?;
+/// `filters` has the numbers of filters by class.
+pub(super) fn fill_syscall_tables(
+    ebpf: &Ebpf,
+    probes: &[ResolvedProbe],
+    filters: &HashMap<u32, u8>,
+) -> Result<()> {
     for probe in probes {
         let Place::Syscall { nr, entry, spec } = &probe.place else {
             continue;
@@ -152,24 +158,56 @@ pub(super) fn specs(probes: &[ResolvedProbe]) -> Vec<ProbeSpec> {
 }
 
 fn spec(probe: &ResolvedProbe) -> ProbeSpec {
-    let (spec, layout) = match &probe.place {
-        Place::Tracepoint { spec, fetched, .. } => (**spec, fetched),
-        Place::Function { layout, .. } => (ProbeSpec::EMPTY, layout),
+    let (spec, layout, entry) = match &probe.place {
+        Place::Tracepoint { spec, fetched, .. } => (**spec, fetched, None),
+        Place::Function {
+            target,
+            layout,
+            entry,
+        } => {
+            let flags = functions::flags(target);
+            let spec = ProbeSpec {
+                flags,
+                ..ProbeSpec::EMPTY
+            };
+            (spec, layout, entry.as_ref())
+        }
         Place::Syscall { .. } | Place::RawSyscall { .. } => return ProbeSpec::EMPTY,
     };
     let mut flags = spec.flags | probe.stacks.flags();
     if !layout.is_empty() {
         flags |= spec_flags::FETCHES;
     }
-    if layout.fixed_len().is_none() || probe.stacks != Stacks::default() {
+    let is_variable = |layout: &Layout| layout.fixed_len().is_none();
+    if is_variable(layout) || entry.is_some_and(is_variable) || probe.stacks != Stacks::default() {
         flags |= spec_flags::VARIABLE;
     }
     ProbeSpec {
         class: probe.class.id,
         flags,
         fetch_len: layout.fixed_len().unwrap_or(0),
+        entry_len: entry.map_or(0, |entry| entry.len + entry.strings.len() as u32),
         ..spec
     }
+}
+
+/// Calls that can be under way at the same time and whose duration is known at their end.
+const MAX_CALLS: u32 = 16 * 1024;
+
+/// The map of calls that are under way, whose values have room for what `probes` fetch when
+/// functions are entered.
+pub(super) fn create_entries(probes: &[ResolvedProbe]) -> Result<OwnedFd> {
+    let values = |probe: &ResolvedProbe| match &probe.place {
+        Place::Function {
+            entry: Some(entry), ..
+        } => Some(entry.len as usize + entry.strings.len() * MAX_FETCHED_STRING),
+        _ => None,
+    };
+    let largest = probes.iter().filter_map(values).max();
+    let max_calls = if largest.is_some() { MAX_CALLS } else { 1 };
+    let value_len = size_of::<CallEntry>() + largest.unwrap_or(0).next_multiple_of(8);
+    bpf::create_hash(size_of::<CallKey>() as u32, value_len as u32, max_calls)
+        .context("cannot create the map of calls that are under way")
 }
 
 pub(super) fn fd<'a>(ebpf: &'a Ebpf, map: &str) -> Result<BorrowedFd<'a>> {

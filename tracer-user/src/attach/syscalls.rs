@@ -12,7 +12,7 @@ use tracer_common::hook;
 
 use super::{
     code::{Question, Tables, syscall_filter},
-    template::{Hooks, Templates},
+    kernel::Kernel,
 };
 use crate::{
     probe::{Place, ResolvedProbe},
@@ -64,10 +64,7 @@ pub(super) struct SharedProgram {
 }
 
 /// Loads and attaches the programs that the system calls among `probes` need.
-pub(super) fn attach(
-    templates: &Templates,
-    probes: &[ResolvedProbe],
-) -> Result<Vec<SharedProgram>> {
+pub(super) fn attach(kernel: &Kernel, probes: &[ResolvedProbe]) -> Result<Vec<SharedProgram>> {
     let needed: Vec<&Shared> = SHARED
         .iter()
         .filter(|shared| probes.iter().any(|probe| (shared.serves)(&probe.place)))
@@ -82,14 +79,22 @@ pub(super) fn attach(
     )?;
     needed
         .into_iter()
-        .map(|shared| shared.attach(templates, &btf, probes))
+        .map(|shared| shared.attach(kernel, &btf, probes))
         .collect()
 }
 
 impl Shared {
+    fn served<'a>(
+        &self,
+        probes: &'a [ResolvedProbe],
+    ) -> impl Iterator<Item = &'a ResolvedProbe> + use<'a> {
+        let serves = self.serves;
+        probes.iter().filter(move |probe| serves(&probe.place))
+    }
+
     fn attach(
         &self,
-        templates: &Templates,
+        kernel: &Kernel,
         btf: &Btf,
         probes: &[ResolvedProbe],
     ) -> Result<SharedProgram> {
@@ -103,13 +108,14 @@ impl Shared {
             btf_id,
         };
         let mut tables = Tables::default();
-        let mut hooks = Hooks::default();
-        let numbers = Numbers::of(probes.iter().filter(|probe| (self.serves)(&probe.place)))?;
+        let mut hooks = kernel.common_hooks();
+        let numbers = Numbers::of(kernel, self.served(probes))?;
         if !numbers.questions.is_empty() {
             let code = syscall_filter(&numbers.questions, self.first_filter, &mut tables)?;
             hooks.set(hook::SYSCALL_FILTER, code);
         }
-        let program = templates
+        let program = kernel
+            .templates
             .load(name, kind, 0, name, &hooks)?
             .with_context(|| format!("the kernel refused the program `{name}`"))?;
         let link = {
@@ -126,10 +132,13 @@ impl Shared {
 }
 
 /// The number of each system call's filter, by class; calls without one have none.
-pub(super) fn filter_numbers(probes: &[ResolvedProbe]) -> Result<HashMap<u32, u8>> {
+pub(super) fn filter_numbers(
+    kernel: &Kernel,
+    probes: &[ResolvedProbe],
+) -> Result<HashMap<u32, u8>> {
     let mut by_class = HashMap::new();
     for shared in SHARED.iter().filter(|shared| shared.first_filter > 0) {
-        let numbers = Numbers::of(probes.iter().filter(|probe| (shared.serves)(&probe.place)))?;
+        let numbers = Numbers::of(kernel, shared.served(probes))?;
         for (class, number) in numbers.by_class {
             by_class.insert(class, number + shared.first_filter as u8);
         }
@@ -146,17 +155,18 @@ struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    fn of(probes: impl Iterator<Item = &'a ResolvedProbe>) -> Result<Self> {
+    fn of(kernel: &'a Kernel, probes: impl Iterator<Item = &'a ResolvedProbe>) -> Result<Self> {
         let mut numbers = Self {
             questions: Vec::new(),
             by_class: Vec::new(),
         };
         let mut known: HashMap<String, u8> = HashMap::new();
         for probe in probes {
-            let Some(condition) = &probe.filter else {
+            let question = kernel.question(probe);
+            if question.is_trivial() {
                 continue;
-            };
-            let key = format!("{condition:?}");
+            }
+            let key = format!("{:?}", question.condition);
             let number = match known.get(&key) {
                 Some(&number) => number,
                 None => {
@@ -164,10 +174,7 @@ impl<'a> Numbers<'a> {
                         .ok()
                         .filter(|&number| number < u8::MAX)
                         .context("more than 254 different filters for system calls")?;
-                    numbers.questions.push(Question {
-                        condition,
-                        sources: &probe.sources,
-                    });
+                    numbers.questions.push(question);
                     known.insert(key, number);
                     number
                 }

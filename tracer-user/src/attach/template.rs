@@ -19,20 +19,26 @@ use crate::sys::bpf::{self, LoadError, ProgramKind};
 /// The map that stands for the specification in the object.
 const SPEC_SECTION: &str = ".rodata.spec";
 
+/// The map of calls that are under way, whose values have the size that the probes need.
+const ENTRIES: &str = "ENTRIES";
+
 /// All templates of the object, with the table of specifications that their copies use.
 pub(super) struct Templates {
     programs: HashMap<String, Vec<bpf_insn>>,
     license: CString,
     specs: OwnedFd,
+    /// Open until all programs are loaded.
+    _entries: OwnedFd,
 }
 
 impl Templates {
     /// Reads the templates of `object`, whose maps aya has created as `maps`, for the probes
-    /// that `specs` describes.
+    /// that `specs` describes. `entries` is the map of calls that are under way.
     pub(super) fn new<'a>(
         object: &[u8],
         maps: impl Iterator<Item = (&'a str, &'a Map)>,
         specs: &[ProbeSpec],
+        entries: OwnedFd,
     ) -> Result<Self> {
         let mut object = Object::parse(object)?;
         let table = bpf::create_frozen(&bytes_of(specs))
@@ -41,6 +47,7 @@ impl Templates {
             .filter_map(|(name, map)| Some((name.to_owned(), data_of(map)?.fd().as_raw_fd())))
             .collect();
         fds.insert(SPEC_SECTION.to_owned(), table.as_raw_fd());
+        fds.insert(ENTRIES.to_owned(), entries.as_raw_fd());
         let definitions = object.maps.clone();
         let sections = object
             .functions
@@ -66,6 +73,7 @@ impl Templates {
             programs,
             license: object.license.clone(),
             specs: table,
+            _entries: entries,
         })
     }
 
@@ -201,6 +209,7 @@ fn bytes_of(specs: &[ProbeSpec]) -> Vec<u8> {
             spec.payload_len,
             spec.payload_offset,
             spec.fetch_len,
+            spec.entry_len,
             spec.piece_count,
         ];
         let pieces = spec

@@ -1,6 +1,11 @@
 //! `tracer record`.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
@@ -108,6 +113,24 @@ pub(super) struct Args {
     #[arg(short = 'C', long = "cpu", value_name = "CPU-LIST", value_parser = CpuList::parse)]
     cpus: Option<CpuList>,
 
+    /// Record threads with this name only; may be a pattern, as in `kworker/*`
+    #[arg(long, value_name = "NAME")]
+    comm: Option<String>,
+
+    /// Record threads of this user only, by name or number
+    #[arg(long, value_name = "USER", value_parser = user_of)]
+    uid: Option<u32>,
+
+    /// Record threads in this cgroup or below it only: a folder of the cgroup file system, or
+    /// a path in `/sys/fs/cgroup`
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<PathBuf>,
+
+    /// What to record with each event about its thread: comm, uid, gid, cgroup, prio, nice,
+    /// ppid
+    #[arg(long = "context", value_name = "NAME", value_delimiter = ',')]
+    contexts: Vec<String>,
+
     /// Record the recorder itself, too
     #[arg(long)]
     include_self: bool,
@@ -154,11 +177,41 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         duration: args.duration,
         pids: args.pids,
         cpus: args.cpus.map(|list| list.0),
+        contexts: args.contexts,
+        comm: args.comm,
+        uid: args.uid,
+        cgroup: args.cgroup.map(cgroup_folder),
         include_self: args.include_self,
         debug_ebpf: args.debug_ebpf,
         quiet: args.quiet,
         command: args.command,
     })
+}
+
+/// A user's number, or a name of `/etc/passwd`.
+fn user_of(text: &str) -> Result<u32, String> {
+    if let Ok(uid) = text.parse() {
+        return Ok(uid);
+    }
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| *name == text)
+        .and_then(|(_, rest)| rest.split(':').nth(1)?.parse().ok())
+        .ok_or_else(|| {
+            format!("there is no user `{text}`; give a number, or a name of /etc/passwd")
+        })
+}
+
+/// A cgroup may be named as the kernel does in `/proc/PID/cgroup`, from its root.
+fn cgroup_folder(path: PathBuf) -> PathBuf {
+    if path.exists() {
+        return path;
+    }
+    let below = path.strip_prefix("/").unwrap_or(&path);
+    let folder = Path::new("/sys/fs/cgroup").join(below);
+    if folder.exists() { folder } else { path }
 }
 
 /// CPU numbers and ranges, as the kernel writes them.

@@ -5,6 +5,7 @@
 //! (`kprobe:vfs_open{path->dentry->d_name.name:str}`); [`attach`](crate::attach) turns
 //! them into instructions.
 
+pub mod context;
 mod error;
 mod layout;
 mod lexer;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 
 use crate::event::Field;
 
+pub use context::{Context, ContextSource};
 pub use error::{FetchError, Problem};
 pub use layout::Layout;
 pub use syntax::{Expr, Format, Item, Style, Tag, TypeName};
@@ -109,6 +111,8 @@ pub enum Base {
     Argument(u8),
     /// What the function returns.
     Return,
+    /// How long the function took, in nanoseconds.
+    Duration,
     /// Bytes of the kernel's record of a tracepoint.
     Record {
         /// From the start of the record, in bytes.
@@ -118,6 +122,8 @@ pub enum Base {
         /// Sign-extend it to 64 bits.
         signed: bool,
     },
+    /// The kernel's description of the thread (`struct task_struct`).
+    Task,
     /// The number of the system call.
     SyscallNumber,
     /// An address that is known when the program is loaded: a variable of the kernel.

@@ -41,6 +41,25 @@ pub enum Condition {
     Text(TextTest),
 }
 
+impl Condition {
+    /// The fields of the class that it looks at, by position; each as often as it does.
+    #[must_use]
+    pub fn fields(&self) -> Vec<usize> {
+        match self {
+            Self::Any(parts) | Self::All(parts) => parts.iter().flat_map(Self::fields).collect(),
+            Self::Not(part) => part.fields(),
+            Self::Number(test) => match test.source {
+                NumberSource::Field { index, .. } => vec![index],
+                _ => Vec::new(),
+            },
+            Self::Text(test) => match test.source {
+                TextSource::Field { index, .. } => vec![index],
+                TextSource::Comm => Vec::new(),
+            },
+        }
+    }
+}
+
 /// Compares a number with a constant.
 #[derive(Clone, Debug)]
 pub struct NumberTest {

@@ -1,6 +1,8 @@
 //! From probe texts to event classes and places to attach: the types that the recording
 //! side works with, and the way from a command line to them.
 
+use std::path::PathBuf;
+
 use tracer_common::{ProbeSpec, SyscallSpec, spec_flags};
 
 use super::catalog::Catalog;
@@ -88,8 +90,11 @@ pub enum Place {
     Function {
         /// What to attach to.
         target: FunctionTarget,
-        /// The payload.
+        /// What is fetched when it fires.
         layout: Layout,
+        /// For returns: what was fetched when the function was entered, behind the former. Its
+        /// duration is in front of both.
+        entry: Option<Layout>,
     },
 }
 
@@ -107,6 +112,35 @@ pub enum FunctionTarget {
     Kretprobe {
         /// The function.
         symbol: String,
+    },
+    /// A kernel function is entered, by trampoline.
+    Fentry {
+        /// Its BTF type.
+        btf_id: u32,
+    },
+    /// A kernel function returns, by trampoline.
+    Fexit {
+        /// Its BTF type.
+        btf_id: u32,
+    },
+    /// A raw tracepoint.
+    RawTracepoint {
+        /// Its name.
+        name: String,
+    },
+    /// An instruction of a program or a library.
+    Uprobe {
+        /// The file.
+        path: PathBuf,
+        /// Of the instruction in the file, in bytes.
+        offset: u64,
+    },
+    /// The return of a function of a program or a library.
+    Uretprobe {
+        /// The file.
+        path: PathBuf,
+        /// Of the function in the file, in bytes.
+        offset: u64,
     },
 }
 

@@ -342,7 +342,11 @@ impl<'a> Resolver<'a> {
             Found {
                 fields,
                 sources,
-                place: Place::Function { target, layout },
+                place: Place::Function {
+                    target,
+                    layout,
+                    entry: None,
+                },
             }
         });
     }

@@ -146,6 +146,8 @@ impl Recording {
             cpus: &plan.cpus,
             excluded_pid: (!options.include_self).then(std::process::id),
             pids: &options.pids,
+            contexts: &plan.contexts,
+            origin: &plan.origin,
             log: options.debug_ebpf,
         };
         let mut kernel = Kernel::load(&settings, &plan.probes)?;

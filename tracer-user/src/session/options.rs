@@ -44,6 +44,14 @@ pub struct Options {
     pub pids: Vec<u32>,
     /// The only CPUs to record; none: all that are online.
     pub cpus: Option<Vec<u32>>,
+    /// What is recorded with each event about its thread, by the names of contexts.
+    pub contexts: Vec<String>,
+    /// Threads whose name matches this pattern; none: all.
+    pub comm: Option<String>,
+    /// Threads of this user; none: all.
+    pub uid: Option<u32>,
+    /// Threads in this cgroup (version 2) or below it; none: all.
+    pub cgroup: Option<PathBuf>,
     /// Record the recorder itself, too.
     pub include_self: bool,
     /// Show the messages of the eBPF programs.

@@ -11,8 +11,10 @@ use super::{
     wanted,
 };
 use crate::{
+    attach::Origin,
     ctf::{FieldPlace, Value, tasks::format_line},
     event::EventClass,
+    fetch,
     pool::PoolConfig,
     probe::{
         KernelFiles, Place, ProbeText, ResolvedProbe, resolve, resolve_texts, tracefs::Tracefs,
@@ -65,6 +67,10 @@ pub(super) struct Plan {
     pub(super) flush_interval: Duration,
     /// Tell about them at the end.
     pub(super) stats: bool,
+    /// What is recorded with each event about its thread.
+    pub(super) contexts: Vec<fetch::Context>,
+    /// Where events must happen.
+    pub(super) origin: Origin,
     /// Events that have a snapshot taken.
     pub(super) trigger: Option<Arc<Trigger>>,
 }
@@ -84,6 +90,7 @@ impl Plan {
             .filter_map(|request| request.text.clone())
             .collect();
         let mut probes = wanted::apply(&requests, resolve_texts(&files, &texts)?)?;
+        let contexts = wanted::contexts(options, &files, &mut probes)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
         let trigger = match &options.snapshot_on {
             Some(text) => Some(Trigger::new(
@@ -133,6 +140,8 @@ impl Plan {
                 .map_or(FLUSH_INTERVAL, |time| time.min(FLUSH_INTERVAL)),
             stats: options.stats,
             trigger,
+            contexts,
+            origin: wanted::origin(options)?,
         })
     }
 }

@@ -1,12 +1,18 @@
-//! What is wanted of the probes of each `-e`: filters and stacks.
+//! What is wanted: of the probes of each `-e`, filters and stacks; of all events, contexts and
+//! where they happen.
 
-use anyhow::{Context as _, Result};
+use std::sync::OnceLock;
 
-use super::options::{ProbeRequest, StackRequest};
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::options::{Options, ProbeRequest, StackRequest};
 use crate::{
-    event::{Display, Field, FieldType, IntegerType},
-    filter::{Filter, FilterError, probe_and_filter},
-    probe::{ResolvedProbe, Stacks},
+    attach::Origin,
+    btf::KernelBtf,
+    event::{Display, EventClass, Field, FieldType, IntegerType},
+    fetch::{self, Context, Source},
+    filter::{Condition, Filter, FilterError, probe_and_filter},
+    probe::{KernelFiles, ResolvedProbe, Stacks},
 };
 
 /// Fields with the addresses of a stack, innermost first, named as LTTng does.
@@ -35,7 +41,10 @@ pub(super) fn apply(
         let request = probe.request;
         if let Some(filter) = &filters[request] {
             match filter.condition_of(&probe.class) {
-                Ok(condition) => probe.filter = Some(condition),
+                Ok(condition) => {
+                    check_sources(&condition, &probe)?;
+                    probe.filter = Some(condition);
+                }
                 Err(error) => {
                     log::debug!("`{}` is left out: {error}", probe.class.name);
                     refused[request].get_or_insert(error);
@@ -57,6 +66,74 @@ pub(super) fn apply(
     Ok(kept)
 }
 
+/// What is known only when the event is there cannot decide about it.
+fn check_sources(condition: &Condition, probe: &ResolvedProbe) -> Result<()> {
+    for index in condition.fields() {
+        let field = &probe.class.fields[index].name;
+        ensure!(
+            probe.sources[index] != Source::Nowhere,
+            "a filter in the kernel cannot look at `{field}` of `{}`: it is not known before the \
+             event is recorded",
+            probe.class.name
+        );
+    }
+    Ok(())
+}
+
+/// The contexts that were asked for, in their order in the events, which are told of them.
+pub(super) fn contexts(
+    options: &Options,
+    files: &KernelFiles,
+    probes: &mut [ResolvedProbe],
+) -> Result<Vec<Context>> {
+    let btf = OnceLock::new();
+    let mut contexts: Vec<Context> = Vec::new();
+    for name in &options.contexts {
+        let context = Context::named(name.trim(), || match btf.get() {
+            Some(btf) => Ok(btf),
+            None => KernelBtf::read(&files.sys).map(|read| btf.get_or_init(|| read)),
+        })?;
+        if !contexts.contains(&context) {
+            contexts.push(context);
+        }
+    }
+    fetch::context::sort(&mut contexts);
+    for probe in probes {
+        probe.class.context = contexts
+            .iter()
+            .map(|context| context.field.clone())
+            .collect();
+    }
+    Ok(contexts)
+}
+
+/// Where events must happen.
+pub(super) fn origin(options: &Options) -> Result<Origin> {
+    let mut parts = Vec::new();
+    if let Some(comm) = &options.comm {
+        let pattern = comm.replace('\\', "\\\\").replace('"', "\\\"");
+        parts.push(format!("comm ~ \"{pattern}\""));
+    }
+    if let Some(uid) = options.uid {
+        parts.push(format!("uid == {uid}"));
+    }
+    let condition = if parts.is_empty() {
+        None
+    } else {
+        let nothing = EventClass {
+            id: 0,
+            name: String::new(),
+            context: Vec::new(),
+            fields: Vec::new(),
+        };
+        Some(Filter::parse(&parts.join(" && "))?.condition_of(&nothing)?)
+    };
+    Ok(Origin {
+        condition,
+        cgroup: options.cgroup.clone(),
+    })
+}
+
 fn add_stacks(probe: &mut ResolvedProbe, asked: Option<StackRequest>) {
     probe.stacks = Stacks {
         kernel: matches!(asked, Some(StackRequest::Kernel | StackRequest::Both)),
@@ -71,7 +148,7 @@ fn add_stacks(probe: &mut ResolvedProbe, asked: Option<StackRequest>) {
             name: name.to_owned(),
             ty: FieldType::Sequence { element: ADDRESS },
         });
-        probe.sources.push(crate::fetch::Source::Nowhere);
+        probe.sources.push(Source::Nowhere);
     }
 }
 
@@ -82,7 +159,7 @@ pub(super) fn split(request: &mut ProbeRequest) -> Result<()> {
     };
     if let (probe, Some(filter)) = probe_and_filter(text) {
         if request.filter.is_some() {
-            anyhow::bail!("`{text}` has a filter, and another one with -f: join them with `&&`");
+            bail!("`{text}` has a filter, and another one with -f: join them with `&&`");
         }
         request.filter = Some(filter.to_owned());
         request.text = Some(probe.to_owned());

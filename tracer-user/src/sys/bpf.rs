@@ -127,6 +127,25 @@ pub fn create_ring(bytes: u32) -> io::Result<OwnedFd> {
     create_map(bpf_map_type::BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0)
 }
 
+/// Creates a hash map, with all its memory.
+pub fn create_hash(key_len: u32, value_len: u32, max_entries: u32) -> io::Result<OwnedFd> {
+    create_map(
+        bpf_map_type::BPF_MAP_TYPE_HASH,
+        key_len,
+        value_len,
+        max_entries,
+        0,
+    )
+}
+
+/// Creates an array of one cgroup, for programs that ask whether a thread is in it.
+pub fn create_cgroup_array(cgroup: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let map = create_map(bpf_map_type::BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, 1, 0)?;
+    let fd = cgroup.as_raw_fd() as u32;
+    update(map.as_fd(), &0u32.to_ne_bytes(), &fd.to_ne_bytes())?;
+    Ok(map)
+}
+
 /// Creates an array of one element with this content, which neither programs nor the
 /// recorder can change afterwards: the verifier takes what lies in it for constants.
 pub fn create_frozen(content: &[u8]) -> io::Result<OwnedFd> {

@@ -21,10 +21,11 @@ pub fn open_tracepoint(id: u32) -> io::Result<OwnedFd> {
     open(&attr)
 }
 
-/// Opens a kprobe (or, with `on_return`, a kretprobe) at `offset` bytes into a function.
-/// `pmu_type` is what `/sys/bus/event_source/devices/kprobe/type` says, `return_bit` the
-/// bit number that `format/retprobe` there gives.
-pub fn open_kprobe(
+/// Opens a kprobe at `offset` bytes into a function, or a uprobe at `offset` bytes into a
+/// file; with `on_return` the kretprobe or uretprobe of the function there. `pmu_type` is what
+/// `/sys/bus/event_source/devices/kprobe/type` (or `uprobe`) says, `on_return` the bit number
+/// that `format/retprobe` there gives.
+pub fn open_probe(
     pmu_type: u32,
     function: &CStr,
     offset: u64,

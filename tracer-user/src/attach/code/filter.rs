@@ -38,20 +38,27 @@ const SEEN: Reg = Reg::R7;
 /// What is asked of an event of one class.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::attach) struct Question<'a> {
-    /// What has to be true.
-    pub(in crate::attach) condition: &'a Condition,
+    /// What has to be true of the thread.
+    pub(in crate::attach) origin: Option<&'a Condition>,
+    /// The array of the cgroup that it has to be in.
+    pub(in crate::attach) cgroup: Option<&'a OwnedFd>,
+    /// What has to be true of the event.
+    pub(in crate::attach) condition: Option<&'a Condition>,
     /// Where the class's fields are, in their order.
     pub(in crate::attach) sources: &'a [Source],
+}
+
+impl Question<'_> {
+    /// Every event is wanted.
+    pub(in crate::attach) fn is_trivial(&self) -> bool {
+        self.origin.is_none() && self.cgroup.is_none() && self.condition.is_none()
+    }
 }
 
 /// Tables that generated code looks things up in; they have to live until the programs are
 /// loaded.
 #[derive(Debug, Default)]
-pub(in crate::attach) struct Tables {
-    tables: Vec<OwnedFd>,
-    /// The cgroup that events must come from.
-    pub(in crate::attach) cgroup: Option<OwnedFd>,
-}
+pub(in crate::attach) struct Tables(Vec<OwnedFd>);
 
 /// The function `fn(ctx, ret) -> wanted`.
 pub(in crate::attach) fn filter(
@@ -112,7 +119,30 @@ struct Writer<'t> {
 
 impl Writer<'_> {
     fn question(&mut self, question: Question<'_>, wanted: Label) -> Result<()> {
-        self.condition(question.condition, question.sources, wanted, self.refused)
+        // The event first: that takes no call, in most cases.
+        if let Some(condition) = question.condition {
+            self.all_of(condition, question.sources)?;
+        }
+        if let Some(cgroup) = question.cgroup {
+            self.code.map(Reg::R1, cgroup.as_raw_fd());
+            self.code.set(Reg::R2, 0);
+            self.code.call(Helper::CurrentTaskUnderCgroup);
+            self.code
+                .jump_if_imm(Jump::NotEqual, Reg::R0, 1, self.refused);
+        }
+        if let Some(origin) = question.origin {
+            self.all_of(origin, &[])?;
+        }
+        self.code.jump(wanted);
+        Ok(())
+    }
+
+    /// Goes on if the condition holds.
+    fn all_of(&mut self, condition: &Condition, sources: &[Source]) -> Result<()> {
+        let next = self.code.label();
+        self.condition(condition, sources, next, self.refused)?;
+        self.code.place(next);
+        Ok(())
     }
 
     fn finish(self, wanted: Label) -> Result<Vec<bpf_insn>> {
@@ -394,7 +424,7 @@ impl Writer<'_> {
             .flat_map(|word| word.to_ne_bytes())
             .collect();
         let table = bpf::create_frozen(&bytes).context("cannot create the table of a pattern")?;
-        let chunk = CHUNK.min(text.len);
+        let chunk = text.chunk();
         let code = &mut self.code;
         code.set(STATES, 1);
         code.set(SEEN, 0);
@@ -430,7 +460,7 @@ impl Writer<'_> {
         code.set(Reg::R0, 1 << automaton.last);
         code.jump_if(Jump::Bits, STATES, Reg::R0, yes);
         code.jump(no);
-        self.tables.tables.push(table);
+        self.tables.0.push(table);
         Ok(())
     }
 }
@@ -441,6 +471,16 @@ struct Text {
     memory: Option<Memory>,
     /// The most bytes that it has.
     len: u32,
+}
+
+impl Text {
+    /// Bytes that are read in one go: a divisor of its length, so that nothing behind it is.
+    fn chunk(&self) -> u32 {
+        (1..=CHUNK)
+            .rev()
+            .find(|chunk| self.len.is_multiple_of(*chunk))
+            .unwrap_or(1)
+    }
 }
 
 /// What a pattern begins with, if it is that and a `*`.

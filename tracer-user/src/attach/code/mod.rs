@@ -2,9 +2,11 @@
 //! wanted, and which values are fetched (`tracer_common::hook`).
 
 mod asm;
+mod context;
 mod fetch;
 mod filter;
 mod value;
 
+pub(super) use context::context;
 pub(super) use filter::{Question, Tables, filter, syscall_filter};
 pub(super) use value::Abi;

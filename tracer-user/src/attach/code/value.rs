@@ -136,7 +136,9 @@ impl Code {
                 self.stack_address(Reg::R2, WORD);
                 self.call_for_word(Helper::GetFuncRet, fail);
             }
-            (Base::Return, _) => self.load(Width::Double, Reg::R0, Reg::Frame, RETURNED),
+            (Base::Return | Base::Duration, _) => {
+                self.load(Width::Double, Reg::R0, Reg::Frame, RETURNED)
+            }
             (
                 Base::Record {
                     offset,
@@ -151,6 +153,7 @@ impl Code {
                 }
             }
             (Base::Argument(_), Abi::Record) => self.jump(fail),
+            (Base::Task, _) => self.call(Helper::GetCurrentTask),
             (Base::SyscallNumber, _) => {
                 self.load(Width::Double, Reg::R0, CTX, pt_regs::ORIG_AX);
             }

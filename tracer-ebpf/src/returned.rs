@@ -1,0 +1,193 @@
+//! Functions that return: what is kept from their entry until then.
+//!
+//! The entry of a call is found again by the place of its return address on the stack. No
+//! other call that is under way has that place: not one of the same thread (recursion), nor
+//! one that interrupts it, nor one of another thread.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::BPF_ANY,
+    helpers::{
+        bpf_ktime_get_ns,
+        generated::{
+            bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem, bpf_probe_read_kernel,
+        },
+    },
+    macros::kprobe,
+    programs::ProbeContext,
+};
+use core::ffi::c_void;
+use tracer_common::{CallEntry, CallKey, spec_flags};
+
+use crate::{
+    emit, hook,
+    maps::{ENTRIES, constant},
+    scope::{self, Scope},
+    scratch::Scratch,
+};
+
+/// Offset of the stack pointer in `struct pt_regs`.
+const STACK_POINTER: usize = 152;
+
+/// Keeps when a function was entered, and the values that are fetched there.
+#[kprobe]
+pub(crate) fn on_entry(ctx: ProbeContext) -> u32 {
+    if let Some(scope) = scope::admit()
+        && let Some(scratch) = Scratch::of_probe(scope.cpu, constant!(SPEC.flags))
+    {
+        keep_entry(&ctx, &scope, &scratch);
+        scratch.give_back();
+    }
+    0
+}
+
+#[inline(always)]
+fn keep_entry(ctx: &ProbeContext, scope: &Scope, scratch: &Scratch) {
+    let entry = scratch.event().cast::<CallEntry>();
+    let values = scratch.event().wrapping_add(size_of::<CallEntry>());
+    let fetched = hook::fetch(ctx.as_ptr(), values);
+    // SAFETY: the scratch is longer than an entry, and aligned to 8.
+    unsafe {
+        (*entry).len = fetched.len() as u64 & (MAX_VALUES as u64 - 1);
+        (*entry).timestamp_ns = bpf_ktime_get_ns();
+    }
+    emit::count_fault(scope, constant!(SPEC.class), fetched.faulted());
+    let key = key(ctx, scope, 0);
+    // SAFETY: key and value have at least the sizes of the map. A map that is full keeps no
+    // entry: the event then says that its duration is not known.
+    unsafe {
+        bpf_map_update_elem(
+            map(),
+            (&raw const key).cast(),
+            entry.cast(),
+            u64::from(BPF_ANY),
+        );
+    }
+}
+
+/// Values of an entry have less bytes than this.
+const MAX_VALUES: usize = tracer_common::MAX_ENTRY_VALUES;
+
+/// Emits the duration of a call, what is fetched at its return, and what was kept from its
+/// entry.
+#[kprobe]
+pub(crate) fn on_return(ctx: ProbeContext) -> u32 {
+    let flags = constant!(SPEC.flags);
+    let Some(scope) = scope::admit() else {
+        return 0;
+    };
+    // The return address is gone from the stack by now.
+    let below = if flags & spec_flags::TRAMPOLINE == 0 {
+        8
+    } else {
+        0
+    };
+    let key = key(&ctx, &scope, below);
+    // SAFETY: the key has the size of the map's.
+    let entry = unsafe { bpf_map_lookup_elem(map(), (&raw const key).cast()) }.cast::<CallEntry>();
+    let duration = if entry.is_null() {
+        -1
+    } else {
+        // SAFETY: the map gives out whole entries.
+        unsafe { bpf_ktime_get_ns().wrapping_sub((*entry).timestamp_ns) as i64 }
+    };
+    if hook::filter(ctx.as_ptr(), duration) {
+        if flags & spec_flags::VARIABLE == 0 {
+            emit_fixed(&ctx, &scope, entry, duration);
+        } else {
+            emit_variable(&ctx, &scope, entry, duration);
+        }
+    }
+    if !entry.is_null() {
+        // SAFETY: as above.
+        unsafe { bpf_map_delete_elem(map(), (&raw const key).cast()) };
+    }
+    0
+}
+
+#[inline(always)]
+fn emit_fixed(ctx: &ProbeContext, scope: &Scope, entry: *const CallEntry, duration: i64) {
+    let context_len = constant!(CONFIG.context_len) as usize;
+    let fetch_len = (constant!(SPEC.fetch_len) as usize).next_multiple_of(8);
+    let entry_len = constant!(SPEC.entry_len) as usize;
+    let class = constant!(SPEC.class);
+    let len = context_len + 8 + fetch_len + entry_len;
+    emit::fixed(ctx, scope, class, len, 0, |payload| {
+        if context_len != 0 {
+            hook::context(payload);
+        }
+        let payload = payload.wrapping_add(context_len);
+        // SAFETY: the duration is reserved.
+        unsafe { payload.cast::<i64>().write(duration) };
+        let payload = payload.wrapping_add(8);
+        let faulted = hook::fetch(ctx.as_ptr(), payload).faulted();
+        emit::count_fault(scope, class, faulted);
+        if entry_len != 0 {
+            let values = if entry.is_null() {
+                core::ptr::null()
+            } else {
+                entry.wrapping_add(1).cast::<c_void>()
+            };
+            let to = payload.wrapping_add(fetch_len);
+            // SAFETY: as much is reserved; what cannot be read becomes zeroes.
+            unsafe { bpf_probe_read_kernel(to.cast(), entry_len as u32, values) };
+        }
+    });
+}
+
+#[inline(always)]
+fn emit_variable(ctx: &ProbeContext, scope: &Scope, entry: *const CallEntry, duration: i64) {
+    let (flags, class) = (constant!(SPEC.flags), constant!(SPEC.class));
+    let Some(scratch) = Scratch::of_probe(scope.cpu, flags) else {
+        return emit::lost(ctx, scope, class);
+    };
+    scratch.push_context();
+    scratch.push_aligned_u64(duration as u64);
+    scratch.push_fetched(ctx.as_ptr(), scope, class);
+    if constant!(SPEC.entry_len) != 0 {
+        scratch.align();
+        if entry.is_null() {
+            // Each string is an empty one.
+            scratch.push_zeroes(constant!(SPEC.entry_len) as usize);
+        } else {
+            // SAFETY: the map gives out whole entries.
+            let len = unsafe { (*entry).len } as usize;
+            let values = entry.wrapping_add(1).cast::<c_void>();
+            scratch.push_kernel_bytes(values, len & (MAX_VALUES - 1));
+        }
+    }
+    scratch.push_stacks(ctx.as_ptr(), flags);
+    emit::variable(ctx, scope, class, &scratch);
+    scratch.give_back();
+}
+
+/// Which call it is; its place on the stack lies `below` bytes under where the stack ends
+/// now.
+#[inline(always)]
+fn key(ctx: &ProbeContext, scope: &Scope, below: u64) -> CallKey {
+    let flags = constant!(SPEC.flags);
+    let place = if flags & spec_flags::TRAMPOLINE == 0 {
+        let registers = ctx.as_ptr().cast_const().cast::<u8>();
+        // SAFETY: the context is the registers of the call.
+        let stack = unsafe { registers.add(STACK_POINTER).cast::<u64>().read() };
+        stack.wrapping_sub(below)
+    } else {
+        // The arguments that a trampoline keeps on the stack, the same for entry and return.
+        ctx.as_ptr() as u64
+    };
+    CallKey {
+        place,
+        class: constant!(SPEC.class),
+        // Stacks of processes have the same addresses.
+        pid: if flags & spec_flags::USER == 0 {
+            0
+        } else {
+            scope.pid
+        },
+    }
+}
+
+#[inline(always)]
+fn map() -> *mut c_void {
+    (&raw const ENTRIES).cast_mut().cast()
+}

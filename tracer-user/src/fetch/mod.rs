@@ -10,7 +10,12 @@ mod error;
 mod layout;
 mod lexer;
 mod parser;
+mod registers;
+mod scope;
 mod syntax;
+mod types;
+mod walk;
+mod walked;
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +25,8 @@ use crate::event::Field;
 pub use context::{Context, ContextSource};
 pub use error::{FetchError, Problem};
 pub use layout::Layout;
+pub use registers::ARGUMENT_REGISTERS;
+pub use scope::{Scope, arguments, returned};
 pub use syntax::{Expr, Format, Item, Style, Tag, TypeName};
 
 /// What a probe is to fetch, as typed between its braces. Displays without the braces;
@@ -38,6 +45,15 @@ impl FetchList {
             text: text.to_owned(),
             items,
         })
+    }
+
+    /// The ways to the values, from what there is where a probe fires.
+    ///
+    /// # Errors
+    /// Where there is no such argument, field, member or type, or where a value cannot be
+    /// recorded in that format.
+    pub fn resolve(&self, scope: &Scope<'_>) -> Result<Vec<Fetched>, FetchError> {
+        walk::resolve(&self.items, scope).map_err(|fault| FetchError::new(&self.text, fault))
     }
 
     /// As typed.

@@ -55,6 +55,21 @@ pub(super) fn parse(text: &str) -> Result<Vec<Item>> {
     Ok(items)
 }
 
+/// Reads the name of a type, as the kernel writes it: `const struct file *`.
+pub(super) fn type_name(text: &str) -> Result<TypeName> {
+    let mut parser = Parser {
+        text,
+        tokens: tokens(text)?,
+        at: 0,
+        depth: 0,
+    };
+    let name = parser.type_name()?;
+    match parser.token() {
+        Token::End => Ok(name),
+        _ => Err(parser.expected("the end")),
+    }
+}
+
 struct Parser<'a> {
     text: &'a str,
     /// Ends with the end.

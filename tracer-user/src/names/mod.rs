@@ -4,5 +4,7 @@
 pub mod glob;
 pub mod place;
 mod suggest;
+mod unique;
 
 pub use suggest::Suggestions;
+pub(crate) use unique::unique;

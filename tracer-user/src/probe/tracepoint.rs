@@ -16,6 +16,7 @@ use super::pieces::Pieces;
 use super::print_fmt;
 use crate::event::{Display, Field, FieldType, IntegerType};
 use crate::fetch::{Base, Fetch, Load, Source};
+use crate::names::unique;
 
 /// The largest record of a tracepoint in bytes (`PERF_MAX_TRACE_SIZE`,
 /// `include/linux/trace_events.h`).
@@ -206,17 +207,6 @@ impl BitUnit {
         self.used += bits;
         Place::Fixed { start, len: bits }
     }
-}
-
-/// Two fields of one name could not be told apart in a trace.
-fn unique(name: &str, names: &mut HashSet<String>) -> String {
-    let mut candidate = name.to_owned();
-    let mut number = 2;
-    while !names.insert(candidate.clone()) {
-        candidate = format!("{name}_{number}");
-        number += 1;
-    }
-    candidate
 }
 
 fn fixed_type(field: &FormatField, place: &Place, display: Option<Display>) -> FieldType {

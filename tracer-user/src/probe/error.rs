@@ -4,6 +4,8 @@ use super::kernel::KernelError;
 use super::kprobe::KprobeError;
 use super::spec::SpecError;
 use super::tracepoint::LayoutError;
+use super::user::UserError;
+use crate::fetch::FetchError;
 use crate::names::Suggestions;
 
 /// Why a probe cannot be recorded.
@@ -58,12 +60,48 @@ pub enum ProbeError {
     /// A pattern that no probe matches.
     #[error("no probe matches `{0}`; see what there is with `tracer list`")]
     NothingMatches(String),
-    /// Understood, but there is no program for it yet.
+    /// What is to be fetched is not there.
+    #[error("cannot fetch from `{probe}`: {source}")]
+    Fetch {
+        /// Without the braces.
+        probe: String,
+        /// Cause.
+        source: FetchError,
+    },
+    /// The place in a program cannot be found.
+    #[error("cannot attach to `{probe}`: {source}")]
+    User {
+        /// As typed.
+        probe: String,
+        /// Cause.
+        source: UserError,
+    },
+    /// Trampolines need the kernel's types.
+    #[error("cannot attach to `{probe}`: {reason}; use `{instead}:`")]
+    NoTrampoline {
+        /// As typed.
+        probe: String,
+        /// Why not.
+        reason: String,
+        /// The kind of probe that is possible.
+        instead: &'static str,
+    },
+    /// There is no such raw tracepoint.
+    #[error("no such raw tracepoint: `{probe}`{suggestions}")]
+    NoSuchRawTracepoint {
+        /// As typed.
+        probe: String,
+        /// What may have been meant.
+        suggestions: Suggestions,
+    },
+    /// Raw tracepoints are described by the kernel's types alone.
     #[error(
-        "cannot record `{0}`: probes of this kind, and values in braces, are not recorded yet; \
-         use `kprobe:FUNCTION` or `kretprobe:FUNCTION`"
+        "cannot attach to `{0}`: this kernel does not describe its types (CONFIG_DEBUG_INFO_BTF)"
     )]
-    NotRecorded(String),
+    NoTypes(String),
+    /// One probe twice, with different values.
+    #[error("`{0}` is named twice, with different values to fetch; put all of them into one list")]
+    TwoLists(String),
     /// One of ftrace's own records.
     #[error("cannot attach to `{0}`: it is a record of ftrace itself, not a tracepoint")]
     NotATracepoint(String),

@@ -18,6 +18,7 @@ mod catalog;
 pub mod ctype;
 mod error;
 pub mod format;
+mod functions;
 pub mod kernel;
 pub mod kprobe;
 pub mod listing;
@@ -30,6 +31,7 @@ pub mod syscall_args;
 pub mod syscalls;
 pub mod tracefs;
 pub mod tracepoint;
+mod user;
 
 pub use error::ProbeError;
 pub use kernel::{KernelError, KernelFiles};
@@ -37,3 +39,4 @@ pub use resolve::{
     FunctionTarget, Place, ResolvedProbe, Stacks, default_probes, resolve, resolve_texts,
 };
 pub use spec::{ProbeText, SpecError, Target, UserSymbol};
+pub use user::UserError;

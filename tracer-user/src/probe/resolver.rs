@@ -7,14 +7,16 @@ use tracer_common::SyscallSpec;
 
 use super::catalog::{Catalog, find_call, raw_syscall_fields};
 use super::error::ProbeError;
+use super::format::Format;
+use super::functions::{self, Types, Way, kernel_function, raw_tracepoint, user_function};
 use super::kernel::{FTRACE, KernelFiles};
-use super::kprobe::{self, Functions};
-use super::resolve::{FunctionTarget, Place, ResolvedProbe, Stacks};
-use super::spec::{ProbeText, Target};
+use super::kprobe::{Functions, Source};
+use super::resolve::{Place, ResolvedProbe, Stacks};
+use super::spec::{ProbeText, SpecError, Target};
 use super::syscalls::{self, ENTER, SYSCALLS, other_names, split_event};
 use super::tracepoint;
 use crate::event::{EventClass, Field};
-use crate::fetch::{Layout, Source};
+use crate::fetch::{self, FetchList, Layout, Scope};
 use crate::names::Suggestions;
 use crate::names::glob::{self, is_glob};
 
@@ -29,6 +31,12 @@ pub(super) struct Resolver<'a> {
     by_name: HashMap<String, usize>,
     /// What is being added was asked for by this request.
     request: usize,
+    /// What is to be fetched there.
+    fetch: Option<FetchList>,
+    /// What was to be fetched, by class name.
+    lists: HashMap<String, Option<FetchList>>,
+    /// Read when they are first needed.
+    types: Types,
 }
 
 impl<'a> Resolver<'a> {
@@ -40,6 +48,9 @@ impl<'a> Resolver<'a> {
             resolved: Vec::new(),
             by_name: HashMap::new(),
             request: 0,
+            fetch: None,
+            lists: HashMap::new(),
+            types: Types::default(),
         }
     }
 
@@ -51,10 +62,8 @@ impl<'a> Resolver<'a> {
     /// Looks one text up and adds what it names. What was there before belongs to this
     /// `request` from now on.
     pub(super) fn add(&mut self, probe: &ProbeText, request: usize) -> Result<(), ProbeError> {
-        if probe.fetch.is_some() {
-            return Err(ProbeError::NotRecorded(probe.to_string()));
-        }
         self.request = request;
+        self.fetch.clone_from(&probe.fetch);
         let before = self.resolved.len();
         let found = match &probe.target {
             Target::Tracepoint { system, name } if probe.is_explicit() => {
@@ -67,36 +76,13 @@ impl<'a> Resolver<'a> {
                 true
             }
             Target::Syscall { name } => self.add_syscalls(name)?,
-            Target::Kprobe { function, offset } if probe.is_explicit() => {
-                self.check_function(probe, function, *offset)?;
-                self.push_kprobe(function, *offset, true);
-                true
-            }
-            Target::Kretprobe { function } if probe.is_explicit() => {
-                self.check_function(probe, function, 0)?;
-                self.push_kretprobe(function, true);
-                true
-            }
-            Target::Kprobe { function, .. } | Target::Kretprobe { function } => {
-                let functions = functions(&mut self.functions, self.files, probe)?;
-                let names: Vec<String> = functions.matching(function).map(Into::into).collect();
-                for name in &names {
-                    if matches!(probe.target, Target::Kprobe { .. }) {
-                        self.push_kprobe(name, 0, false);
-                    } else {
-                        self.push_kretprobe(name, false);
-                    }
-                }
-                !names.is_empty()
-            }
-            Target::Fentry { .. }
+            Target::Kprobe { .. }
+            | Target::Kretprobe { .. }
+            | Target::Fentry { .. }
             | Target::Fexit { .. }
-            | Target::Func { .. }
-            | Target::RawTracepoint { .. }
-            | Target::Uprobe { .. }
-            | Target::Uretprobe { .. } => {
-                return Err(ProbeError::NotRecorded(probe.to_string()));
-            }
+            | Target::Func { .. } => self.add_kernel_functions(probe)?,
+            Target::RawTracepoint { name } => self.add_raw_tracepoints(probe, name)?,
+            Target::Uprobe { .. } | Target::Uretprobe { .. } => self.add_user_functions(probe)?,
         };
         log::debug!("`{probe}` adds {} probes", self.resolved.len() - before);
         if found {
@@ -177,6 +163,10 @@ impl<'a> Resolver<'a> {
         name: &str,
         explicit: bool,
     ) -> Result<(), ProbeError> {
+        let is_call = matches!(system, "raw_syscalls" | SYSCALLS);
+        if let (true, Some(_)) = (is_call, &self.fetch) {
+            return Err(SpecError::FetchOfSyscall(format!("{system}:{name}")).into());
+        }
         match (system, name) {
             ("raw_syscalls", "sys_enter" | "sys_exit") => {
                 let entry = name == "sys_enter";
@@ -195,20 +185,25 @@ impl<'a> Resolver<'a> {
             _ => {}
         }
         let probe = format!("{system}:{name}");
+        self.check_list(&probe)?;
         if self.is_known(&probe, explicit) {
             return Ok(());
         }
         let format = self.files.format(system, name)?;
         let tracepoint::Layout {
-            fields,
-            sources,
+            mut fields,
+            mut sources,
             spec,
         } = tracepoint::layout(&format).map_err(|source| ProbeError::Layout {
             probe: probe.clone(),
             source,
         })?;
         let mut spec = Box::new(spec);
-        let fetched = Layout::default();
+        let fetched = self.fetched_from(&probe, &format)?;
+        for (field, source) in fetched.fields() {
+            fields.push(field);
+            sources.push(source);
+        }
         self.push(probe, explicit, |class| {
             spec.class = class;
             let place = Place::Tracepoint {
@@ -225,6 +220,20 @@ impl<'a> Resolver<'a> {
             }
         });
         Ok(())
+    }
+
+    /// What is fetched behind the record of a tracepoint.
+    fn fetched_from(&mut self, probe: &str, format: &Format) -> Result<Layout, ProbeError> {
+        let Some(list) = self.fetch.clone() else {
+            return Ok(Layout::default());
+        };
+        let btf = self.types.get(&self.files.sys);
+        let scope = Scope::record(btf.as_ref().map(|btf| btf.vmlinux()), format);
+        let values = list.resolve(&scope).map_err(|source| ProbeError::Fetch {
+            probe: probe.to_owned(),
+            source,
+        })?;
+        Ok(Layout::new(&values))
     }
 
     fn add_syscall(&mut self, name: &str) -> Result<(), ProbeError> {
@@ -295,60 +304,189 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    fn check_function(
+    /// Functions of the kernel that a name or a pattern stands for.
+    fn add_kernel_functions(&mut self, probe: &ProbeText) -> Result<bool, ProbeError> {
+        let (function, offset) = match &probe.target {
+            Target::Kprobe { function, offset } => (function.as_str(), *offset),
+            Target::Kretprobe { function }
+            | Target::Fentry { function }
+            | Target::Fexit { function }
+            | Target::Func { function } => (function.as_str(), 0),
+            _ => return Ok(false),
+        };
+        let functions = functions(&mut self.functions, self.files, probe)?;
+        if probe.is_explicit() {
+            functions
+                .check(function, offset)
+                .map_err(|source| ProbeError::Kprobe {
+                    probe: probe.to_string(),
+                    source,
+                })?;
+            return self
+                .add_kernel_function(probe, function, offset)
+                .map(|()| true);
+        }
+        let names: Vec<String> = functions.matching(function).map(Into::into).collect();
+        let mut refused = None;
+        let mut found = false;
+        for name in &names {
+            match self.add_kernel_function(probe, name, 0) {
+                Ok(()) => found = true,
+                Err(error) => {
+                    log::debug!("`{name}` is left out: {error}");
+                    refused.get_or_insert(error);
+                }
+            }
+        }
+        match refused {
+            Some(error) if !found => Err(error),
+            _ => Ok(found),
+        }
+    }
+
+    fn add_kernel_function(
         &mut self,
         probe: &ProbeText,
-        function: &str,
+        symbol: &str,
         offset: u64,
     ) -> Result<(), ProbeError> {
-        functions(&mut self.functions, self.files, probe)?
-            .check(function, offset)
-            .map_err(|source| ProbeError::Kprobe {
+        let btf = self.types.get(&self.files.sys);
+        let found = btf.as_ref().and_then(|btf| btf.function(symbol));
+        let way = self.way(probe, symbol, found.as_ref())?;
+        let kind = match way {
+            Way::Kprobe => "kprobe",
+            Way::Kretprobe => "kretprobe",
+            Way::Fentry => "fentry",
+            Way::Fexit => "fexit",
+        };
+        let name = match offset {
+            0 => format!("{kind}:{symbol}"),
+            _ => format!("{kind}:{symbol}+{offset:#x}"),
+        };
+        let resolved = kernel_function(
+            way,
+            symbol,
+            offset,
+            found.as_ref(),
+            btf.as_ref().map(|btf| btf.vmlinux()),
+            probe.fetch.as_ref(),
+        )
+        .map_err(|source| ProbeError::Fetch {
+            probe: name.clone(),
+            source,
+        })?;
+        self.push_function(name, probe.is_explicit(), resolved)
+    }
+
+    /// How a function is probed: `func:` by trampoline, where the kernel has one for it.
+    fn way(
+        &mut self,
+        probe: &ProbeText,
+        symbol: &str,
+        found: Option<&crate::btf::Found<'_>>,
+    ) -> Result<Way, ProbeError> {
+        let has_trampolines = self
+            .functions
+            .as_ref()
+            .is_some_and(|functions| functions.source() == Source::FilterFunctions);
+        let obstacle = match found {
+            None => Some(format!("the kernel does not describe `{symbol}`")),
+            Some(found) if found.is_in_module() => {
+                Some(format!("`{symbol}` is in module `{}`", found.object))
+            }
+            Some(_) => None,
+        };
+        let trampoline = |way, instead| match &obstacle {
+            None => Ok(way),
+            Some(reason) => Err(ProbeError::NoTrampoline {
                 probe: probe.to_string(),
-                source,
-            })
+                reason: reason.clone(),
+                instead,
+            }),
+        };
+        match &probe.target {
+            Target::Kretprobe { .. } => Ok(Way::Kretprobe),
+            Target::Fentry { .. } => trampoline(Way::Fentry, "kprobe"),
+            Target::Fexit { .. } => trampoline(Way::Fexit, "kretprobe"),
+            Target::Func { .. } if obstacle.is_none() && has_trampolines => Ok(Way::Fentry),
+            _ => Ok(Way::Kprobe),
+        }
     }
 
-    fn push_kprobe(&mut self, symbol: &str, offset: u64, explicit: bool) {
-        let name = Target::Kprobe {
-            function: symbol.into(),
-            offset,
+    fn add_raw_tracepoints(&mut self, probe: &ProbeText, name: &str) -> Result<bool, ProbeError> {
+        let btf = self
+            .types
+            .get(&self.files.sys)
+            .ok_or_else(|| ProbeError::NoTypes(probe.to_string()))?;
+        let mut names: Vec<&str> = if probe.is_explicit() {
+            vec![name]
+        } else {
+            let all = btf.raw_tracepoints();
+            all.filter(|known| glob::matches(name, known)).collect()
         };
-        let target = FunctionTarget::Kprobe {
-            symbol: symbol.into(),
-            offset,
-        };
-        let layout = Layout::new(&kprobe::registers());
-        self.push_function(name.to_string(), explicit, target, layout);
+        names.sort_unstable();
+        for name in &names {
+            let found =
+                btf.raw_tracepoint(name)
+                    .ok_or_else(|| ProbeError::NoSuchRawTracepoint {
+                        probe: probe.to_string(),
+                        suggestions: Suggestions::near(name, btf.raw_tracepoints())
+                            .prefixed("rawtp:"),
+                    })?;
+            let resolved =
+                raw_tracepoint(name, &found, probe.fetch.as_ref()).map_err(|source| {
+                    ProbeError::Fetch {
+                        probe: format!("rawtp:{name}"),
+                        source,
+                    }
+                })?;
+            self.push_function(format!("rawtp:{name}"), probe.is_explicit(), resolved)?;
+        }
+        Ok(!names.is_empty())
     }
 
-    fn push_kretprobe(&mut self, symbol: &str, explicit: bool) {
-        let target = FunctionTarget::Kretprobe {
-            symbol: symbol.into(),
-        };
-        let layout = Layout::new(&[kprobe::returned()]);
-        self.push_function(format!("kretprobe:{symbol}"), explicit, target, layout);
+    fn add_user_functions(&mut self, probe: &ProbeText) -> Result<bool, ProbeError> {
+        let btf = probe
+            .fetch
+            .as_ref()
+            .and_then(|_| self.types.get(&self.files.sys));
+        let places = user_function(probe, btf.as_ref().map(|btf| btf.vmlinux()))?;
+        let found = !places.is_empty();
+        for (name, resolved) in places {
+            self.push_function(name, probe.is_explicit(), resolved)?;
+        }
+        Ok(found)
     }
 
     fn push_function(
         &mut self,
         name: String,
         explicit: bool,
-        target: FunctionTarget,
-        layout: Layout,
-    ) {
+        resolved: functions::Resolved,
+    ) -> Result<(), ProbeError> {
+        self.check_list(&name)?;
         self.push(name, explicit, |_| {
-            let (fields, sources) = layout.fields().unzip();
+            let (fields, sources) = resolved.fields();
             Found {
                 fields,
                 sources,
                 place: Place::Function {
-                    target,
-                    layout,
-                    entry: None,
+                    target: resolved.target,
+                    layout: resolved.layout,
+                    entry: resolved.entry,
                 },
             }
         });
+        Ok(())
+    }
+
+    /// A class has one list of values.
+    fn check_list(&mut self, name: &str) -> Result<(), ProbeError> {
+        let known = self.lists.insert(name.to_owned(), self.fetch.clone());
+        match known {
+            Some(list) if list != self.fetch => Err(ProbeError::TwoLists(name.to_owned())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a class is there already; that it was named again, maybe exactly, is noted.
@@ -412,6 +550,6 @@ fn functions<'a>(
 /// What a probe turned out to be.
 struct Found {
     fields: Vec<Field>,
-    sources: Vec<Source>,
+    sources: Vec<fetch::Source>,
     place: Place,
 }

@@ -1,0 +1,251 @@
+//! Kernel functions, raw tracepoints and functions of programs: what is fetched there.
+
+use std::path::PathBuf;
+
+use super::error::ProbeError;
+use super::kprobe;
+use super::resolve::FunctionTarget;
+use super::spec::{ProbeText, Target, UserSymbol};
+use super::user;
+use crate::btf::{Btf, Found, KernelBtf};
+use crate::event::{Display, Field, FieldType, IntegerType};
+use crate::fetch::{
+    self, Base, FETCH_FAULT, Fetch, FetchError, FetchList, Fetched, Layout, Load, Scope, Source,
+};
+
+/// The field with the time from entry to return, in nanoseconds; -1 where the entry was not
+/// seen.
+const DURATION: &str = "duration";
+
+/// What [`FETCH_FAULT`] is called for the values of the entry.
+const ENTRY_FAULT: &str = "entry_fetch_fault";
+
+/// A probe of this kind, ready to be attached.
+pub(super) struct Resolved {
+    pub(super) target: FunctionTarget,
+    pub(super) layout: Layout,
+    pub(super) entry: Option<Layout>,
+}
+
+/// Which way a function is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Kprobe,
+    Kretprobe,
+    Fentry,
+    Fexit,
+}
+
+impl Resolved {
+    /// The fields of the event, and where a filter finds them.
+    pub(super) fn fields(&self) -> (Vec<Field>, Vec<Source>) {
+        let mut all: Vec<(Field, Source)> = Vec::new();
+        if self.entry.is_some() {
+            all.push(duration());
+        }
+        all.extend(self.layout.fields());
+        if let Some(entry) = &self.entry {
+            for (mut field, source) in entry.fields() {
+                if field.name == FETCH_FAULT {
+                    ENTRY_FAULT.clone_into(&mut field.name);
+                }
+                // What was fetched at the entry is gone when the filter looks, but where the
+                // target is a trampoline, which has the arguments until the end.
+                let source = match self.target {
+                    FunctionTarget::Fexit { .. } => source,
+                    _ => Source::Nowhere,
+                };
+                all.push((field, source));
+            }
+        }
+        all.into_iter().unzip()
+    }
+}
+
+fn duration() -> (Field, Source) {
+    let field = Field {
+        name: DURATION.into(),
+        ty: FieldType::Integer(IntegerType::natural(8, true, Display::Decimal)),
+    };
+    let source = Source::Fetch(Fetch {
+        base: Base::Duration,
+        steps: Vec::new(),
+        load: Load::Itself,
+    });
+    (field, source)
+}
+
+/// A kernel function at `offset`. `found` is what BTF knows of it, `types` is for casts.
+pub(super) fn kernel_function(
+    way: Way,
+    symbol: &str,
+    offset: u64,
+    found: Option<&Found<'_>>,
+    types: Option<&Btf>,
+    list: Option<&FetchList>,
+) -> Result<Resolved, FetchError> {
+    let symbol = symbol.to_owned();
+    let btf_id = found.map_or(0, |found| found.ty.id());
+    Ok(match way {
+        Way::Kprobe => {
+            // In the middle of a function the registers need not be its arguments any more.
+            let found = found.filter(|_| offset == 0);
+            let values = match list {
+                Some(list) => list.resolve(&Scope::entry(types, found))?,
+                None => found.map_or_else(kprobe::registers, fetch::arguments),
+            };
+            Resolved {
+                target: FunctionTarget::Kprobe { symbol, offset },
+                layout: Layout::new(&values),
+                entry: None,
+            }
+        }
+        Way::Fentry => {
+            let values = match list {
+                Some(list) => list.resolve(&Scope::entry(types, found))?,
+                None => found.map(fetch::arguments).unwrap_or_default(),
+            };
+            Resolved {
+                target: FunctionTarget::Fentry { btf_id },
+                layout: Layout::new(&values),
+                entry: None,
+            }
+        }
+        Way::Fexit => Resolved {
+            target: FunctionTarget::Fexit { btf_id },
+            layout: Layout::new(&at_exit(found, types, list)?),
+            entry: Some(Layout::default()),
+        },
+        Way::Kretprobe => {
+            let values = match list {
+                Some(_) => at_exit(found, types, list)?,
+                None => match found {
+                    Some(found) => fetch::returned(found).into_iter().collect(),
+                    None => vec![kprobe::returned()],
+                },
+            };
+            let (returned, entered): (Vec<_>, Vec<_>) = values
+                .into_iter()
+                .partition(|value| value.fetch.base == Base::Return);
+            Resolved {
+                target: FunctionTarget::Kretprobe { symbol },
+                layout: Layout::new(&returned),
+                entry: Some(Layout::new(&entered)),
+            }
+        }
+    })
+}
+
+/// What is fetched where both arguments and result are known.
+fn at_exit(
+    found: Option<&Found<'_>>,
+    types: Option<&Btf>,
+    list: Option<&FetchList>,
+) -> Result<Vec<Fetched>, FetchError> {
+    match (list, found) {
+        (Some(list), Some(found)) => list.resolve(&Scope::exit_with_arguments(found)),
+        (Some(list), None) => list.resolve(&Scope::exit(types, None)),
+        (None, Some(found)) => Ok(fetch::returned(found)
+            .into_iter()
+            .chain(fetch::arguments(found))
+            .collect()),
+        (None, None) => Ok(vec![kprobe::returned()]),
+    }
+}
+
+/// A raw tracepoint.
+pub(super) fn raw_tracepoint(
+    name: &str,
+    found: &Found<'_>,
+    list: Option<&FetchList>,
+) -> Result<Resolved, FetchError> {
+    let values = match list {
+        Some(list) => list.resolve(&Scope::raw_tracepoint(found))?,
+        None => fetch::arguments(found),
+    };
+    Ok(Resolved {
+        target: FunctionTarget::RawTracepoint { name: name.into() },
+        layout: Layout::new(&values),
+        entry: None,
+    })
+}
+
+/// A place in a program or a library, as `probe` names it.
+pub(super) fn user_function(
+    probe: &ProbeText,
+    types: Option<&Btf>,
+) -> Result<Vec<(String, Resolved)>, ProbeError> {
+    let (path, symbol, offset, returns) = match &probe.target {
+        Target::Uprobe {
+            path,
+            symbol,
+            offset,
+        } => (path, symbol, *offset, false),
+        Target::Uretprobe { path, symbol } => (path, symbol, 0, true),
+        _ => return Ok(Vec::new()),
+    };
+    let error = |source| ProbeError::User {
+        probe: probe.to_string(),
+        source,
+    };
+    let program = user::Program::open(path).map_err(error)?;
+    let places = match symbol {
+        UserSymbol::Name(name) => program.find(name).map_err(error)?,
+        UserSymbol::Address(address) => {
+            let offset = program.offset_of(*address).map_err(error)?;
+            vec![(format!("{address:#x}"), offset)]
+        }
+    };
+    let scope = if returns {
+        Scope::user_exit(types)
+    } else {
+        Scope::user_entry(types)
+    };
+    let values = match &probe.fetch {
+        Some(list) => list.resolve(&scope).map_err(|source| ProbeError::Fetch {
+            probe: probe.target.to_string(),
+            source,
+        })?,
+        None if returns => vec![kprobe::returned()],
+        None => kprobe::registers(),
+    };
+    let layout = Layout::new(&values);
+    let resolve = |(symbol, file_offset): (String, u64)| {
+        let (path, offset) = (PathBuf::from(path), file_offset + offset);
+        let kind = if returns { "uretprobe" } else { "uprobe" };
+        let mut name = format!("{kind}:{}:{symbol}", path.display());
+        if offset > file_offset {
+            name.push_str(&format!("+{:#x}", offset - file_offset));
+        }
+        let target = if returns {
+            FunctionTarget::Uretprobe { path, offset }
+        } else {
+            FunctionTarget::Uprobe { path, offset }
+        };
+        let resolved = Resolved {
+            target,
+            layout: layout.clone(),
+            entry: returns.then(Layout::default),
+        };
+        (name, resolved)
+    };
+    Ok(places.into_iter().map(resolve).collect())
+}
+
+/// The kernel's types, read when they are first needed.
+#[derive(Debug, Default)]
+pub(super) struct Types(Option<Option<std::rc::Rc<KernelBtf>>>);
+
+impl Types {
+    /// None where the kernel does not describe them, which is noted.
+    pub(super) fn get(&mut self, sys: &std::path::Path) -> Option<std::rc::Rc<KernelBtf>> {
+        self.0
+            .get_or_insert_with(|| {
+                KernelBtf::read(sys)
+                    .map(std::rc::Rc::new)
+                    .inspect_err(|error| log::warn!("arguments have no types: {error}"))
+                    .ok()
+            })
+            .clone()
+    }
+}

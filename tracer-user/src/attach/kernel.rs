@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -81,6 +81,8 @@ pub struct Kernel {
     pub(super) class_count: u32,
     rings: Vec<(u32, Ring)>,
     functions: FunctionSources,
+    /// The root of sysfs.
+    pub(super) sys: PathBuf,
 }
 
 impl Kernel {
@@ -132,6 +134,7 @@ impl Kernel {
             class_count: probes.len() as u32,
             rings,
             functions: FunctionSources::new(settings.sys),
+            sys: settings.sys.to_owned(),
         })
     }
 

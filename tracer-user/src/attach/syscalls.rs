@@ -3,11 +3,7 @@
 use std::{collections::HashMap, os::fd::OwnedFd};
 
 use anyhow::{Context, Result};
-use aya::Btf;
-use aya_obj::{
-    btf::BtfKind,
-    generated::{bpf_attach_type::BPF_TRACE_RAW_TP, bpf_prog_type::BPF_PROG_TYPE_TRACING},
-};
+use aya_obj::generated::{bpf_attach_type::BPF_TRACE_RAW_TP, bpf_prog_type::BPF_PROG_TYPE_TRACING};
 use tracer_common::hook;
 
 use super::{
@@ -15,6 +11,7 @@ use super::{
     kernel::Kernel,
 };
 use crate::{
+    btf::KernelBtf,
     probe::{Place, ResolvedProbe},
     sys::bpf::{self, ProgramKind},
 };
@@ -72,11 +69,7 @@ pub(super) fn attach(kernel: &Kernel, probes: &[ResolvedProbe]) -> Result<Vec<Sh
     if needed.is_empty() {
         return Ok(Vec::new());
     }
-    // Parsing it takes some 20 ms, so it is read once, and only for them.
-    let btf = Btf::from_sys_fs().context(
-        "cannot attach to system calls: this kernel has no BTF at `/sys/kernel/btf/vmlinux` \
-         (CONFIG_DEBUG_INFO_BTF)",
-    )?;
+    let btf = KernelBtf::read(&kernel.sys).context("cannot attach to system calls")?;
     needed
         .into_iter()
         .map(|shared| shared.attach(kernel, &btf, probes))
@@ -95,13 +88,15 @@ impl Shared {
     fn attach(
         &self,
         kernel: &Kernel,
-        btf: &Btf,
+        btf: &KernelBtf,
         probes: &[ResolvedProbe],
     ) -> Result<SharedProgram> {
         let (name, tracepoint) = (self.template, self.tracepoint);
         let btf_id = btf
-            .id_by_type_name_kind(&format!("btf_trace_{tracepoint}"), BtfKind::Typedef)
-            .with_context(|| format!("this kernel has no raw tracepoint `{tracepoint}`"))?;
+            .raw_tracepoint(tracepoint)
+            .with_context(|| format!("this kernel has no raw tracepoint `{tracepoint}`"))?
+            .ty
+            .id();
         let kind = ProgramKind {
             kind: BPF_PROG_TYPE_TRACING,
             attach_type: Some(BPF_TRACE_RAW_TP),

@@ -15,6 +15,9 @@ const VMLINUX: &str = "vmlinux";
 /// What begins the names of the types of tracepoints' functions.
 const TRACEPOINT_PREFIX: &str = "btf_trace_";
 
+/// What begins the names of the functions that call a tracepoint's probes.
+const CALLER_PREFIX: &str = "__traceiter_";
+
 /// Why the kernel's BTF cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelBtfError {
@@ -112,15 +115,21 @@ impl KernelBtf {
     /// The raw tracepoint of a name: what its probes are called with.
     #[must_use]
     pub fn raw_tracepoint(&self, name: &str) -> Option<Found<'_>> {
-        let name = format!("{TRACEPOINT_PREFIX}{name}");
+        let type_name = format!("{TRACEPOINT_PREFIX}{name}");
         self.objects().find_map(|(object, btf)| {
-            let ty = btf.find(Named::Typedef, &name)?;
+            let ty = btf.find(Named::Typedef, &type_name)?;
             let Kind::Pointer(function) = ty.stripped().kind() else {
                 return None;
             };
             let Kind::Prototype(prototype) = function.stripped().kind() else {
                 return None;
             };
+            // The type has no names for the arguments; the function that calls probes does.
+            let caller = self.function(&format!("{CALLER_PREFIX}{name}"));
+            let prototype = caller
+                .map(|caller| caller.prototype)
+                .filter(|named| named.arguments().count() == prototype.arguments().count())
+                .unwrap_or(prototype);
             Some(Found {
                 object,
                 ty,

@@ -199,6 +199,11 @@ impl Code {
         Label(self.labels.len() - 1)
     }
 
+    /// Whether a jump goes there so far: the verifier refuses code that none leads to.
+    pub(super) fn is_used(&self, label: Label) -> bool {
+        self.jumps.iter().any(|(_, to)| *to == label)
+    }
+
     /// `label` is here.
     pub(super) fn place(&mut self, label: Label) {
         self.labels[label.0] = Some(self.instructions.len());

@@ -50,10 +50,12 @@ fn write(code: &mut Code, at: i16, context: &Context) {
             let (fail, done) = (code.label(), code.label());
             code.number(Abi::Record, fetch, true, fail);
             code.add(Reg::R0, -i64::from(*minus));
-            code.jump(done);
-            // The kernel's own memory of a thread that runs can be read.
-            code.place(fail);
-            code.set(Reg::R0, 0);
+            if code.is_used(fail) {
+                code.jump(done);
+                // The kernel's own memory of a thread that runs can be read.
+                code.place(fail);
+                code.set(Reg::R0, 0);
+            }
             code.place(done);
         }
     }

@@ -57,9 +57,12 @@ impl Layout {
                 let width = Width::of(u32::from(ty.size_bits / 8)).unwrap_or(Width::Double);
                 code.number(abi, &value.fetch, ty.signed, fail);
                 code.store(width, PAYLOAD, at as i16, Reg::R0);
-                code.jump(done);
-                code.place(fail);
-                code.store_imm(width, PAYLOAD, at as i16, 0);
+                if code.is_used(fail) {
+                    code.jump(done);
+                    code.place(fail);
+                    code.store_imm(width, PAYLOAD, at as i16, 0);
+                    self.mark_fault(code, bit);
+                }
             }
             (
                 _,
@@ -75,15 +78,14 @@ impl Layout {
                 code.op(Op::Move, Reg::R1, PAYLOAD);
                 code.add(Reg::R1, at.into());
                 code.set(Reg::R2, len.into());
-                // Writes zeroes where it cannot read.
                 code.call(memory.reader());
                 code.jump_if_imm(Jump::Equal, Reg::R0, 0, done);
                 code.place(fail);
                 zero(code, at, len);
+                self.mark_fault(code, bit);
             }
-            _ => code.place(fail),
+            _ => debug_assert!(false, "a value that is neither a number nor bytes"),
         }
-        self.mark_fault(code, bit);
         code.place(done);
     }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{
-    EVERYTHING, GETPPID, START_NS, StreamBytes, TraceDir, class, event, field, number, sample,
-    slot, switch, with_context,
+    EVERYTHING, GETPPID, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
+    number, sample, slot, switch, with_context,
 };
 use tracer::event::{Display, FieldType};
 
@@ -136,6 +136,36 @@ fn contexts_of_a_class_are_read() {
     let expected = "{ tid = 7, pid = 0 }, { uid = 1000, comm = \"cat\" }, { value = -1 }";
     assert!(text.lines().all(|line| line.ends_with(expected)), "{text}");
     assert_eq!(text.lines().count(), 2);
+}
+
+#[test]
+fn names_of_values_and_bits_are_read() {
+    let dir = labeled_sample();
+    let text = babeltrace(dir.path());
+    let payloads: Vec<_> = text
+        .lines()
+        .map(|line| line.rsplit_once("}, {").unwrap().1)
+        .collect();
+    assert_eq!(
+        payloads[..2],
+        [
+            " state = ( \"TIMER\" : container = 3 ), flags = 0xC0, rwbs = 0x1 }",
+            " state = ( \"unknown\" : container = -1 ), flags = 0x80000041, rwbs = 0x3 }",
+        ]
+    );
+    assert_eq!(payloads[4], " vec = 3 }");
+}
+
+/// The reader before babeltrace2 knows CTF by a parser of its own.
+#[test]
+fn babeltrace_1_reads_names_too() {
+    let output = Command::new("babeltrace")
+        .arg(labeled_sample().path())
+        .output();
+    // not every machine has it beside babeltrace2
+    let Ok(output) = output else { return };
+    assert_eq!(common::stderr(&output), "");
+    assert_eq!(common::stdout(&output).lines().count(), 5);
 }
 
 #[test]

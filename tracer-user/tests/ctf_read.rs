@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, info, sample};
-use tracer::ctf::{Loss, ReadError, Record, Trace, Value, index, repair};
+use tracer::ctf::{Loss, Named, ReadError, Record, Trace, Value, index, repair};
 
 /// Reads all of a trace, and each value in it.
 fn read_all(dir: &TraceDir) -> Result<Vec<(u64, u32, String)>, ReadError> {
@@ -431,7 +431,7 @@ fn compact_headers_and_enumerations_are_read() {
         assert_eq!(event.timestamp_ns, time);
         assert_eq!((event.comm, event.tid), (Some(&b"ab"[..]), 7));
         let values: Vec<_> = event.fields().map(|(_, value)| value).collect();
-        assert!(matches!(values[0], Value::Named(_, "many")));
+        assert!(matches!(values[0], Value::Named(_, Named::Value("many"))));
         let Value::Numbers(numbers) = &values[1] else {
             panic!("numbers expected");
         };

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tracer::probe::format::Format;
-use tracer::probe::{ProbeText, print_fmt, syscalls, tracepoint};
+use tracer::probe::{ProbeText, labels, print_fmt, syscalls, tracepoint};
 
 /// A small generator with a fixed seed, so that a failure repeats.
 struct Random(u64);
@@ -28,7 +28,7 @@ impl Random {
 }
 
 /// Pieces that the parsers look for, and numbers at the edges.
-const TOKENS: [&str; 24] = [
+const TOKENS: [&str; 28] = [
     "field:",
     "__data_loc ",
     "__rel_loc ",
@@ -50,6 +50,10 @@ const TOKENS: [&str; 24] = [
     "\"",
     "%*.*lx",
     "REC->",
+    "__print_flags(",
+    "__print_symbolic(REC->",
+    "{ 1, \"A\" }",
+    "((1UL << (",
     "é",
     "\0",
     "\n",
@@ -105,6 +109,7 @@ fn damaged_format_files_are_no_panic() {
     for round in 0..20_000 {
         let text = mutate(&texts[round % texts.len()], &mut random);
         drop(print_fmt::displays(&text));
+        drop(labels::labels(&text));
         if let Ok(format) = Format::parse(&text) {
             understood += 1;
             drop(syscalls::entry_layout(&format.name, &format));

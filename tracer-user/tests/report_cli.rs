@@ -6,8 +6,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Output, Stdio};
 
 use common::{
-    GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, openat, sample, stderr, stdout,
-    with_context,
+    GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
+    openat, sample, slot64, stderr, stdout, with_context,
 };
 use tracer::ctf::frames::Frame;
 
@@ -102,6 +102,69 @@ fn contexts_are_shown_before_the_fields() {
         serde_json::json!({"uid": 1000, "comm": "cat"})
     );
     assert_eq!(object["fields"], serde_json::json!({"value": -1}));
+}
+
+#[test]
+fn values_and_bits_have_their_names() {
+    let printed = lines(&labeled_sample().tracer("report", &[]));
+    let fields: Vec<_> = printed
+        .iter()
+        .map(|line| line.split_once(": ").unwrap().1.split_once(": ").unwrap().1)
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "state=TIMER flags=GFP_NOFS rwbs=R",
+            "state=unknown flags=IO|HIGH|0x1 rwbs=RW",
+            "state=\"run \\\"ning\\\"\" flags=none rwbs=RW|0x10",
+            "state=2 flags=0x10 rwbs=0x0",
+            "vec=TIMER",
+        ]
+    );
+}
+
+#[test]
+fn json_has_numbers_and_their_names() {
+    let printed = lines(&labeled_sample().tracer("report", &["--json"]));
+    let object =
+        |index: usize| -> serde_json::Value { serde_json::from_str(&printed[index]).unwrap() };
+    assert_eq!(
+        object(1)["fields"],
+        serde_json::json!({"state": -1, "flags": 0x8000_0041u32, "rwbs": 3})
+    );
+    assert_eq!(
+        object(1)["names"],
+        serde_json::json!({"state": "unknown", "flags": "IO|HIGH|0x1", "rwbs": "RW"})
+    );
+    assert_eq!(object(3)["names"], serde_json::Value::Null);
+}
+
+#[test]
+fn errors_of_system_calls_have_their_names() {
+    let ret = vec![field("ret", slot64())];
+    let classes = [
+        class(0, "syscall_exit_openat", ret.clone()),
+        class(1, "test:other", ret),
+    ];
+    let events = [(0, -2i64), (0, -512), (0, 3), (1, -2)];
+    let events: Vec<_> = events
+        .iter()
+        .map(|(class, ret)| event(START_NS, *class, 1, &ret.to_le_bytes()))
+        .collect();
+    let dir = TraceDir::with_classes(&classes, &[StreamBytes::new(0).packet(&events, 0)]);
+    let printed = lines(&dir.tracer("report", &[]));
+    for (line, end) in printed.iter().zip([
+        "openat: ret=-2 (ENOENT)",
+        "openat: ret=-512 (ERESTARTSYS)",
+        "openat: ret=3",
+        "other: ret=-2",
+    ]) {
+        assert!(line.ends_with(end), "{line}");
+    }
+    let json = lines(&dir.tracer("report", &["--json"]));
+    let object: serde_json::Value = serde_json::from_str(&json[0]).unwrap();
+    assert_eq!(object["fields"], serde_json::json!({"ret": -2}));
+    assert_eq!(object["names"], serde_json::json!({"ret": "ENOENT"}));
 }
 
 #[test]

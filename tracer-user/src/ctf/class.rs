@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::labels::UNNAMED;
 use super::metadata::sequence_length_type;
 use super::tsdl::Enumeration;
-use super::value::{Cursor, Number, Value};
-use crate::event::{FieldType, IntegerType};
+use super::value::{Cursor, Named, Number, Value};
+use crate::event::{FieldType, IntegerType, Labels};
 
 /// An event class as a reader sees it.
 #[derive(Clone, Debug)]
@@ -56,6 +57,7 @@ pub struct ClassField {
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Number(IntegerType),
+    Labeled(IntegerType, Arc<Labels>),
     Enumeration(Arc<Enumeration>),
     Array {
         element: IntegerType,
@@ -69,7 +71,7 @@ pub(super) enum Kind {
 }
 
 impl From<&FieldType> for Kind {
-    /// What [`metadata()`](super::metadata()) declares for a field of this type.
+    /// How a field of this type is read; names of numbers are not looked for.
     fn from(ty: &FieldType) -> Self {
         match *ty {
             FieldType::Integer(ty) | FieldType::Labeled { number: ty, .. } => Self::Number(ty),
@@ -91,6 +93,14 @@ impl Kind {
                 let raw = cursor.number(*ty)?;
                 Some(Value::Number(Number { raw, ty: *ty }))
             }
+            Self::Labeled(ty, labels) => {
+                let raw = cursor.number(*ty)?;
+                let number = Number { raw, ty: *ty };
+                Some(match Named::of_number(number, labels) {
+                    Some(named) => Value::Named(number, named),
+                    None => Value::Number(number),
+                })
+            }
             Self::Enumeration(names) => {
                 let ty = names.base.ty;
                 let number = Number {
@@ -102,8 +112,9 @@ impl Kind {
                 } else {
                     i128::from(number.raw)
                 };
-                Some(match names.label(value) {
-                    Some(label) => Value::Named(number, label),
+                let label = names.label(value).filter(|label| *label != UNNAMED);
+                Some(match label {
+                    Some(label) => Value::Named(number, Named::Value(label)),
                     None => Value::Number(number),
                 })
             }
@@ -119,7 +130,7 @@ impl Kind {
     /// Alignment in bits.
     fn align_bits(&self) -> u64 {
         let bits = match self {
-            Self::Number(ty) => ty.align_bits,
+            Self::Number(ty) | Self::Labeled(ty, _) => ty.align_bits,
             Self::Enumeration(names) => names.base.ty.align_bits,
             Self::Array { element, .. } => element.align_bits,
             Self::Sequence { length, element } => length.align_bits.max(element.align_bits),
@@ -133,7 +144,7 @@ impl Kind {
     pub(super) fn end_bits(&self, start: u64) -> Option<u64> {
         let start = start.next_multiple_of(self.align_bits());
         match self {
-            Self::Number(ty) => Some(start + u64::from(ty.size_bits)),
+            Self::Number(ty) | Self::Labeled(ty, _) => Some(start + u64::from(ty.size_bits)),
             Self::Enumeration(names) => Some(start + u64::from(names.base.ty.size_bits)),
             Self::Array { length: 0, .. } => Some(start),
             Self::Array { element, length } => {

@@ -210,7 +210,7 @@ fn align_of(of: &Struct) -> u64 {
 
 fn type_align(ty: &Type) -> u64 {
     match ty {
-        Type::Integer(integer) => u64::from(integer.ty.align_bits),
+        Type::Integer(integer) | Type::Labeled(integer, _) => u64::from(integer.ty.align_bits),
         Type::Enumeration(names) => u64::from(names.base.ty.align_bits),
         Type::Array(element, _) | Type::Sequence(element, _) => type_align(element),
         Type::Struct(of) => align_of(of),
@@ -270,6 +270,7 @@ fn fields(of: &Struct) -> Result<Vec<ClassField>, String> {
     for member in &of.members {
         let kind = match &member.ty {
             Type::Integer(integer) => Kind::Number(integer.ty),
+            Type::Labeled(integer, labels) => Kind::Labeled(integer.ty, Arc::clone(labels)),
             Type::Enumeration(names) => Kind::Enumeration(Arc::clone(names)),
             Type::String => Kind::String,
             Type::Array(element, length) => Kind::Array {

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::labels;
 use crate::event::{Display, EventClass, Field, FieldType, IntegerType};
 
 /// What holds for a whole trace.
@@ -108,7 +109,7 @@ stream {
 /// bits. A payload ends at the end of a byte.
 ///
 /// A field's name is emitted behind an underscore, which readers strip: so no name can be
-/// a keyword. Characters that no identifier of TSDL has become underscores, and a name
+/// a keyword. [`labels`] says how names of values and bits are declared. Characters that no identifier of TSDL has become underscores, and a name
 /// that comes twice in a payload gets a number.
 #[must_use]
 pub fn metadata(info: &TraceInfo, classes: &[EventClass]) -> String {
@@ -119,9 +120,12 @@ pub fn metadata(info: &TraceInfo, classes: &[EventClass]) -> String {
     push_clock(&mut out, &info.clock);
     out.push_str(STREAM);
 
-    let aliases = push_aliases(&mut out, classes);
+    let types = Types {
+        numbers: push_aliases(&mut out, classes),
+        labels: labels::Types::declare(&mut out, classes),
+    };
     for class in classes {
-        push_class(&mut out, class, &aliases);
+        push_class(&mut out, class, &types);
     }
     out
 }
@@ -175,6 +179,12 @@ fn push_clock(out: &mut String, clock: &Clock) {
 
 type Aliases = BTreeMap<String, IntegerType>;
 
+/// The types that fields refer to.
+struct Types<'a> {
+    numbers: Aliases,
+    labels: labels::Types<'a>,
+}
+
 /// Declares each type of number that `classes` use, once.
 fn push_aliases(out: &mut String, classes: &[EventClass]) -> Aliases {
     let mut aliases = Aliases::new();
@@ -197,24 +207,32 @@ fn push_aliases(out: &mut String, classes: &[EventClass]) -> Aliases {
         }
     }
     for (name, ty) in &aliases {
-        let display = match ty.display {
-            Display::Decimal => "base = 10;",
-            Display::Hexadecimal => "base = 16;",
-            Display::Octal => "base = 8;",
-            Display::Text => "encoding = UTF8;",
-        };
         let _ = writeln!(
             out,
-            "typealias integer {{ size = {}; align = {}; signed = {}; {display} }} := {name};",
-            ty.size_bits, ty.align_bits, ty.signed,
+            "typealias integer {{ {} }} := {name};",
+            attributes(*ty)
         );
     }
     out.push('\n');
     aliases
 }
 
+/// What is declared of a number.
+pub(super) fn attributes(ty: IntegerType) -> String {
+    let display = match ty.display {
+        Display::Decimal => "base = 10;",
+        Display::Hexadecimal => "base = 16;",
+        Display::Octal => "base = 8;",
+        Display::Text => "encoding = UTF8;",
+    };
+    format!(
+        "size = {}; align = {}; signed = {}; {display}",
+        ty.size_bits, ty.align_bits, ty.signed,
+    )
+}
+
 /// The name of a type alias: `s32a64x` is signed, 32 bits, aligned to 64, hexadecimal.
-fn alias(ty: IntegerType) -> String {
+pub(super) fn alias(ty: IntegerType) -> String {
     let sign = if ty.signed { 's' } else { 'u' };
     let display = match ty.display {
         Display::Decimal => "",
@@ -225,7 +243,7 @@ fn alias(ty: IntegerType) -> String {
     format!("{sign}{}a{}{display}", ty.size_bits, ty.align_bits)
 }
 
-fn push_class(out: &mut String, class: &EventClass, aliases: &Aliases) {
+fn push_class(out: &mut String, class: &EventClass, types: &Types<'_>) {
     let _ = write!(
         out,
         "event {{\n\tname = {};\n\tid = {};\n\tstream_id = 0;\n",
@@ -233,33 +251,47 @@ fn push_class(out: &mut String, class: &EventClass, aliases: &Aliases) {
         class.id
     );
     if !class.context.is_empty() {
-        push_struct(out, "context", &class.context, aliases);
+        push_struct(out, "context", class, &class.context, types);
     }
     // also where there are no fields: the 4 bytes before the payload are not content
-    push_struct(out, "fields", &class.fields, aliases);
+    push_struct(out, "fields", class, &class.fields, types);
     out.push_str("};\n\n");
 }
 
 /// One part of an event, which starts at a multiple of 8 bytes.
-fn push_struct(out: &mut String, part: &str, fields: &[Field], aliases: &Aliases) {
+fn push_struct(
+    out: &mut String,
+    part: &str,
+    class: &EventClass,
+    fields: &[Field],
+    types: &Types<'_>,
+) {
     let _ = writeln!(out, "\t{part} := struct {{");
     let mut names = Vec::with_capacity(fields.len());
     for field in fields {
-        push_field(out, field, &mut names, aliases);
+        push_field(out, class, field, &mut names, types);
     }
     out.push_str("\t} align(64);\n");
 }
 
-fn push_field(out: &mut String, field: &Field, names: &mut Vec<String>, aliases: &Aliases) {
+fn push_field(
+    out: &mut String,
+    class: &EventClass,
+    field: &Field,
+    names: &mut Vec<String>,
+    types: &Types<'_>,
+) {
     let name = unique(names, &field.name);
     let type_name = |ty| {
         let name = alias(ty);
-        debug_assert!(aliases.contains_key(&name));
+        debug_assert!(types.numbers.contains_key(&name));
         name
     };
     let _ = match field.ty {
-        FieldType::Integer(ty) | FieldType::Labeled { number: ty, .. } => {
-            writeln!(out, "\t\t{} _{name};", type_name(ty))
+        FieldType::Integer(ty) => writeln!(out, "\t\t{} _{name};", type_name(ty)),
+        FieldType::Labeled { number, ref labels } => {
+            let ty = types.labels.name(class, number, labels);
+            writeln!(out, "\t\t{ty} _{name};")
         }
         FieldType::Array { element, length } => {
             writeln!(out, "\t\t{} _{name}[{length}];", type_name(element))
@@ -301,7 +333,7 @@ fn identifier(name: &str) -> String {
 
 /// A string literal of TSDL, which are those of C. Control characters are written in
 /// octal, whose length is limited, unlike that of hexadecimal escapes.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

@@ -1,6 +1,6 @@
 //! Values of fields, taken from a packet's bytes where they lie.
 
-use crate::event::{Display, IntegerType};
+use crate::event::{Display, IntegerType, Label, LabelKind, Labels};
 
 /// The value of a field; text and arrays borrow from the packet.
 #[derive(Clone, Debug)]
@@ -8,11 +8,78 @@ pub enum Value<'a> {
     /// A number.
     Number(Number),
     /// A number that the metadata has a name for.
-    Named(Number, &'a str),
+    Named(Number, Named<'a>),
     /// Text up to, and without, the first NUL. Whatever bytes the kernel wrote.
     Text(&'a [u8]),
     /// The elements of an array or a sequence.
     Numbers(Numbers<'a>),
+}
+
+/// What the metadata says to a number.
+#[derive(Clone, Copy, Debug)]
+pub enum Named<'a> {
+    /// The name of the value.
+    Value(&'a str),
+    /// Names of some of its bits, or of none being set.
+    Bits(SetBits<'a>),
+}
+
+/// The bits of a number that are set.
+#[derive(Clone, Copy, Debug)]
+pub struct SetBits<'a> {
+    bits: u64,
+    labels: &'a [Label],
+    delimiter: &'a str,
+}
+
+impl<'a> Named<'a> {
+    /// `None` where there is no name for any of it.
+    pub(super) fn of_number(number: Number, labels: &'a Labels) -> Option<Self> {
+        let value = |value| {
+            let mut entries = labels.entries.iter();
+            let label = entries.find(|label| label.value == value)?;
+            Some(Self::Value(label.name.as_str()))
+        };
+        let LabelKind::Bits { delimiter } = &labels.kind else {
+            return value(number.raw);
+        };
+        let bits = number.stored_bits();
+        if bits == 0 {
+            return value(0);
+        }
+        let set = SetBits {
+            bits,
+            labels: &labels.entries,
+            delimiter,
+        };
+        let (mut any, mut rest) = (false, 0);
+        set.each(|_| any = true, |bits| rest = bits);
+        any.then_some(Self::Bits(set))
+    }
+}
+
+impl<'a> SetBits<'a> {
+    /// Gives the names one after the other, as the kernel finds them
+    /// (`trace_print_flags_seq` of `kernel/trace/trace_output.c`), then the bits that have
+    /// none, if there are any.
+    pub fn each(&self, mut name: impl FnMut(&'a str), rest: impl FnOnce(u64)) {
+        let mut bits = self.bits;
+        for label in self.labels {
+            if label.value != 0 && bits & label.value == label.value {
+                bits &= !label.value;
+                name(&label.name);
+            }
+        }
+        if bits != 0 {
+            rest(bits);
+        }
+    }
+
+    /// What stands between two of them.
+    #[must_use]
+    pub const fn delimiter(&self) -> &'a str {
+        self.delimiter
+    }
 }
 
 /// A number and how it is shown.

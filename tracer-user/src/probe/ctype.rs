@@ -50,7 +50,7 @@ pub fn lookup(c_type: &str) -> Option<CType> {
         "u32" | "__u32" | "uint32_t" | "unsigned int" | "unsigned" | "uint" | "uid_t" | "gid_t"
         | "dev_t" | "qid_t" | "gfp_t" | "__le32" | "__be32" => number(4, false),
         "s32" | "__s32" | "int32_t" | "int" | "pid_t" | "clockid_t" | "timer_t" | "mqd_t"
-        | "key_t" | "key_serial_t" | "rwf_t" => number(4, true),
+        | "key_t" | "key_serial_t" | "rwf_t" | "__kernel_rwf_t" => number(4, true),
         "u64" | "__u64" | "uint64_t" | "unsigned long" | "unsigned long long" | "size_t"
         | "ino_t" | "sector_t" | "cpumask_t" | "__le64" | "__be64" => number(8, false),
         "s64" | "__s64" | "int64_t" | "long" | "long long" | "ssize_t" | "loff_t" | "off_t"

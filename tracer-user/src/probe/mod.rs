@@ -7,7 +7,7 @@
 //! | [`spec`] | probe texts: `sched:*`, `syscall:openat`, `kprobe:vfs_read+0x10` |
 //! | [`tracefs`] | where tracefs is, or a private one |
 //! | [`kernel`] | the kernel's files, with roots as parameters |
-//! | [`format`](mod@format), [`print_fmt`] | tracefs format files |
+//! | [`format`](mod@format), [`print_fmt`], [`labels`] | tracefs format files |
 //! | [`tracepoint`] | layout of a tracepoint's event class |
 //! | [`syscalls`], [`syscall_args`] | layout of system-call event classes |
 //! | [`kprobe`] | functions that can be probed |
@@ -15,12 +15,14 @@
 //! | [`listing`] | names and fields, for people |
 
 mod catalog;
+mod constant;
 pub mod ctype;
 mod error;
 pub mod format;
 mod functions;
 pub mod kernel;
 pub mod kprobe;
+pub mod labels;
 pub mod listing;
 mod pieces;
 pub mod print_fmt;

@@ -40,23 +40,17 @@ fn split(print_fmt: &str) -> Option<(Vec<char>, Vec<&str>)> {
 }
 
 /// Splits at commas that are outside of parentheses, braces and string literals.
-fn split_arguments(text: &str) -> Vec<&str> {
+pub(super) fn split_arguments(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut depth = 0_i32;
     let mut start = 0;
-    let mut bytes = text.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
         match byte {
             b'"' => {
-                while let Some((_, byte)) = bytes.next() {
-                    match byte {
-                        b'\\' => {
-                            bytes.next();
-                        }
-                        b'"' => break,
-                        _ => {}
-                    }
-                }
+                at = string_end(bytes, at);
+                continue;
             }
             b'(' | b'{' | b'[' => depth += 1,
             b')' | b'}' | b']' => depth -= 1,
@@ -66,9 +60,24 @@ fn split_arguments(text: &str) -> Vec<&str> {
             }
             _ => {}
         }
+        at += 1;
     }
     parts.push(&text[start..]);
     parts
+}
+
+/// Where the string literal ends that starts with the quote at `start`: behind its other
+/// quote, or with the text.
+pub(super) fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
 }
 
 /// One letter for each argument that a format string consumes; `*` for a width that is

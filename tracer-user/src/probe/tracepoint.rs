@@ -12,6 +12,7 @@ use tracer_common::{MAX_PIECES, PieceKind, ProbeSpec};
 
 use super::ctype::{self, strip_qualifiers};
 use super::format::{Format, FormatField, Shape};
+use super::labels::{self, labeled};
 use super::pieces::Pieces;
 use super::print_fmt;
 use crate::event::{Display, Field, FieldType, IntegerType};
@@ -159,6 +160,7 @@ const LOCATOR_LEN: u64 = 4;
 
 fn place_fields(format: &Format) -> Vec<Placed> {
     let displays = print_fmt::displays(&format.print_fmt);
+    let labels = labels::labels(&format.print_fmt);
     let mut names = HashSet::new();
     let mut unit = BitUnit::default();
     let mut placed = Vec::with_capacity(format.fields.len());
@@ -175,9 +177,16 @@ fn place_fields(format: &Format) -> Vec<Placed> {
                 len: u64::from(field.size) * 8,
             },
         };
+        let ty = match (
+            fixed_type(field, &place, display),
+            labels.get(field.name.as_str()),
+        ) {
+            (FieldType::Integer(number), Some(labels)) => labeled(number, labels),
+            (ty, _) => ty,
+        };
         placed.push(Placed {
             name: unique(&field.name, &mut names),
-            ty: fixed_type(field, &place, display),
+            ty,
             place,
         });
     }

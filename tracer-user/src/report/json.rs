@@ -1,6 +1,7 @@
 //! Events as JSON, one object on each line.
 
 use super::line::Line;
+use super::names::{is_result, name};
 use crate::ctf::tasks::Tasks;
 use crate::ctf::{Class, ClassField, Event, Fields, Loss, Number, Value};
 
@@ -15,9 +16,17 @@ pub(super) struct Json {
 struct ClassJson {
     /// The name, as a string of JSON.
     name: Vec<u8>,
-    /// The name of each field with its colon.
-    context: Vec<Vec<u8>>,
-    fields: Vec<Vec<u8>>,
+    context: Vec<FieldJson>,
+    fields: Vec<FieldJson>,
+}
+
+/// How a field is shown in each event.
+#[derive(Debug)]
+struct FieldJson {
+    /// The name with its colon.
+    name: Vec<u8>,
+    /// It can be an error.
+    is_result: bool,
 }
 
 impl Json {
@@ -28,14 +37,17 @@ impl Json {
             line.text(after);
             line.0
         };
-        let names = |fields: &[ClassField]| {
-            let name = |field: &ClassField| string(&field.name, ":");
-            fields.iter().map(name).collect()
+        let fields = |class: &Class, fields: &[ClassField]| {
+            let field = |field: &ClassField| FieldJson {
+                name: string(&field.name, ":"),
+                is_result: is_result(&class.name, &field.name),
+            };
+            fields.iter().map(field).collect()
         };
         let class_json = |class: &Class| ClassJson {
             name: string(&class.name, ""),
-            context: names(&class.context),
-            fields: names(&class.fields),
+            context: fields(class, &class.context),
+            fields: fields(class, &class.fields),
         };
         Self {
             classes: classes.iter().map(class_json).collect(),
@@ -60,14 +72,21 @@ impl Json {
         line.decimal(u64::from(event.pid));
         line.text(",\"name\":");
         line.0.extend_from_slice(&texts.name);
+        let mut names = Line::default();
         if !texts.context.is_empty() {
             line.text(",\"context\":{");
-            push_fields(line, event.context(), &texts.context);
+            push_fields(line, &mut names, event.context(), &texts.context);
             line.byte(b'}');
         }
         line.text(",\"fields\":{");
-        push_fields(line, event.fields(), &texts.fields);
-        line.text("}}\n");
+        push_fields(line, &mut names, event.fields(), &texts.fields);
+        line.byte(b'}');
+        if !names.0.is_empty() {
+            line.text(",\"names\":{");
+            line.0.append(&mut names.0);
+            line.byte(b'}');
+        }
+        line.text("}\n");
     }
 
     // shaped as `Text::loss`, which has settings
@@ -85,20 +104,27 @@ impl Json {
     }
 }
 
-fn push_fields(line: &mut Line, fields: Fields<'_>, names: &[Vec<u8>]) {
-    for (index, ((_, value), name)) in fields.zip(names).enumerate() {
+/// The values go to `line`, and what numbers are called to `names`.
+fn push_fields(line: &mut Line, names: &mut Line, fields: Fields<'_>, texts: &[FieldJson]) {
+    for (index, ((_, value), text)) in fields.zip(texts).enumerate() {
         if index > 0 {
             line.byte(b',');
         }
-        line.0.extend_from_slice(name);
+        line.0.extend_from_slice(&text.name);
+        if let Some(name) = name(&value, text.is_result) {
+            if !names.0.is_empty() {
+                names.byte(b',');
+            }
+            names.0.extend_from_slice(&text.name);
+            names.json(name.as_str().as_bytes());
+        }
         push_value(line, value);
     }
 }
 
 fn push_value(line: &mut Line, value: Value<'_>) {
     match value {
-        Value::Number(number) => push_number(line, number),
-        Value::Named(_, name) => line.json(name.as_bytes()),
+        Value::Number(number) | Value::Named(number, _) => push_number(line, number),
         Value::Text(text) => line.json(text),
         Value::Numbers(numbers) => {
             line.byte(b'[');

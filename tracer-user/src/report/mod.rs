@@ -4,6 +4,7 @@
 
 mod json;
 mod line;
+mod names;
 mod select;
 mod text;
 

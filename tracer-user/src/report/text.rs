@@ -1,6 +1,7 @@
 //! Events as lines of text, in the columns of `trace-cmd report`.
 
 use super::line::Line;
+use super::names::{Name, is_result, name};
 use crate::ctf::tasks::Tasks;
 use crate::ctf::{Class, ClassField, Event, Fields, Loss, Number, Value};
 use crate::event::{Display, STRING_CUT, STRING_FAULT};
@@ -30,6 +31,8 @@ struct FieldText {
     name: Vec<u8>,
     /// A mark that says nothing while it is zero, and is left out then.
     is_mark: bool,
+    /// It can be an error.
+    is_result: bool,
 }
 
 impl Text {
@@ -41,7 +44,7 @@ impl Text {
             line.text(after);
             line.0
         };
-        let field_texts = |before_first: &str, fields: &[ClassField]| {
+        let field_texts = |class: &Class, before_first: &str, fields: &[ClassField]| {
             let text = |(index, field): (usize, &ClassField)| FieldText {
                 name: part(
                     if index == 0 { before_first } else { " " },
@@ -49,13 +52,14 @@ impl Text {
                     "=",
                 ),
                 is_mark: field.name == STRING_CUT || field.name == STRING_FAULT,
+                is_result: is_result(&class.name, &field.name),
             };
             fields.iter().enumerate().map(text).collect()
         };
         let class_text = |class: &Class| ClassText {
             name: part("", &class.name, ":"),
-            context: field_texts(" [", &class.context),
-            fields: field_texts(" ", &class.fields),
+            context: field_texts(class, " [", &class.context),
+            fields: field_texts(class, " ", &class.fields),
         };
         Self {
             nanoseconds,
@@ -134,14 +138,22 @@ fn push_fields(line: &mut Line, fields: Fields<'_>, texts: &[FieldText]) {
             continue;
         }
         line.0.extend_from_slice(&text.name);
-        push_value(line, value);
+        match name(&value, text.is_result) {
+            None => push_value(line, value),
+            Some(Name::Beside(name)) => {
+                push_value(line, value);
+                line.text(" (");
+                line.text(name);
+                line.byte(b')');
+            }
+            Some(name) => line.string(name.as_str().as_bytes()),
+        }
     }
 }
 
 fn push_value(line: &mut Line, value: Value<'_>) {
     match value {
-        Value::Number(number) => push_number(line, number),
-        Value::Named(_, name) => line.string(name.as_bytes()),
+        Value::Number(number) | Value::Named(number, _) => push_number(line, number),
         Value::Text(text) => line.string(text),
         Value::Numbers(numbers) => {
             line.byte(b'{');

@@ -11,12 +11,13 @@ pub(crate) mod trace;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 use tracer::ctf::{
     Clock, EnvValue, FIRST_EVENT_OFFSET, PacketHeader, TraceInfo, chunk, metadata, tasks,
 };
-use tracer::event::{Display, EventClass, Field, FieldType, IntegerType};
+use tracer::event::{Display, EventClass, Field, FieldType, IntegerType, Label, LabelKind, Labels};
 
 /// Size in bytes of the packets of these traces.
 pub(crate) const PACKET_LEN: usize = 4096;
@@ -94,11 +95,17 @@ pub(crate) fn slot(signed: bool, display: Display) -> FieldType {
     })
 }
 
+/// A signed number of 8 bytes.
+pub(crate) fn slot64() -> FieldType {
+    FieldType::Integer(number(8, true, Display::Decimal))
+}
+
 pub(crate) const SWITCH: u32 = 0;
 pub(crate) const GETPPID: u32 = 1;
 pub(crate) const OPENAT: u32 = 2;
 pub(crate) const KPROBE: u32 = 3;
 pub(crate) const EVERYTHING: u32 = 9;
+pub(crate) const LABELED: u32 = 10;
 
 /// Classes like those that are recorded, and one with each type of field.
 pub(crate) fn classes() -> Vec<EventClass> {
@@ -108,7 +115,7 @@ pub(crate) fn classes() -> Vec<EventClass> {
         element: number(1, false, Text),
         length: 16,
     };
-    vec![
+    let mut classes = vec![
         class(
             SWITCH,
             "sched:sched_switch",
@@ -195,7 +202,89 @@ pub(crate) fn classes() -> Vec<EventClass> {
                 field("enum", int(1, false, Decimal)),
             ],
         ),
+    ];
+    classes.extend(labeled_classes());
+    classes
+}
+
+fn labeled_classes() -> [EventClass; 2] {
+    [
+        class(
+            LABELED,
+            "test:labeled",
+            vec![
+                field("state", labeled(4, true, LabelKind::Values, &STATES)),
+                field("flags", labeled(4, false, bits("|"), &FLAGS)),
+                field("rwbs", labeled(8, true, bits(""), &[(1, "R"), (2, "W")])),
+            ],
+        ),
+        class(
+            LABELED + 1,
+            "irq_softirq_entry",
+            vec![field("vec", labeled(4, false, LabelKind::Values, &STATES))],
+        ),
     ]
+}
+
+const STATES: [(u64, &str); 4] = [
+    (u64::MAX, "unknown"),
+    (1, "run \"ning\""),
+    (1, "second name"),
+    (3, "TIMER"),
+];
+
+/// As `__print_flags` has them: what stands for several bits comes first.
+const FLAGS: [(u64, &str); 5] = [
+    (0xc0, "GFP_NOFS"),
+    (0x40, "IO"),
+    (0x80, "FS"),
+    (1 << 31, "HIGH"),
+    (0, "none"),
+];
+
+fn bits(delimiter: &str) -> LabelKind {
+    LabelKind::Bits {
+        delimiter: delimiter.into(),
+    }
+}
+
+fn labeled(bytes: u16, signed: bool, kind: LabelKind, labels: &[(u64, &str)]) -> FieldType {
+    let label = |&(value, name): &(u64, &str)| Label {
+        value,
+        name: name.into(),
+    };
+    let display = match kind {
+        LabelKind::Values => Display::Decimal,
+        LabelKind::Bits { .. } => Display::Hexadecimal,
+    };
+    let entries = labels.iter().map(label).collect();
+    FieldType::Labeled {
+        number: number(bytes, signed, display),
+        labels: Arc::new(Labels { kind, entries }),
+    }
+}
+
+/// An event of [`LABELED`].
+pub(crate) fn labeled_event(timestamp_ns: u64, state: i32, flags: u32, rwbs: u64) -> Vec<u8> {
+    let mut payload = state.to_le_bytes().to_vec();
+    payload.extend(flags.to_le_bytes());
+    payload.extend(rwbs.to_le_bytes());
+    event(timestamp_ns, LABELED, 7, &payload)
+}
+
+/// Some of them, and one whose field must be a plain integer.
+pub(crate) fn labeled_sample() -> TraceDir {
+    let stream = StreamBytes::new(0).packet(
+        &[
+            labeled_event(START_NS, 3, 0xc0, 1),
+            labeled_event(START_NS + 1, -1, 0x8000_0041, 3),
+            labeled_event(START_NS + 2, 1, 0, 0x13),
+            labeled_event(START_NS + 3, 2, 0x10, 0),
+            event(START_NS + 4, LABELED + 1, 7, &3u32.to_le_bytes()),
+        ],
+        0,
+    );
+    TraceDir::new(&[stream])
 }
 
 /// An event as the recorder gets it, without padding at its end.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::labels;
 use super::lexer::Token;
 use super::parser::{Parser, Result, Scalar};
 use super::types::{Enumeration, Integer, Member, Struct, Type};
@@ -10,7 +11,7 @@ use crate::event::{Display, IntegerType};
 /// How deep types may lie inside each other.
 const MAX_DEPTH: u32 = 16;
 /// Members of one structure, labels of one enumeration.
-const MAX_MEMBERS: usize = 4096;
+const MAX_MEMBERS: usize = labels::MAX_LABELS;
 /// Elements of an array.
 const MAX_ARRAY_LENGTH: u64 = 1 << 20;
 /// The largest alignment in bits: that of a page.
@@ -26,8 +27,21 @@ impl Parser<'_> {
         }
         self.advance()?;
         let name = self.words()?;
+        let ty = self.with_table(ty, &name);
         self.names.insert(name, ty);
         Ok(())
+    }
+
+    /// A number whose type is called after a table has its names.
+    fn with_table(&self, ty: Type, name: &str) -> Type {
+        let Type::Integer(integer) = ty else {
+            return ty;
+        };
+        let labels = labels::table_of(name).and_then(|table| match self.names.get(table)? {
+            Type::Enumeration(names) => labels::table(table, names),
+            _ => None,
+        });
+        labels.map_or(ty, |labels| Type::Labeled(integer, labels))
     }
 
     pub(super) fn ty(&mut self) -> Result<Type> {

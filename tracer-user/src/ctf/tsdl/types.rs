@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::event::IntegerType;
+use crate::event::{IntegerType, Labels};
 
 /// A type, its aliases resolved. Cheap to copy: what can be large is shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ctf) enum Type {
     Integer(Integer),
+    /// A number with a [table](crate::ctf::labels).
+    Labeled(Integer, Arc<Labels>),
     Enumeration(Arc<Enumeration>),
     Struct(Arc<Struct>),
     /// Decided by the field of that name; the reader has no use for the choices.

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::{control::SessionName, sink::SinkKind, subbuf::Mode};
+use crate::{control::SessionName, lttng::Naming, sink::SinkKind, subbuf::Mode};
 
 /// A recording as the user described it.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Options {
     pub session: Option<SessionName>,
     /// Probe texts; empty: the default set.
     pub probes: Vec<String>,
+    /// How events and their fields are called in the trace.
+    pub names: Naming,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;
     /// it, the path of a FIFO and `tcp://HOST:PORT` take the trace as
     /// [frames](crate::ctf::frames).

@@ -12,9 +12,11 @@ use super::{
 use crate::{
     ctf::tasks::format_line,
     event::{EventClass, Field, FieldType},
+    lttng::{self, Naming},
     pool::PoolConfig,
     probe::{
-        KernelFiles, Place, ProbeText, ResolvedProbe, resolve, resolve_texts, tracefs::Tracefs,
+        KernelFiles, Place, ProbeError, ProbeText, ResolvedProbe, resolve, resolve_texts,
+        tracefs::Tracefs,
     },
     stream::HEADER_LEN,
     subbuf::{self, Mode},
@@ -45,6 +47,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Plan {
     /// What to attach: the user's probes, then those for the names of threads.
     pub(super) probes: Vec<ResolvedProbe>,
+    /// How events are called.
+    pub(super) names: Naming,
     /// Classes of the trace, by id: those of the user's probes.
     pub(super) classes: Vec<EventClass>,
     /// How to read the events that tell names.
@@ -75,18 +79,21 @@ impl Plan {
         }
         let tracefs = Tracefs::open()?;
         let files = KernelFiles::running(&tracefs);
-        let mut probes = resolve_texts(&files, &texts(options))?;
+        let mut probes = named(&files, &texts(options), options.names)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
         let trigger = match &options.snapshot_on {
-            Some(text) => Some(Trigger::new(
-                text,
-                options.snapshot_count,
-                &files,
-                &classes,
-            )?),
+            Some(text) => {
+                let watched = [trigger::probe_of(text).to_owned()];
+                let watched = named(&files, &watched, options.names)?;
+                let limit = options.snapshot_count;
+                Some(Trigger::new(text, limit, &watched, &classes)?)
+            }
             None => None,
         };
-        let task_probes = task_probes(&files, classes.len() as u32);
+        let mut task_probes = task_probes(&files, classes.len() as u32);
+        if options.names == Naming::Lttng {
+            lttng::rename(&files, &mut task_probes)?;
+        }
         let task_events = task_probes
             .iter()
             .filter_map(|probe| TaskEvent::of(&probe.class))
@@ -104,6 +111,7 @@ impl Plan {
         };
         Ok(Self {
             probes,
+            names: options.names,
             classes,
             task_events,
             cpu_count,
@@ -138,6 +146,19 @@ impl Plan {
             Mode::Overwrite => u64::from(self.buffer.slots) * self.pool.run_bytes as u64,
         }
     }
+}
+
+/// The probes that `texts` name, their classes called as `names` says.
+fn named(
+    files: &KernelFiles,
+    texts: &[String],
+    names: Naming,
+) -> Result<Vec<ResolvedProbe>, ProbeError> {
+    let mut probes = resolve_texts(files, texts)?;
+    if names == Naming::Lttng {
+        lttng::rename(files, &mut probes)?;
+    }
+    Ok(probes)
 }
 
 /// The probes to record, as they were typed; empty: the default.

@@ -35,6 +35,11 @@ pub(super) struct Args {
               .map(|name| if name == "tracefs" { Naming::Tracefs } else { Naming::Lttng }))]
     names: Naming,
 
+    /// Do not begin the trace with the threads and open files that are there then, as
+    /// otherwise with `--names lttng` and `--mode discard`
+    #[arg(long)]
+    no_state_dump: bool,
+
     /// Folder for the trace, or `-` or a FIFO for the next program, such as
     /// `tracer report -`, or `tcp://HOST:PORT` for that of another machine, where
     /// `nc -l -p PORT | tracer report -` waits [default: a new folder named by date and time]
@@ -146,6 +151,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         session: args.session,
         probes: args.probes,
         names: args.names,
+        state_dump: !args.no_state_dump,
         output: args.output,
         force: args.force,
         mode: args.mode,

@@ -8,6 +8,7 @@
 //! [`tracepoint::layout_as`]: crate::probe::tracepoint::layout_as
 
 mod events;
+pub mod state_dump;
 
 pub use events::EVENTS;
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     ctf::{Class, Event},
-    lttng,
+    lttng::{self, state_dump::PREFIX},
 };
 
 /// What was typed that has no meaning.
@@ -133,7 +133,8 @@ impl FromStr for CpuSet {
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Names with `*` and `?`; a comma separates several. See [`matches()`] for what a name
-    /// without its group means.
+    /// without its group means. Events of a state dump are meant by patterns that begin with
+    /// their [`PREFIX`] only.
     pub events: Vec<String>,
     /// Nothing before.
     pub from: Option<Time>,
@@ -176,6 +177,12 @@ impl Filter {
             });
         }
         let selected = |class: &Class| {
+            if class.name.starts_with(PREFIX) {
+                let mut named = patterns
+                    .iter()
+                    .filter(|pattern| pattern.starts_with(PREFIX));
+                return named.any(|pattern| matches(pattern, &class.name));
+            }
             patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, &class.name))
         };
         Ok(Self {

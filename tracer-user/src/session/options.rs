@@ -13,6 +13,8 @@ pub struct Options {
     pub probes: Vec<String>,
     /// How events and their fields are called in the trace.
     pub names: Naming,
+    /// Begin a trace of LTTng's names in discard mode with what is there then.
+    pub state_dump: bool,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;
     /// it, the path of a FIFO and `tcp://HOST:PORT` take the trace as
     /// [frames](crate::ctf::frames).

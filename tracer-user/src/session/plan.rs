@@ -7,6 +7,7 @@ use tracer_common::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, spec_flags};
 
 use super::{
     options::{Options, Size},
+    state_dump,
     trigger::{self, Trigger},
 };
 use crate::{
@@ -51,6 +52,9 @@ pub(super) struct Plan {
     pub(super) names: Naming,
     /// Classes of the trace, by id: those of the user's probes.
     pub(super) classes: Vec<EventClass>,
+    /// Classes of the state dump that the trace begins with, behind those of all probes;
+    /// empty: there is none.
+    pub(super) state_dump: Vec<EventClass>,
     /// How to read the events that tell names.
     pub(super) task_events: Arc<[TaskEvent]>,
     /// Number of possible CPUs.
@@ -99,6 +103,11 @@ impl Plan {
             .filter_map(|probe| TaskEvent::of(&probe.class))
             .collect();
         probes.extend(task_probes);
+        let state_dump = if dumps_state(options) {
+            lttng::state_dump::classes(probes.len() as u32)
+        } else {
+            Vec::new()
+        };
         let (cpu_count, cpus) = cpus(options.cpus.as_deref())?;
         let buffer = whole_pages(options.buffer_size, "buffer", MAX_RING_BYTES)?;
         let packet = options
@@ -113,6 +122,7 @@ impl Plan {
             probes,
             names: options.names,
             classes,
+            state_dump,
             task_events,
             cpu_count,
             cpus,
@@ -138,6 +148,20 @@ impl Plan {
 }
 
 impl Plan {
+    /// All classes that events of the trace have.
+    pub(super) fn trace_classes(&self) -> Vec<EventClass> {
+        self.classes
+            .iter()
+            .chain(&self.state_dump)
+            .cloned()
+            .collect()
+    }
+
+    /// Numbers of classes of probes are below this, others are those of the state dump.
+    pub(super) fn probe_classes(&self) -> u32 {
+        self.probes.len() as u32
+    }
+
     /// Size of the buffer of each CPU in bytes: of what is kept in overwrite mode, else of
     /// the ring.
     pub(super) fn buffer_bytes(&self) -> u64 {
@@ -146,6 +170,20 @@ impl Plan {
             Mode::Overwrite => u64::from(self.buffer.slots) * self.pool.run_bytes as u64,
         }
     }
+}
+
+/// Whether the trace begins with a state dump. Says why not where one could be expected.
+fn dumps_state(options: &Options) -> bool {
+    let wanted =
+        options.state_dump && options.names == Naming::Lttng && options.mode == Mode::Discard;
+    if wanted && !state_dump::has_global_ids() {
+        eprintln!(
+            "tracer: note: the trace has no state dump: threads have other ids in this \
+             namespace of processes than in events"
+        );
+        return false;
+    }
+    wanted
 }
 
 /// The probes that `texts` name, their classes called as `names` says.

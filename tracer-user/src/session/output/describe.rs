@@ -37,7 +37,7 @@ impl Description {
         };
         Ok(Self {
             uuid,
-            text: metadata(&info, &plan.classes),
+            text: metadata(&info, &plan.trace_classes()),
         })
     }
 }

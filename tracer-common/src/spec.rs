@@ -21,6 +21,13 @@ pub const SYSCALL_ARG_SLOT_LEN: usize = 8;
 /// Longer strings are cut, and the event says so.
 pub const MAX_STRING_LEN: usize = 4096;
 
+/// The most priorities in a payload that is copied in one run.
+pub const MAX_PRIORITIES: usize = 2;
+
+/// Where the priorities of ordinary tasks begin (the kernel's `MAX_RT_PRIO`). LTTng's
+/// modules record priorities less this.
+pub const REALTIME_PRIORITIES: u32 = 100;
+
 /// How a [`Piece`] of a kernel record becomes payload bytes.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +43,20 @@ pub enum PieceKind {
     RelativeString = 3,
     /// As [`Sequence`](Self::Sequence), for a `__rel_loc` word.
     RelativeSequence = 4,
+    /// The `u32` at `offset`, less [`REALTIME_PRIORITIES`].
+    Priority = 5,
+    /// The `len` letters at `offset` as a `u32`: see [`request_flags`](crate::request_flags).
+    RequestFlags = 6,
+    /// The thread in which the event happens, a `u32`.
+    Tid = 7,
+    /// Its process, a `u32`.
+    Pid = 8,
+    /// The process of the new thread whose id is at `offset`, a `u32`, if a
+    /// [`NewThread`](Self::NewThread) has told it; else that id.
+    PidOfNewThread = 9,
+    /// No bytes: notes that the present process makes the thread whose id is at `offset`,
+    /// with the `u64` of `clone` flags at `len`.
+    NewThread = 10,
 }
 
 /// One step in building the payload of a tracepoint event from the kernel's record.
@@ -46,7 +67,7 @@ pub struct Piece {
     pub kind: u32,
     /// Offset in bytes from the start of the kernel's record.
     pub offset: u32,
-    /// Bytes to copy, or bytes per element.
+    /// Bytes to copy, or bytes per element, or what the kind says.
     pub len: u32,
 }
 
@@ -93,6 +114,11 @@ pub struct ProbeSpec {
     /// Bytes of the values from the entry of a function that follow (the least that they can
     /// be, with `VARIABLE`).
     pub entry_len: u32,
+    /// Number of valid `priorities` (no `PIECES`).
+    pub priority_count: u32,
+    /// Where in the payload are `u32` from which [`REALTIME_PRIORITIES`] are taken (no
+    /// `PIECES`), in bytes.
+    pub priorities: [u32; MAX_PRIORITIES],
     /// Number of valid `pieces`.
     pub piece_count: u32,
     /// How to build a payload of variable size.
@@ -108,6 +134,8 @@ impl ProbeSpec {
         payload_offset: 0,
         fetch_len: 0,
         entry_len: 0,
+        priority_count: 0,
+        priorities: [0; MAX_PRIORITIES],
         piece_count: 0,
         pieces: [Piece {
             kind: 0,
@@ -151,6 +179,6 @@ pub struct SyscallSpec {
 
 const _: () = {
     assert!(size_of::<Piece>() == 12);
-    assert!(size_of::<ProbeSpec>() == 28 + 12 * MAX_PIECES);
+    assert!(size_of::<ProbeSpec>() == 32 + 4 * MAX_PRIORITIES + 12 * MAX_PIECES);
     assert!(size_of::<SyscallSpec>() == 12);
 };

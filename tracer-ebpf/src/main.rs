@@ -37,6 +37,8 @@ mod scratch;
 mod syscall;
 #[cfg(target_arch = "bpf")]
 mod tracepoint;
+#[cfg(target_arch = "bpf")]
+mod worked_out;
 
 /// The programs exist for the eBPF target alone; on any other they are checked as an
 /// empty program, so that the whole workspace can be built in one go.

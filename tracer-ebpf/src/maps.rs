@@ -59,6 +59,14 @@ pub(crate) static NESTED_SCRATCH: Array<ScratchArea, 1> = Array::new();
 #[btf_map]
 pub(crate) static SYSCALL_SCRATCH: Array<ScratchArea, 1> = Array::new();
 
+/// Threads that were just made, and their processes: `tid << 32 | pid` in the slot of
+/// `tid % NEW_THREAD_SLOTS`.
+#[btf_map]
+pub(crate) static NEW_THREADS: Array<u64, { NEW_THREAD_SLOTS as usize }> = Array::new();
+
+/// No two threads of one slot are made in the same moment.
+pub(crate) const NEW_THREAD_SLOTS: u32 = 1024;
+
 /// What holds for the whole recording.
 #[unsafe(no_mangle)]
 pub(crate) static CONFIG: Config = Config::EMPTY;

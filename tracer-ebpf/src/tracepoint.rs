@@ -5,13 +5,16 @@ use aya_ebpf::{
     programs::TracePointContext,
 };
 use core::ffi::c_void;
-use tracer_common::{MAX_PIECES, Piece, PieceKind, spec_flags};
+use tracer_common::{
+    MAX_PIECES, MAX_PRIORITIES, Piece, PieceKind, REALTIME_PRIORITIES, spec_flags,
+};
 
 use crate::{
     emit, hook,
     maps::constant,
     scope::{self, Scope},
     scratch::Scratch,
+    worked_out,
 };
 
 #[tracepoint]
@@ -60,6 +63,16 @@ fn copy_record(ctx: &TracePointContext, scope: &Scope) {
             let fetched = hook::fetch(ctx.as_ptr(), payload.wrapping_add(fetch_at));
             emit::count_fault(scope, class, fetched.faulted());
         }
+        for i in 0..MAX_PRIORITIES {
+            if i < constant!(SPEC.priority_count) as usize {
+                // SAFETY: inside the payload, as the recorder has it from the same layout.
+                unsafe {
+                    let priority = payload.add(constant!(SPEC.priorities[i]) as usize);
+                    let priority = priority.cast::<u32>();
+                    *priority = (*priority).wrapping_sub(REALTIME_PRIORITIES);
+                }
+            }
+        }
     });
 }
 
@@ -91,7 +104,7 @@ fn build(ctx: &TracePointContext, scope: &Scope) {
             if i >= constant!(SPEC.piece_count) as usize {
                 break;
             }
-            push_piece(ctx, &scratch, constant!(SPEC.pieces[i]));
+            push_piece(ctx, scope, &scratch, constant!(SPEC.pieces[i]));
         }
     }
     if flags & spec_flags::FETCHES != 0 {
@@ -102,15 +115,18 @@ fn build(ctx: &TracePointContext, scope: &Scope) {
 }
 
 #[inline(always)]
-fn push_piece(ctx: &TracePointContext, scratch: &Scratch, piece: Piece) {
+fn push_piece(ctx: &TracePointContext, scope: &Scope, scratch: &Scratch, piece: Piece) {
     if piece.kind == PieceKind::Fixed as u32 {
         scratch.push_kernel_bytes(at(ctx, piece.offset), piece.len as usize);
         return;
     }
+    if piece.kind >= PieceKind::Priority as u32 {
+        worked_out::push(ctx, scope, scratch, piece);
+        return;
+    }
     // `__data_loc`: length in the upper half, offset in the lower, from the start of the
     // record, or for `__rel_loc` from the end of the word (`include/trace/stages`).
-    let mut word = 0u32;
-    unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 4, at(ctx, piece.offset)) };
+    let word = u32_at(ctx, piece.offset);
     let len = word >> 16;
     let mut offset = word & 0xffff;
     if piece.kind == PieceKind::RelativeString as u32
@@ -129,7 +145,15 @@ fn push_piece(ctx: &TracePointContext, scratch: &Scratch, piece: Piece) {
     }
 }
 
+/// The number at `offset` of the kernel's record.
 #[inline(always)]
-fn at(ctx: &TracePointContext, offset: u32) -> *const c_void {
+pub(crate) fn u32_at(ctx: &TracePointContext, offset: u32) -> u32 {
+    let mut word = 0u32;
+    unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 4, at(ctx, offset)) };
+    word
+}
+
+#[inline(always)]
+pub(crate) fn at(ctx: &TracePointContext, offset: u32) -> *const c_void {
     ctx.as_ptr().cast_const().wrapping_byte_add(offset as usize)
 }

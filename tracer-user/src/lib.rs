@@ -4,6 +4,7 @@
 //! | module | offers |
 //! |---|---|
 //! | [`event`] | event classes: names and typed fields, shared by all sides |
+//! | [`lttng`] | the names that readers of LTTng's kernel traces know |
 //! | [`names`] | names as users type them: patterns and suggestions |
 //! | [`probe`] | from a probe's text to event classes and places to attach |
 //! | [`btf`] | the kernel's description of its types and functions |
@@ -32,6 +33,7 @@ pub mod doctor;
 pub mod event;
 pub mod fetch;
 pub mod filter;
+pub mod lttng;
 pub mod names;
 pub mod pool;
 pub mod probe;

@@ -184,16 +184,17 @@ fn switches_between_two_threads_name_both() {
     const ROUNDS: usize = 1000;
     let (trace, pid, recording) = recorded("sched:sched_switch", &["switch", &ROUNDS.to_string()]);
     let threads = [pid, said(&recording.stdout, "other")].map(i64::from);
-    let pair = |event: &Event| [event.number("prev_pid"), event.number("next_pid")];
+    let pair = |event: &Event| [event.number("prev_tid"), event.number("next_tid")];
     // Whoever runs the test may have been nice.
     let nice = rustix::process::getpriority_process(None).unwrap();
-    let priority = 120 + i64::from(nice);
-    let switches = || trace.of("sched:sched_switch");
-    let entered = switches().filter(|event| threads.contains(&event.number("next_pid")));
+    // They begin at -100.
+    let priority = 20 + i64::from(nice);
+    let switches = || trace.of("sched_switch");
+    let entered = switches().filter(|event| threads.contains(&event.number("next_tid")));
     assert!(entered.count() >= 2 * ROUNDS);
     // A third thread may come between the two.
     for switch in switches().filter(|event| pair(event).iter().all(|tid| threads.contains(tid))) {
-        assert_eq!(i64::from(switch.tid), switch.number("prev_pid"));
+        assert_eq!(i64::from(switch.tid), switch.number("prev_tid"));
         assert_eq!((switch.pid, switch.cpu), (pid, 0));
         assert_eq!(switch.text("prev_comm"), "work");
         assert_eq!(switch.text("next_comm"), "work");
@@ -204,11 +205,11 @@ fn switches_between_two_threads_name_both() {
 #[test]
 fn a_string_of_variable_length_is_whole() {
     let (trace, pid, _) = recorded("sched:sched_process_exec", &["getppid", "1"]);
-    let events: Vec<&Event> = trace.of("sched:sched_process_exec").collect();
+    let events: Vec<&Event> = trace.of("sched_process_exec").collect();
     let event = events.iter().find(|event| event.pid == pid).unwrap();
     assert_eq!(event.text("filename"), work());
-    assert_eq!(event.number("pid"), i64::from(pid));
-    assert_eq!(event.number("old_pid"), i64::from(pid), "behind the string");
+    assert_eq!(event.number("tid"), i64::from(pid));
+    assert_eq!(event.number("old_tid"), i64::from(pid), "behind the string");
 }
 
 #[test]

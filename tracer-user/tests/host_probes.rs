@@ -45,10 +45,7 @@ fn walk(fields: &[Field]) -> (Vec<u64>, u64) {
     let mut starts = Vec::new();
     for field in fields {
         let (integer, count) = match field.ty {
-            FieldType::Integer(integer)
-            | FieldType::Labeled {
-                number: integer, ..
-            } => (integer, 1),
+            FieldType::Integer(number) | FieldType::Labeled { number, .. } => (number, 1),
             FieldType::Array { element, length } => (element, length),
             FieldType::Sequence { .. } | FieldType::String => panic!("{field:?} is dynamic"),
         };

@@ -280,5 +280,5 @@ fn where_tracefs_is_mounted_nowhere_recording_works() {
     let trace: Trace = recording.trace();
     let pid = said(&recording.stdout, "pid");
     assert_eq!(trace.count("syscall_entry_getppid", pid), 10);
-    assert_eq!(trace.count("sched:sched_process_exec", pid), 1);
+    assert_eq!(trace.count("sched_process_exec", pid), 1);
 }

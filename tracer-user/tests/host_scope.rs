@@ -107,7 +107,7 @@ fn several_probes_can_be_named_apart_and_in_a_list() {
         ENTRY,
         EXIT,
         "syscall_entry_exit_group",
-        "sched:sched_process_exit",
+        "sched_process_exit",
     ];
     assert_eq!(of_work, expected.into());
 }
@@ -140,11 +140,7 @@ fn without_probes_scheduling_and_system_calls_are_recorded() {
     let (trace, pid) = recorded(&[]);
     assert_eq!(trace.count(ENTRY, pid), 10);
     let classes = trace.classes();
-    for name in [
-        "sched:sched_switch",
-        "sched:sched_process_exec",
-        "syscall_entry_execve",
-    ] {
+    for name in ["sched_switch", "sched_process_exec", "syscall_entry_execve"] {
         assert!(classes.contains(name), "no {name} in {classes:?}");
     }
 }
@@ -155,11 +151,7 @@ fn a_pattern_records_a_whole_subsystem() {
     let (trace, _) = recorded(&["-e", "sched:*"]);
     println!("recording `sched:*` took {:?} in all", start.elapsed());
     let classes = trace.classes();
-    for name in [
-        "sched:sched_switch",
-        "sched:sched_process_exec",
-        "sched:sched_wakeup",
-    ] {
+    for name in ["sched_switch", "sched_process_exec", "sched_wakeup"] {
         assert!(classes.contains(name), "no {name} in {classes:?}");
     }
 }

@@ -210,13 +210,14 @@ fn bytes_of(specs: &[ProbeSpec]) -> Vec<u8> {
             spec.payload_offset,
             spec.fetch_len,
             spec.entry_len,
-            spec.piece_count,
+            spec.priority_count,
         ];
         let pieces = spec
             .pieces
             .iter()
             .flat_map(|piece| [piece.kind, piece.offset, piece.len]);
-        for word in head.into_iter().chain(pieces) {
+        let words = head.into_iter().chain(spec.priorities);
+        for word in words.chain([spec.piece_count]).chain(pieces) {
             bytes.extend_from_slice(&word.to_ne_bytes());
         }
     }
@@ -236,6 +237,8 @@ mod tests {
             flags: 2,
             payload_len: 3,
             payload_offset: 4,
+            priority_count: 6,
+            priorities: [7, 8],
             piece_count: 5,
             ..ProbeSpec::EMPTY
         };
@@ -244,5 +247,6 @@ mod tests {
         let second = &bytes[size_of::<ProbeSpec>()..];
         assert_eq!(second[core::mem::offset_of!(ProbeSpec, piece_count)], 5);
         assert_eq!(second[core::mem::offset_of!(ProbeSpec, payload_offset)], 4);
+        assert_eq!(second[core::mem::offset_of!(ProbeSpec, priorities) + 4], 8);
     }
 }

@@ -12,6 +12,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use super::scoped::ProbeArgs;
 use crate::{
     control::SessionName,
+    lttng::Naming,
     session::{self, Options, RotateOptions, Size},
     sink::SinkKind,
     subbuf::Mode,
@@ -29,6 +30,18 @@ pub(super) struct Args {
     /// Name of the session, for `tracer sessions` [default: record-PID]
     #[arg(long, value_name = "NAME")]
     session: Option<SessionName>,
+
+    /// How events are called in the trace: `lttng` gives those that readers of LTTng's kernel
+    /// traces look at the names and fields that they have there, `tracefs` keeps the kernel's
+    #[arg(long, value_name = "NAMES", default_value = "lttng",
+          value_parser = PossibleValuesParser::new(["lttng", "tracefs"])
+              .map(|name| if name == "tracefs" { Naming::Tracefs } else { Naming::Lttng }))]
+    names: Naming,
+
+    /// Do not begin the trace with the threads and open files that are there then, as
+    /// otherwise with `--names lttng` and `--mode discard`
+    #[arg(long)]
+    no_state_dump: bool,
 
     /// Folder for the trace, or `-` or a FIFO for the next program, such as
     /// `tracer report -`, or `tcp://HOST:PORT` for that of another machine, where
@@ -158,6 +171,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     session::record(&Options {
         session: args.session,
         probes: args.probes.0,
+        names: args.names,
+        state_dump: !args.no_state_dump,
         output: args.output,
         force: args.force,
         mode: args.mode,

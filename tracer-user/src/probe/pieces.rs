@@ -26,13 +26,20 @@ impl Pieces {
         }
     }
 
-    pub(super) fn push_dynamic(&mut self, kind: PieceKind, offset: u32, len: u32) {
+    /// A piece that is no copy of bytes in their place.
+    pub(super) fn push(&mut self, kind: PieceKind, offset: u32, len: u32) {
         self.finish_run();
         self.done.push(Piece {
             kind: kind as u32,
             offset,
             len,
         });
+    }
+
+    /// A piece that makes no bytes, behind all that do.
+    pub(super) fn push_note(&mut self, note: Option<Piece>) {
+        self.finish_run();
+        self.done.extend(note);
     }
 
     fn finish_run(&mut self) {

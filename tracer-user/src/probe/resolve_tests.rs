@@ -181,6 +181,7 @@ fn the_default_set_leaves_out_what_is_missing() {
             "sched:sched_switch",
             "sched:sched_waking",
             "sched:sched_wakeup",
+            "sched:sched_process_fork",
             "sched:sched_process_exec"
         ]
     );

@@ -5,10 +5,13 @@
 //! fields are aligned so that a CTF reader finds each where the kernel put it. Classes
 //! with dynamic fields, and records that no alignment describes, are put together from
 //! [`Piece`](tracer_common::Piece)s, with every field packed.
+//!
+//! A class can have names and values as [`lttng`](crate::lttng) says; values that are no part
+//! of the record are pieces, too.
 
 use std::{collections::HashSet, sync::Arc};
 
-use tracer_common::{MAX_PIECES, PieceKind, ProbeSpec};
+use tracer_common::{MAX_PIECES, Piece, PieceKind, ProbeSpec};
 
 use super::ctype::{self, strip_qualifiers};
 use super::format::{Format, FormatField, Shape};
@@ -17,6 +20,7 @@ use super::pieces::Pieces;
 use super::print_fmt;
 use crate::event::{Display, Field, FieldType, IntegerType};
 use crate::fetch::{Base, Fetch, Load, Source};
+use crate::lttng::{self, Change, Event};
 use crate::names::unique;
 
 /// The largest record of a tracepoint in bytes (`PERF_MAX_TRACE_SIZE`,
@@ -50,7 +54,18 @@ pub struct Layout {
 
 /// Lays a tracepoint out.
 pub fn layout(format: &Format) -> Result<Layout, LayoutError> {
-    let placed = place_fields(format);
+    layout_as(format, None)
+}
+
+/// Lays a tracepoint out with the names and values of an event of LTTng's modules, if one is
+/// given.
+pub fn layout_as(format: &Format, event: Option<&Event>) -> Result<Layout, LayoutError> {
+    let mut placed = place_fields(format);
+    let mut notes = None;
+    if let Some(event) = event {
+        notes = note_of(event, &placed);
+        adapt(&mut placed, event);
+    }
     let base = u64::from(format.common_len.max(8)).next_multiple_of(PAYLOAD_ALIGN);
     if let Some(end) = placed
         .iter()
@@ -62,8 +77,8 @@ pub fn layout(format: &Format) -> Result<Layout, LayoutError> {
     }
     let sources = placed.iter().map(Placed::source).collect();
     let (fields, spec) = match straight(&placed, base) {
-        Some(layout) => layout,
-        None => in_pieces(placed)?,
+        Some(layout) if notes.is_none() => layout,
+        _ => in_pieces(placed, notes)?,
     };
     Ok(Layout {
         fields,
@@ -89,6 +104,14 @@ enum Place {
         offset: u32,
         element_len: u32,
     },
+    /// A [`PieceKind::Priority`] in the record itself, in bits.
+    Priority { start: u64 },
+    /// What a piece of another kind makes of `len` bytes at `offset`.
+    WorkedOut {
+        kind: PieceKind,
+        offset: u32,
+        len: u32,
+    },
 }
 
 impl Placed {
@@ -96,6 +119,8 @@ impl Placed {
         match self.place {
             Place::Fixed { start, len } => (start + len).div_ceil(8),
             Place::Dynamic { offset, .. } => u64::from(offset) + LOCATOR_LEN,
+            Place::Priority { start } => start / 8 + NUMBER_LEN,
+            Place::WorkedOut { offset, len, .. } => u64::from(offset) + u64::from(len),
         }
     }
 
@@ -113,6 +138,8 @@ impl Placed {
                 Place::Fixed { start, len },
                 FieldType::Integer(number) | FieldType::Labeled { number, .. },
             ) => number_source(*start, *len, number.signed),
+            // As the kernel counts it.
+            (Place::Priority { start }, _) => number_source(*start, NUMBER_LEN * 8, true),
             (
                 Place::Dynamic {
                     kind: kind @ (PieceKind::String | PieceKind::RelativeString),
@@ -155,6 +182,9 @@ fn number_source(start: u64, len: u64, signed: bool) -> Source {
         })
 }
 
+/// Bytes of a number that is worked out, and of a priority.
+const NUMBER_LEN: u64 = 4;
+
 /// Bytes of a `__data_loc` or `__rel_loc` word.
 const LOCATOR_LEN: u64 = 4;
 
@@ -191,6 +221,72 @@ fn place_fields(format: &Format) -> Vec<Placed> {
         });
     }
     placed
+}
+
+/// The piece that notes the new thread of such an event.
+fn note_of(event: &Event, placed: &[Placed]) -> Option<Piece> {
+    let [tid, flags] = event.new_thread?;
+    Some(Piece {
+        kind: PieceKind::NewThread as u32,
+        offset: byte_of(placed, tid)?,
+        len: byte_of(placed, flags)?,
+    })
+}
+
+/// Where the record has a field of fixed size.
+fn byte_of(placed: &[Placed], name: &str) -> Option<u32> {
+    let field = placed.iter().find(|field| field.name == name)?;
+    match field.place {
+        Place::Fixed { start, .. } => Some((start / 8) as u32),
+        _ => None,
+    }
+}
+
+/// Gives fields the names and values that an event of LTTng's modules has.
+fn adapt(placed: &mut Vec<Placed>, event: &Event) {
+    let added: Vec<Placed> = event
+        .added
+        .iter()
+        .filter_map(|&(name, source)| {
+            let (kind, offset) = match source {
+                lttng::Source::Tid => (PieceKind::Tid, 0),
+                lttng::Source::Pid => (PieceKind::Pid, 0),
+                lttng::Source::PidOfNewThread(tid) => {
+                    (PieceKind::PidOfNewThread, byte_of(placed, tid)?)
+                }
+            };
+            let place = Place::WorkedOut {
+                kind,
+                offset,
+                len: 0,
+            };
+            let number = IntegerType::natural(NUMBER_LEN as u16, true, Display::Decimal);
+            Some(Placed {
+                name: name.to_owned(),
+                ty: FieldType::Integer(number),
+                place,
+            })
+        })
+        .collect();
+    for field in placed.iter_mut() {
+        match (event.change_of(&field.name), &field.place) {
+            (Some(Change::Name(name)), _) => name.clone_into(&mut field.name),
+            (Some(Change::Priority), &Place::Fixed { start, len: 32 }) => {
+                field.place = Place::Priority { start };
+            }
+            (Some(Change::RequestFlags), &Place::Fixed { start, len }) => {
+                field.place = Place::WorkedOut {
+                    kind: PieceKind::RequestFlags,
+                    offset: (start / 8) as u32,
+                    len: (len / 8) as u32,
+                };
+                let bits = IntegerType::natural(NUMBER_LEN as u16, false, Display::Hexadecimal);
+                field.ty = FieldType::Integer(bits);
+            }
+            _ => {}
+        }
+    }
+    placed.extend(added);
 }
 
 /// The storage unit that consecutive bit-fields share. The kernel gives their common
@@ -349,13 +445,23 @@ fn is_hex_dump(name: &str, print_fmt: &str) -> bool {
 /// say where the fields are.
 fn straight(placed: &[Placed], base: u64) -> Option<(Vec<Field>, ProbeSpec)> {
     let mut fields = Vec::with_capacity(placed.len());
+    let mut spec = ProbeSpec {
+        payload_offset: base as u32,
+        ..ProbeSpec::EMPTY
+    };
     // Both in bits from the start of the payload.
     let mut cursor = 0;
     for field in placed {
-        let Place::Fixed { start, len } = field.place else {
-            return None;
+        let (start, len) = match field.place {
+            Place::Fixed { start, len } => (start, len),
+            Place::Priority { start } => (start, NUMBER_LEN * 8),
+            _ => return None,
         };
         let start = start.checked_sub(base * 8)?;
+        if let Place::Priority { .. } = field.place {
+            *spec.priorities.get_mut(spec.priority_count as usize)? = (start / 8) as u32;
+            spec.priority_count += 1;
+        }
         let align = reaching_alignment(cursor, start, &field.ty)?;
         fields.push(Field {
             name: field.name.clone(),
@@ -363,11 +469,7 @@ fn straight(placed: &[Placed], base: u64) -> Option<(Vec<Field>, ProbeSpec)> {
         });
         cursor = start + len;
     }
-    let spec = ProbeSpec {
-        payload_len: cursor.div_ceil(8) as u32,
-        payload_offset: base as u32,
-        ..ProbeSpec::EMPTY
-    };
+    spec.payload_len = cursor.div_ceil(8) as u32;
     Some((fields, spec))
 }
 
@@ -422,7 +524,10 @@ fn with_alignment(ty: &FieldType, align_bits: u16) -> FieldType {
     }
 }
 
-fn in_pieces(placed: Vec<Placed>) -> Result<(Vec<Field>, ProbeSpec), LayoutError> {
+fn in_pieces(
+    placed: Vec<Placed>,
+    note: Option<Piece>,
+) -> Result<(Vec<Field>, ProbeSpec), LayoutError> {
     let mut pieces = Pieces::default();
     let mut fields = Vec::with_capacity(placed.len());
     for field in placed {
@@ -436,7 +541,15 @@ fn in_pieces(placed: Vec<Placed>) -> Result<(Vec<Field>, ProbeSpec), LayoutError
                 offset,
                 element_len,
             } => {
-                pieces.push_dynamic(kind, offset, element_len);
+                pieces.push(kind, offset, element_len);
+                8
+            }
+            Place::Priority { start } => {
+                pieces.push(PieceKind::Priority, (start / 8) as u32, NUMBER_LEN as u32);
+                8
+            }
+            Place::WorkedOut { kind, offset, len } => {
+                pieces.push(kind, offset, len);
                 8
             }
         };
@@ -445,6 +558,7 @@ fn in_pieces(placed: Vec<Placed>) -> Result<(Vec<Field>, ProbeSpec), LayoutError
             ty: with_alignment(&field.ty, align_bits),
         });
     }
+    pieces.push_note(note);
     Ok((fields, pieces.into_spec()?))
 }
 

@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::ctf::{Class, Event};
+use crate::{
+    ctf::{Class, Event},
+    lttng::{self, state_dump::PREFIX},
+};
 
 /// What was typed that has no meaning.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -130,7 +133,8 @@ impl FromStr for CpuSet {
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Names with `*` and `?`; a comma separates several. See [`matches()`] for what a name
-    /// without its group means.
+    /// without its group means. Events of a state dump are meant by patterns that begin with
+    /// their [`PREFIX`] only.
     pub events: Vec<String>,
     /// Nothing before.
     pub from: Option<Time>,
@@ -173,6 +177,12 @@ impl Filter {
             });
         }
         let selected = |class: &Class| {
+            if class.name.starts_with(PREFIX) {
+                let mut named = patterns
+                    .iter()
+                    .filter(|pattern| pattern.starts_with(PREFIX));
+                return named.any(|pattern| matches(pattern, &class.name));
+            }
             patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, &class.name))
         };
         Ok(Self {
@@ -214,20 +224,26 @@ fn known(classes: &[Class]) -> String {
 }
 
 /// Whether an event is meant by a pattern: by its whole name, by the part behind the
-/// group (`sched_switch` for `sched:sched_switch`), or, as probes are typed, `syscall:NAME`
-/// for the entry and the exit of a system call.
+/// group (`sched_switch` for `sched:sched_switch`), by the other of the two names that the
+/// kernel and LTTng have for it (`sched:sched_switch` for `sched_switch`), or, as probes are
+/// typed, `syscall:NAME` for the entry and the exit of a system call.
 #[must_use]
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let behind_group = name.split_once(':').map(|(_, behind)| behind);
     let call = name
         .strip_prefix("syscall_entry_")
         .or_else(|| name.strip_prefix("syscall_exit_"));
-    glob(pattern.as_bytes(), name.as_bytes())
-        || behind_group.is_some_and(|behind| glob(pattern.as_bytes(), behind.as_bytes()))
+    means(pattern, name)
+        || lttng::other_name(name).is_some_and(|other| means(pattern, &other))
         || pattern
             .strip_prefix("syscall:")
             .zip(call)
             .is_some_and(|(pattern, call)| glob(pattern.as_bytes(), call.as_bytes()))
+}
+
+fn means(pattern: &str, name: &str) -> bool {
+    let behind_group = name.split_once(':').map(|(_, behind)| behind);
+    glob(pattern.as_bytes(), name.as_bytes())
+        || behind_group.is_some_and(|behind| glob(pattern.as_bytes(), behind.as_bytes()))
 }
 
 /// `*` is any text, `?` any byte. Goes back to the last `*` only, so that time is at most
@@ -274,6 +290,21 @@ mod tests {
     #[test]
     fn the_group_can_be_left_out() {
         assert!(matches("sched_switch", "sched:sched_switch"));
+    }
+
+    #[test]
+    fn either_name_of_an_event_is_known() {
+        for name in ["irq:softirq_entry", "irq_softirq_entry"] {
+            for pattern in [
+                "irq:softirq_entry",
+                "irq:*",
+                "softirq_entry",
+                "irq_softirq*",
+            ] {
+                assert!(matches(pattern, name), "{pattern} for {name}");
+            }
+            assert!(!matches("softirq_exit", name));
+        }
     }
 
     #[test]

@@ -17,12 +17,14 @@ use tracer_common::EventHeader;
 
 use super::{
     flight::Job,
+    output::monotonic_ns,
     plan::{Plan, TaskEvent},
     streams::{Failure, Input, Link, Order},
     tasks::TaskLog,
     trigger::Trigger,
 };
 use crate::{
+    lttng::state_dump,
     ring::{CpuStates, Ring},
     stream::{StreamStats, StreamWriter},
     subbuf::{ClassTotals, WriterStats},
@@ -53,6 +55,8 @@ pub(super) struct Drain {
     orders: Receiver<Order>,
     jobs: Option<Sender<Job>>,
     flush_interval: Duration,
+    /// What the stream begins with, before anything from the ring.
+    prologue: state_dump::Events,
 }
 
 /// Everything behind the ring; apart from it, because events are borrowed from the ring.
@@ -62,6 +66,10 @@ struct Intake {
     link: Arc<Link>,
     states: Arc<CpuStates>,
     classes: u32,
+    /// Where the rest of the prologue begins.
+    prologue_position: usize,
+    /// Events of the prologue that are written.
+    prologue_events: u64,
     task_events: Arc<[TaskEvent]>,
     trigger: Option<Arc<Trigger>>,
     tasks: Arc<TaskLog>,
@@ -123,6 +131,8 @@ impl Drain {
                 link: Arc::clone(&link),
                 states: Arc::clone(states),
                 classes: plan.classes.len() as u32,
+                prologue_position: 0,
+                prologue_events: 0,
                 task_events: Arc::clone(&plan.task_events),
                 trigger: plan.trigger.clone(),
                 tasks: Arc::clone(tasks),
@@ -134,7 +144,13 @@ impl Drain {
             orders,
             jobs,
             flush_interval: plan.flush_interval,
+            prologue: state_dump::Events::default(),
         }
+    }
+
+    /// Has the stream begin with these events, which are before all of the ring.
+    pub(super) fn begin_with(&mut self, events: state_dump::Events) {
+        self.prologue = events;
     }
 
     pub(super) fn run(mut self) -> Result<Drained> {
@@ -160,7 +176,14 @@ impl Drain {
             let mut left = self.lap();
             let is_due = self.jobs.is_none() && flushed.elapsed() >= self.flush_interval;
             if left != Left::Blocked && (finishing || is_due || !snapshots.is_empty()) {
-                if !self.intake.flush() {
+                // What is in memory is not to be overwritten by a packet without events.
+                let ends = finishing && left == Left::Nothing && self.jobs.is_none();
+                let closed = if ends {
+                    self.intake.finish()
+                } else {
+                    self.intake.flush()
+                };
+                if !closed {
                     left = Left::Blocked;
                 }
                 flushed = Instant::now();
@@ -208,7 +231,15 @@ impl Drain {
     /// Takes what is in the ring, and what comes meanwhile, until it is empty or has been
     /// gone round once: orders are not to wait for a pause.
     fn lap(&mut self) -> Left {
-        let Self { ring, intake, .. } = self;
+        let Self {
+            ring,
+            intake,
+            prologue,
+            ..
+        } = self;
+        if intake.take_prologue(prologue).is_break() {
+            return Left::Blocked;
+        }
         let mut taken = 0;
         while taken < ring.capacity() {
             match ring.consume(|event| intake.take(event)) {
@@ -224,7 +255,7 @@ impl Drain {
         // Relaxed, all: numbers to show.
         let counter = &self.link.counter;
         let writer = &self.intake.input.writer;
-        let events = writer.stats().events;
+        let events = writer.stats().events - self.intake.prologue_events;
         counter.events.store(events, Ordering::Relaxed);
         let lost = self.intake.states.lost(self.cpu);
         counter.lost.store(lost, Ordering::Relaxed);
@@ -259,22 +290,38 @@ impl Intake {
             self.note_task(event, &header);
             return ControlFlow::Continue(());
         }
-        let (states, cpu) = (&self.states, self.cpu);
         let size = header.size as usize;
         let event = &event[..size.min(event.len())];
+        self.write(event, &header)?;
+        if let Some(trigger) = &self.trigger {
+            trigger.look(event, &header, self.cpu);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Takes what the stream begins with, or the rest of it; breaks as [`take`](Self::take).
+    fn take_prologue(&mut self, events: &state_dump::Events) -> ControlFlow<()> {
+        while let Some((event, header)) = events.at(self.prologue_position) {
+            self.write(event, &header)?;
+            self.prologue_position = state_dump::next(self.prologue_position, header.size);
+            self.prologue_events += 1;
+        }
+        ControlFlow::Continue(())
+    }
+
+    #[inline]
+    fn write(&mut self, event: &[u8], header: &EventHeader) -> ControlFlow<()> {
+        let (states, cpu) = (&self.states, self.cpu);
         let writer = &mut self.input.writer;
         let packets = writer.closed_packets();
-        let pushed = writer.push(event, &header, || states.lost(cpu));
+        let pushed = writer.push(event, header, || states.lost(cpu));
         if writer.closed_packets() != packets {
             self.link.outlet_bell.ring_if_expected();
         }
-        if pushed.is_err() {
-            return ControlFlow::Break(());
+        match pushed {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         }
-        if let Some(trigger) = &self.trigger {
-            trigger.look(event, &header, cpu);
-        }
-        ControlFlow::Continue(())
     }
 
     /// An event that the recorder asked for itself: a thread has a new name.
@@ -298,6 +345,15 @@ impl Intake {
             self.tasks.append(&self.task_lines);
             self.task_lines.clear();
         }
+    }
+
+    /// Closes the stream; false if no sub-buffer is free for what it has to tell.
+    fn finish(&mut self) -> bool {
+        self.flush_tasks();
+        let lost = self.states.lost(self.cpu);
+        let finished = self.input.writer.finish(monotonic_ns(), lost);
+        self.link.outlet_bell.ring_if_expected();
+        finished.is_ok()
     }
 
     /// Closes the open packet; false if no sub-buffer is free for what it has to tell.

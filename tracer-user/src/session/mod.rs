@@ -19,6 +19,7 @@ mod preflight;
 mod progress;
 mod requests;
 mod snapshot;
+mod state_dump;
 mod streams;
 mod summary;
 mod tasks;
@@ -55,6 +56,7 @@ use self::{
     progress::{ProbeProgress, ProgressLine},
     requests::Claim,
     snapshot::{Snapshot, Snapshots},
+    state_dump::{Contents, StateDump},
     streams::{Commander, Failure, Reading, Stream, Streams},
     summary::{Summary, Times},
     tasks::TaskLog,
@@ -123,6 +125,8 @@ struct Recording {
     streams: Streams,
     failure: Failure,
     tasks: Arc<TaskLog>,
+    /// What the trace begins with.
+    state_dump: Option<Contents>,
     /// In overwrite mode.
     snapshots: Option<Arc<Snapshots>>,
     /// When the programs began to record, `CLOCK_MONOTONIC` in nanoseconds.
@@ -157,7 +161,7 @@ impl Recording {
         let failure = Failure::default();
         let description = destination.describe(plan)?;
         let tasks = Arc::new(destination.task_log()?);
-        let streams = rings
+        let mut streams = rings
             .into_iter()
             .map(|(cpu, ring)| {
                 let identity = StreamIdentity {
@@ -169,10 +173,12 @@ impl Recording {
                 let sink = destination.sink(cpu, options, &pool)?;
                 let (writer, reader) = subbuf::create(plan.buffer, &pool)
                     .with_context(|| format!("no sub-buffers for CPU {cpu}"))?;
-                let writer = StreamWriter::new(identity, writer, plan.classes.len());
+                let classes = plan.probe_classes() as usize + plan.state_dump.len();
+                let writer = StreamWriter::new(identity, writer, classes);
                 let (commander, link, orders) = Commander::new(cpu)?;
                 let (jobs, reading) = if let Some(sink) = sink {
-                    let outlet = Outlet::new(reader, sink, pool, &failure, &link);
+                    let probes = plan.probe_classes();
+                    let outlet = Outlet::new(reader, sink, pool, &failure, &link, probes);
                     (None, Reading::Outlet(outlet))
                 } else {
                     let (sender, receiver) = mpsc::channel();
@@ -201,6 +207,13 @@ impl Recording {
             |error| eprintln!("tracer: warning: {error}"),
         )?;
         drop(progress);
+        // As late as can be: what happens behind it and before the start is told by nobody.
+        let state_dump = (!plan.state_dump.is_empty())
+            .then(|| StateDump::take(plan.probe_classes(), &options.pids));
+        let contents = state_dump.as_ref().map(|dump| dump.contents);
+        if let (Some(dump), Some(first)) = (state_dump, streams.first_mut()) {
+            first.drain.begin_with(dump.events);
+        }
         let streams = Streams::spawn(streams)?;
         let snapshots = (options.mode == Mode::Overwrite).then(|| {
             let (tasks, commanders) = (Arc::clone(&tasks), streams.commanders());
@@ -221,6 +234,7 @@ impl Recording {
             streams,
             failure,
             tasks,
+            state_dump: contents,
             snapshots,
             started_ns,
             attach_ns: started_ns - before_attaching_ns,
@@ -259,6 +273,7 @@ impl Stopped {
             attached,
             streams,
             tasks,
+            state_dump,
             attach_ns,
             ..
         } = self.recording;
@@ -269,7 +284,8 @@ impl Stopped {
         let streams = streams.finish()?;
         // Threads whose names the programs missed: made on a CPU that is not recorded.
         tasks.snapshot(monotonic_ns());
-        let summary = Summary::new(plan, folder, end, times, self.counts, streams, last);
+        let mut summary = Summary::new(plan, folder, end, times, self.counts, streams, last);
+        summary.state_dump = state_dump;
         Ok((attached, summary))
     }
 }

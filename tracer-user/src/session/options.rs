@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::{attach::Rate, control::SessionName, sink::SinkKind, subbuf::Mode};
+use crate::{attach::Rate, control::SessionName, lttng::Naming, sink::SinkKind, subbuf::Mode};
 
 /// A recording as the user described it.
 #[derive(Clone, Debug)]
@@ -11,6 +11,10 @@ pub struct Options {
     pub session: Option<SessionName>,
     /// What to record of which probes, at least one request.
     pub probes: Vec<ProbeRequest>,
+    /// How events and their fields are called in the trace.
+    pub names: Naming,
+    /// Begin a trace of LTTng's names in discard mode with what is there then.
+    pub state_dump: bool,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;
     /// it, the path of a FIFO and `tcp://HOST:PORT` take the trace as
     /// [frames](crate::ctf::frames).

@@ -34,6 +34,8 @@ struct Output {
     unwritten: u64,
     /// Classes of the packet that is being written.
     classes: Vec<ClassCount>,
+    /// Events of classes from here on have not fired, and are not counted.
+    probe_classes: u32,
     /// Why the sink takes no more.
     failed: Option<io::Error>,
     failure: Failure,
@@ -72,6 +74,7 @@ impl Outlet {
         pool: Arc<Pool>,
         failure: &Failure,
         link: &Arc<Link>,
+        probe_classes: u32,
     ) -> Self {
         Self {
             reader,
@@ -81,6 +84,7 @@ impl Outlet {
                 written: Written::default(),
                 unwritten: 0,
                 classes: Vec::new(),
+                probe_classes,
                 failed: None,
                 failure: failure.clone(),
                 link: Arc::clone(link),
@@ -138,9 +142,12 @@ impl Drop for OnExit {
 impl Output {
     fn take(&mut self, packet: Taken<'_>) {
         // A sink may keep the packet.
-        let (events, bytes) = (packet.events(), packet.packet_len() as u64);
+        let bytes = packet.packet_len() as u64;
         self.classes.clear();
         self.classes.extend_from_slice(packet.classes());
+        let bound = self.probe_classes;
+        self.classes.retain(|count| count.class < bound);
+        let events = self.classes.iter().map(|count| count.events).sum::<u64>();
         let written = match &self.failed {
             None => self.write(packet),
             Some(_) => Err(None),

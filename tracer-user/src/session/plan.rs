@@ -7,6 +7,7 @@ use tracer_common::{EventHeader, MAX_EVENT_LEN, spec_flags};
 
 use super::{
     options::{Options, ProbeRequest, Size},
+    state_dump,
     trigger::{self, Trigger},
     wanted,
 };
@@ -15,9 +16,11 @@ use crate::{
     ctf::{FieldPlace, Value, tasks::format_line},
     event::EventClass,
     fetch,
+    lttng::{self, Naming},
     pool::PoolConfig,
     probe::{
-        KernelFiles, Place, ProbeText, ResolvedProbe, resolve, resolve_texts, tracefs::Tracefs,
+        KernelFiles, Place, ProbeError, ProbeText, ResolvedProbe, resolve, resolve_texts,
+        tracefs::Tracefs,
     },
     stream::HEADER_LEN,
     subbuf::{self, Mode},
@@ -48,8 +51,13 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Plan {
     /// What to attach: the user's probes, then those for the names of threads.
     pub(super) probes: Vec<ResolvedProbe>,
+    /// How events are called.
+    pub(super) names: Naming,
     /// Classes of the trace, by id: those of the user's probes.
     pub(super) classes: Vec<EventClass>,
+    /// Classes of the state dump that the trace begins with, behind those of all probes;
+    /// empty: there is none.
+    pub(super) state_dump: Vec<EventClass>,
     /// How to read the events that tell names.
     pub(super) task_events: Arc<[TaskEvent]>,
     /// Number of possible CPUs.
@@ -89,24 +97,33 @@ impl Plan {
             .iter()
             .filter_map(|request| request.text.clone())
             .collect();
-        let mut probes = wanted::apply(&requests, resolve_texts(&files, &texts)?)?;
+        let probes = resolve_texts(&files, &texts)?;
+        let mut probes = wanted::apply(&requests, &files, options.names, probes)?;
         let contexts = wanted::contexts(options, &files, &mut probes)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
         let trigger = match &options.snapshot_on {
-            Some(text) => Some(Trigger::new(
-                text,
-                options.snapshot_count,
-                &files,
-                &classes,
-            )?),
+            Some(text) => {
+                let watched = [trigger::probe_of(text).to_owned()];
+                let watched = named(&files, &watched, options.names)?;
+                let limit = options.snapshot_count;
+                Some(Trigger::new(text, limit, &watched, &classes)?)
+            }
             None => None,
         };
-        let task_probes = task_probes(&files, classes.len() as u32);
+        let mut task_probes = task_probes(&files, classes.len() as u32);
+        if options.names == Naming::Lttng {
+            lttng::rename(&files, &mut task_probes)?;
+        }
         let task_events = task_probes
             .iter()
             .filter_map(|probe| TaskEvent::of(&probe.class))
             .collect();
         probes.extend(task_probes);
+        let state_dump = if dumps_state(options) {
+            lttng::state_dump::classes(probes.len() as u32)
+        } else {
+            Vec::new()
+        };
         let (cpu_count, cpus) = cpus(options.cpus.as_deref())?;
         let buffer = whole_pages(options.buffer_size, "buffer", MAX_RING_BYTES)?;
         let packet = options
@@ -119,7 +136,9 @@ impl Plan {
         };
         Ok(Self {
             probes,
+            names: options.names,
             classes,
+            state_dump,
             task_events,
             cpu_count,
             cpus,
@@ -147,6 +166,20 @@ impl Plan {
 }
 
 impl Plan {
+    /// All classes that events of the trace have.
+    pub(super) fn trace_classes(&self) -> Vec<EventClass> {
+        self.classes
+            .iter()
+            .chain(&self.state_dump)
+            .cloned()
+            .collect()
+    }
+
+    /// Numbers of classes of probes are below this, others are those of the state dump.
+    pub(super) fn probe_classes(&self) -> u32 {
+        self.probes.len() as u32
+    }
+
     /// Size of the buffer of each CPU in bytes: of what is kept in overwrite mode, else of
     /// the ring.
     pub(super) fn buffer_bytes(&self) -> u64 {
@@ -185,6 +218,33 @@ fn refuse_what_is_to_come(requests: &[ProbeRequest]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the trace begins with a state dump. Says why not where one could be expected.
+fn dumps_state(options: &Options) -> bool {
+    let wanted =
+        options.state_dump && options.names == Naming::Lttng && options.mode == Mode::Discard;
+    if wanted && !state_dump::has_global_ids() {
+        eprintln!(
+            "tracer: note: the trace has no state dump: threads have other ids in this \
+             namespace of processes than in events"
+        );
+        return false;
+    }
+    wanted
+}
+
+/// The probes that `texts` name, their classes called as `names` says.
+fn named(
+    files: &KernelFiles,
+    texts: &[String],
+    names: Naming,
+) -> Result<Vec<ResolvedProbe>, ProbeError> {
+    let mut probes = resolve_texts(files, texts)?;
+    if names == Naming::Lttng {
+        lttng::rename(files, &mut probes)?;
+    }
+    Ok(probes)
 }
 
 /// Probes for the names of threads, their classes numbered from `first_id`. A kernel that

@@ -376,7 +376,8 @@ mod tests {
         let (commander, link, _) = Commander::new(0).unwrap();
         let input = Input::new(writer, &link, failure.clone());
         let finished = Arc::clone(finished);
-        let outlet = Outlet::new(reader, Box::new(Nowhere { finished }), pool, failure, &link);
+        let sink = Box::new(Nowhere { finished });
+        let outlet = Outlet::new(reader, sink, pool, failure, &link, 1);
         Running {
             cpu: 0,
             commander,

@@ -13,6 +13,7 @@ use super::{
     plan::Plan,
     progress::{grouped, short},
     snapshot::Snapshot,
+    state_dump::Contents,
     streams::FinishedStream,
 };
 use crate::{attach::KernelCounts, sink::SinkReport, subbuf::Mode};
@@ -42,6 +43,8 @@ pub(super) struct Summary {
     run_bytes: usize,
     /// Tell about sub-buffers, too.
     stats: bool,
+    /// What the trace begins with.
+    pub(super) state_dump: Option<Contents>,
     /// What rotation came to, if it was asked for.
     pub(super) chunks: Option<ClosedChunks>,
 }
@@ -100,6 +103,7 @@ impl Summary {
             buffer_bytes: plan.buffer_bytes(),
             run_bytes: plan.pool.run_bytes,
             stats: plan.stats,
+            state_dump: None,
             chunks: None,
         }
     }
@@ -180,6 +184,10 @@ impl Summary {
             self.times.attach_ns as f64 / 1e9
         )?;
         self.write_classes(out)?;
+        if let Some(Contents { threads, files }) = self.state_dump {
+            let (threads, files) = (grouped(threads), grouped(files));
+            writeln!(out, "state dump: {threads} threads, {files} open files")?;
+        }
         self.write_overwritten(out)?;
         self.write_losses(out)?;
         self.write_skipped(out)?;

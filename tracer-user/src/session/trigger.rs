@@ -16,7 +16,8 @@ use tracer_common::EventHeader;
 use crate::{
     event::EventClass,
     filter::{Context, Filter, FilterError, Resolved, probe_and_filter},
-    probe::{KernelFiles, resolve_texts},
+    lttng,
+    probe::ResolvedProbe,
 };
 
 /// What stands before `if`: a probe that is recorded, too.
@@ -41,19 +42,18 @@ enum Rule {
 }
 
 impl Trigger {
-    /// Reads `text`, whose probe is recorded as some of `classes`.
+    /// Reads `text`, whose probe is `watched` and is recorded as some of `classes`.
     ///
     /// # Errors
-    /// Where the probe or the filter has no meaning.
+    /// Where the filter has no meaning.
     pub(super) fn new(
         text: &str,
         limit: u32,
-        files: &KernelFiles,
+        watched: &[ResolvedProbe],
         classes: &[EventClass],
     ) -> Result<Arc<Self>> {
         let (probe, filter) = probe_and_filter(text);
         let filter = filter.map(Filter::parse).transpose()?;
-        let watched = resolve_texts(files, &[probe.to_owned()])?;
         let mut rules: Vec<Option<Rule>> = classes.iter().map(|_| None).collect();
         let mut refused: Option<FilterError> = None;
         for class in classes {
@@ -62,7 +62,7 @@ impl Trigger {
             }
             let rule = match &filter {
                 None => Ok(Rule::Always),
-                Some(filter) => filter.resolve(class).map(Rule::If),
+                Some(filter) => resolve(filter, class).map(Rule::If),
             };
             match rule {
                 Ok(rule) => rules[class.id as usize] = Some(rule),
@@ -113,6 +113,17 @@ impl Trigger {
         // Relaxed: as above.
         self.left.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The filter for the events of `class`, whose fields may have the names in the trace or those
+/// that the kernel has for them.
+fn resolve(filter: &Filter, class: &EventClass) -> Result<Resolved, FilterError> {
+    filter.resolve(class).or_else(|error| {
+        let class = lttng::with_kernel_fields(class);
+        class
+            .and_then(|class| filter.resolve(&class).ok())
+            .ok_or(error)
+    })
 }
 
 /// The present name of an event's thread, if that still runs.

@@ -12,6 +12,7 @@ use crate::{
     event::{Display, EventClass, Field, FieldType, IntegerType},
     fetch::{self, Context, Source},
     filter::{Condition, Filter, FilterError, probe_and_filter},
+    lttng::{self, Naming},
     probe::{KernelFiles, ResolvedProbe, Stacks},
 };
 
@@ -21,35 +22,49 @@ const USER_STACK: &str = "callstack_user";
 
 const ADDRESS: IntegerType = IntegerType::natural(8, false, Display::Hexadecimal).packed();
 
-/// Gives `probes` what the `requests` that named them ask for. A filter that has no meaning
-/// for the events of a class leaves the class out: none of them is what it asks for.
+/// Gives `probes` what the `requests` that named them ask for, and the names of the trace. A
+/// filter may name fields as the kernel does or as the trace does; it looks at the kernel's
+/// values. One that has no meaning for the events of a class leaves the class out: none of
+/// them is what it asks for.
 ///
 /// # Errors
 /// Where a filter has no meaning for any class of its request.
 pub(super) fn apply(
     requests: &[ProbeRequest],
-    probes: Vec<ResolvedProbe>,
+    files: &KernelFiles,
+    names: Naming,
+    mut probes: Vec<ResolvedProbe>,
 ) -> Result<Vec<ResolvedProbe>> {
     let filters: Vec<Option<Filter>> = requests
         .iter()
         .map(|request| request.filter.as_deref().map(Filter::parse).transpose())
         .collect::<Result<_, _>>()?;
+    let by_kernel_names = probes
+        .iter()
+        .map(|probe| Wish::of(filters[probe.request].as_ref(), probe))
+        .collect::<Result<Vec<_>>>()?;
+    if names == Naming::Lttng {
+        lttng::rename(files, &mut probes)?;
+    }
     let mut refused: Vec<Option<FilterError>> = requests.iter().map(|_| None).collect();
     let mut served = vec![false; requests.len()];
     let mut kept = Vec::with_capacity(probes.len());
-    for mut probe in probes {
+    for (mut probe, wish) in probes.into_iter().zip(by_kernel_names) {
         let request = probe.request;
-        if let Some(filter) = &filters[request] {
-            match filter.condition_of(&probe.class) {
-                Ok(condition) => {
-                    check_sources(&condition, &probe)?;
-                    probe.filter = Some(condition);
-                }
-                Err(error) => {
-                    log::debug!("`{}` is left out: {error}", probe.class.name);
-                    refused[request].get_or_insert(error);
-                    continue;
-                }
+        let wish = match wish {
+            Wish::Nonsense(_) => Wish::of(filters[request].as_ref(), &probe)?,
+            wish => wish,
+        };
+        match wish {
+            Wish::All => {}
+            Wish::If(condition, sources) => {
+                probe.filter = Some(condition);
+                probe.sources = sources;
+            }
+            Wish::Nonsense(error) => {
+                log::debug!("`{}` is left out: {error}", probe.class.name);
+                refused[request].get_or_insert(error);
+                continue;
             }
         }
         served[request] = true;
@@ -64,6 +79,30 @@ pub(super) fn apply(
         }
     }
     Ok(kept)
+}
+
+/// Which events of a class are wanted.
+enum Wish {
+    All,
+    /// With where the fields are that the condition counts.
+    If(Condition, Vec<Source>),
+    /// The filter has no meaning for them.
+    Nonsense(FilterError),
+}
+
+impl Wish {
+    fn of(filter: Option<&Filter>, probe: &ResolvedProbe) -> Result<Self> {
+        let Some(filter) = filter else {
+            return Ok(Self::All);
+        };
+        Ok(match filter.condition_of(&probe.class) {
+            Ok(condition) => {
+                check_sources(&condition, probe)?;
+                Self::If(condition, probe.sources.clone())
+            }
+            Err(error) => Self::Nonsense(error),
+        })
+    }
 }
 
 /// What is known only when the event is there cannot decide about it.

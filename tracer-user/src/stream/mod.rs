@@ -149,7 +149,8 @@ impl StreamWriter {
             self.writer.patch(start, &timestamp_ns.to_le_bytes());
             self.stats.clamped += 1;
         }
-        if self.open.events() == 0 {
+        // The first packet tells of all time since recording began.
+        if self.open.events() == 0 && self.writer.closed_packets() > 0 {
             self.first_ns = timestamp_ns;
         }
         self.last_ns = timestamp_ns;
@@ -164,6 +165,22 @@ impl StreamWriter {
     pub fn flush(&mut self, discarded: u64) -> Result<(), Full> {
         if self.open.events() > 0 || self.stats.oversized + discarded > self.told {
             self.writer.open()?;
+            self.close(discarded);
+        }
+        Ok(())
+    }
+
+    /// Closes the stream: its last packet tells of all time up to `end_ns`
+    /// (`CLOCK_MONOTONIC` in nanoseconds), without events if there are none left. A stream
+    /// without any packet stays so. Readers look at the time that all streams tell of.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn finish(&mut self, end_ns: u64, discarded: u64) -> Result<(), Full> {
+        let has_packets = self.closed_packets() > 0;
+        if has_packets || self.open.events() > 0 || self.stats.oversized + discarded > self.told {
+            self.writer.open()?;
+            self.last_ns = self.last_ns.max(end_ns);
             self.close(discarded);
         }
         Ok(())

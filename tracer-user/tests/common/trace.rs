@@ -181,5 +181,10 @@ fn babeltrace_with(dir: &Path, more: &[&str]) -> (usize, u64) {
             .unwrap_or_else(|| panic!("babeltrace2 complains:\n{stderr}"))
     });
     let lost = lost.sum();
-    (super::stdout(&output).lines().count(), lost)
+    let stdout = super::stdout(&output);
+    // What recording began with is no event that fired.
+    let fired = stdout
+        .lines()
+        .filter(|line| !line.contains(" lttng_statedump_"));
+    (fired.count(), lost)
 }

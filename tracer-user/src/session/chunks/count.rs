@@ -6,31 +6,40 @@ use tracer_common::EventHeader;
 
 use crate::ctf::{FIRST_EVENT_OFFSET, PacketHeader};
 
-/// How many events there are in a packet with this header, whose bytes are in these pieces
-/// of whole pages. Goes from event to event by their sizes.
-pub(super) fn events(pieces: &[IoSlice<'_>], header: &PacketHeader) -> u64 {
+/// How many events of classes below `below` there are in a packet with this header, whose
+/// bytes are in these pieces of whole pages. Goes from event to event by their sizes.
+pub(super) fn events(pieces: &[IoSlice<'_>], header: &PacketHeader, below: u32) -> u64 {
     let end = header.content_len() as usize;
     let mut offset = FIRST_EVENT_OFFSET;
     let mut count = 0;
+    let mut class = 0;
     let mut start = 0;
     for piece in pieces {
-        // The word of the size is in one piece: both begin at multiples of 8 bytes.
-        while offset < end
-            && let Some(size) = size_at(piece, offset + SIZE_OFFSET - start)
-        {
-            count += 1;
-            offset += size.max(1).next_multiple_of(8);
+        // A word is in one piece, as pieces and events begin at multiples of 8 bytes; the
+        // class may be in the piece before that of the size.
+        while offset < end {
+            if let Some(word) = word_at(piece, offset + CLASS_OFFSET, start) {
+                class = word;
+            }
+            let Some(size) = word_at(piece, offset + SIZE_OFFSET, start) else {
+                break;
+            };
+            count += u64::from(class < below);
+            offset += (size as usize).max(1).next_multiple_of(8);
         }
         start += piece.len();
     }
     count
 }
 
+const CLASS_OFFSET: usize = std::mem::offset_of!(EventHeader, class);
 const SIZE_OFFSET: usize = std::mem::offset_of!(EventHeader, size);
 
-fn size_at(piece: &[u8], offset: usize) -> Option<usize> {
+/// The word at `offset` of the packet, if it is in `piece`, which begins at `start`.
+fn word_at(piece: &[u8], offset: usize, start: usize) -> Option<u32> {
+    let offset = offset.checked_sub(start)?;
     let bytes = piece.get(offset..offset + 4)?;
-    Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
+    Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -39,8 +48,12 @@ mod tests {
 
     const PAGE: usize = 4096;
 
-    /// The events in a packet of events of these sizes, in pieces of a page.
+    /// The events of class 0 in a packet of events of these sizes, in pieces of a page.
     fn counted(sizes: &[usize]) -> u64 {
+        counted_below(sizes, 1)
+    }
+
+    fn counted_below(sizes: &[usize], below: u32) -> u64 {
         let mut packet = vec![0; FIRST_EVENT_OFFSET];
         let mut end = 0;
         for size in sizes {
@@ -56,12 +69,17 @@ mod tests {
             ..PacketHeader::default()
         };
         let pieces: Vec<IoSlice<'_>> = packet.chunks(PAGE).map(IoSlice::new).collect();
-        events(&pieces, &header)
+        events(&pieces, &header, below)
     }
 
     #[test]
     fn an_empty_packet_has_none() {
         assert_eq!(counted(&[]), 0);
+    }
+
+    #[test]
+    fn events_of_other_classes_are_not_counted() {
+        assert_eq!(counted_below(&vec![24; 1000], 0), 0);
     }
 
     #[test]

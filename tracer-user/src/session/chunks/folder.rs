@@ -54,6 +54,7 @@ impl ChunkFolder {
             cpus: plan.cpus.clone(),
             sink: self.sink,
             packet_bytes: plan.pool.run_bytes,
+            counted_below: plan.probe_classes(),
         };
         let keeper = Keeper::start(chunks, self.rotation)?;
         self.keeper

@@ -37,6 +37,8 @@ pub(in crate::session) struct ChunkPlan {
     pub(in crate::session) sink: SinkKind,
     /// Size of the largest packet.
     pub(in crate::session) packet_bytes: usize,
+    /// Events of classes below this are counted.
+    pub(in crate::session) counted_below: u32,
 }
 
 /// A chunk. Streams may write into it at the same time.
@@ -49,6 +51,8 @@ pub(super) struct OpenChunk {
     bytes: AtomicU64,
     /// Events in them, where they are counted.
     events: AtomicU64,
+    /// Of classes below this.
+    counted_below: u32,
     streams: Vec<Mutex<ChunkStream>>,
     names: Arc<TaskLog>,
 }
@@ -86,6 +90,7 @@ impl OpenChunk {
             begun: Instant::now(),
             bytes: AtomicU64::new(0),
             events: AtomicU64::new(0),
+            counted_below: plan.counted_below,
             streams: plan.cpus.iter().map(stream).collect::<io::Result<_>>()?,
             names: Arc::new(TaskLog::create(folder)?),
             folder: folder.to_owned(),
@@ -145,9 +150,9 @@ impl OpenChunk {
         if let Ok(header) = PacketHeader::parse(first_page) {
             stream.last = Some((header.stream_instance_id, (&header).into()));
             if counted {
+                let count = events(pieces, &header, self.counted_below);
                 // Relaxed: a number to show.
-                self.events
-                    .fetch_add(events(pieces, &header), Ordering::Relaxed);
+                self.events.fetch_add(count, Ordering::Relaxed);
             }
         }
         Ok(())

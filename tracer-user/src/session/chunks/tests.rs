@@ -50,6 +50,7 @@ impl Recording {
             cpus: vec![0, 1],
             sink: SinkKind::Splice,
             packet_bytes: PACKET,
+            counted_below: 1,
         };
         Self {
             keeper: Keeper::start(plan, rotation).unwrap(),

@@ -10,6 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     ctf::{Clock, EnvValue, TraceInfo, metadata},
+    lttng::{self, Naming},
     session::plan::Plan,
 };
 
@@ -32,11 +33,11 @@ impl Description {
                 uuid: boot_id()?,
                 offset_ns: realtime_ns().saturating_sub(monotonic_ns()),
             },
-            env: environment(trace_name),
+            env: environment(trace_name, plan.names),
         };
         Ok(Self {
             uuid,
-            text: metadata(&info, &plan.classes),
+            text: metadata(&info, &plan.trace_classes()),
         })
     }
 }
@@ -72,32 +73,57 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
         .map(u128::to_be_bytes)
 }
 
-fn environment(trace_name: &str) -> Vec<(String, EnvValue)> {
+fn environment(trace_name: &str, names: Naming) -> Vec<(String, EnvValue)> {
     let system = rustix::system::uname();
-    let text = |key: &str, value: &str| (key.to_owned(), EnvValue::Text(value.to_owned()));
-    let number = |key: &str, value: &str| {
-        let value = value.parse().unwrap_or(0);
-        (key.to_owned(), EnvValue::Number(value))
-    };
-    vec![
+    let created = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S+0000");
+    let mut env = vec![
         text("hostname", &system.nodename().to_string_lossy()),
         text("domain", "kernel"),
         text("sysname", &system.sysname().to_string_lossy()),
         text("kernel_release", &system.release().to_string_lossy()),
         text("kernel_version", &system.version().to_string_lossy()),
         text("machine", &system.machine().to_string_lossy()),
-        text("tracer_name", "tracer"),
-        number("tracer_major", env!("CARGO_PKG_VERSION_MAJOR")),
-        number("tracer_minor", env!("CARGO_PKG_VERSION_MINOR")),
-        number("tracer_patchlevel", env!("CARGO_PKG_VERSION_PATCH")),
+    ];
+    env.extend(tracer(names));
+    env.extend([
         text("trace_name", trace_name),
-        text(
-            "trace_creation_datetime",
-            &jiff::Timestamp::now()
-                .strftime("%Y%m%dT%H%M%S+0000")
-                .to_string(),
-        ),
-    ]
+        text("trace_creation_datetime", &created.to_string()),
+    ]);
+    env
+}
+
+/// Whose names the events have, by which readers choose, and who has written the trace.
+fn tracer(names: Naming) -> Vec<(String, EnvValue)> {
+    let own_version = env!("CARGO_PKG_VERSION");
+    match names {
+        Naming::Lttng => {
+            let [major, minor, patchlevel] = lttng::VERSION;
+            vec![
+                text("tracer_name", "lttng-modules"),
+                number("tracer_major", major),
+                number("tracer_minor", minor),
+                number("tracer_patchlevel", patchlevel),
+                text("written_by", &format!("tracer {own_version}")),
+            ]
+        }
+        Naming::Tracefs => {
+            let part = |text: &str| text.parse().unwrap_or(0);
+            vec![
+                text("tracer_name", "tracer"),
+                number("tracer_major", part(env!("CARGO_PKG_VERSION_MAJOR"))),
+                number("tracer_minor", part(env!("CARGO_PKG_VERSION_MINOR"))),
+                number("tracer_patchlevel", part(env!("CARGO_PKG_VERSION_PATCH"))),
+            ]
+        }
+    }
+}
+
+fn text(key: &str, value: &str) -> (String, EnvValue) {
+    (key.to_owned(), EnvValue::Text(value.to_owned()))
+}
+
+fn number(key: &str, value: i64) -> (String, EnvValue) {
+    (key.to_owned(), EnvValue::Number(value))
 }
 
 #[cfg(test)]

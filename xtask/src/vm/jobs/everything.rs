@@ -53,7 +53,7 @@ const MAX_WALKED: u64 = 20_000;
 pub(super) fn job() -> Job {
     super::job(vec![Command::new(
         "everything",
-        "tracer record -o /out/trace -e *:* -- work programs",
+        "tracer record --names tracefs -o /out/trace -e *:* -- work programs",
     )])
 }
 

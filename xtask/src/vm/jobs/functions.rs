@@ -122,7 +122,7 @@ impl Reads {
 
 fn verify_exec(_: Kernel, outcome: &Outcome) -> Result<()> {
     let reads = Reads::of(outcome)?;
-    let mut started = reads.trace.events("sched:sched_process_exec");
+    let mut started = reads.trace.events("sched_process_exec");
     ensure!(
         started.any(|event| event.has("pid", reads.pid) && event.text("filename") == Some("/bin/work")),
         "no event says that process {} is `/bin/work`",

@@ -51,7 +51,7 @@ pub(super) const WITHOUT_TRACEFS: &[Check] = &[
             let kept = Kept::succeeded(outcome, "record")?;
             let pid = kept.number("pid")?;
             let trace = Trace::read(outcome, "trace")?;
-            let mut started = trace.events("sched:sched_process_exec");
+            let mut started = trace.events("sched_process_exec");
             ensure!(
                 started.any(|event| event.has("pid", pid)),
                 "no event of process {pid}"

@@ -138,12 +138,24 @@ impl KernelBtf {
         })
     }
 
+    /// Names of functions, in no order, some maybe several times; for suggestions and
+    /// patterns.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.types()
+            .filter(|ty| matches!(ty.kind(), Kind::Function(_)))
+            .map(Type::name)
+    }
+
     /// Names of raw tracepoints, in no order; for suggestions and patterns.
     pub fn raw_tracepoints(&self) -> impl Iterator<Item = &str> {
-        self.objects()
-            .flat_map(|(_, btf)| btf.ids().map(|id| btf.get(id)))
+        self.types()
             .filter(|ty| matches!(ty.kind(), Kind::Typedef(_)))
             .filter_map(|ty| ty.name().strip_prefix(TRACEPOINT_PREFIX))
+    }
+
+    fn types(&self) -> impl Iterator<Item = Type<'_>> {
+        self.objects()
+            .flat_map(|(_, btf)| btf.ids().map(|id| btf.get(id)))
     }
 
     /// The kernel's, then those of modules by name.

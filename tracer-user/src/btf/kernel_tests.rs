@@ -37,6 +37,7 @@ fn functions_are_found_in_the_kernel_and_its_modules() {
     let names: Vec<&str> = hook.prototype.arguments().map(|arg| arg.name).collect();
     assert_eq!(names, ["skb"]);
     assert!(kernel.function("nothing").is_none());
+    assert_eq!(kernel.functions().collect::<Vec<_>>(), ["vfs_read", "hook"]);
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct KernelFiles {
     pub proc: PathBuf,
     /// Root of sysfs, usually `/sys`.
     pub sys: PathBuf,
+    /// Folder with a folder of modules for each kernel, usually `/lib/modules`.
+    pub modules: PathBuf,
 }
 
 /// Why a file of the kernel could not be used.
@@ -61,6 +63,7 @@ impl KernelFiles {
             tracefs: tracefs.path().to_owned(),
             proc: "/proc".into(),
             sys: "/sys".into(),
+            modules: "/lib/modules".into(),
         }
     }
 
@@ -133,6 +136,7 @@ mod tests {
             tracefs: "/nowhere".into(),
             proc: "/nowhere".into(),
             sys: "/nowhere".into(),
+            modules: "/nowhere".into(),
         };
         let error = files.format("sched", "sched_switch").unwrap_err();
         assert!(

@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::absent;
+pub use super::absent::Rest;
 use super::kernel::{self, KernelError, KernelFiles};
 use crate::event::{Display, Field, FieldType, IntegerType};
 use crate::fetch::{Base, Fetch, Fetched, Load};
@@ -23,12 +25,47 @@ pub enum KprobeError {
     /// No such symbol.
     #[error("no such function{0}")]
     NoSuchFunction(Suggestions),
-    /// The kernel refuses it.
-    #[error("the kernel does not let this function be probed ({reason}); probe one of its callers")]
-    NotAllowed {
-        /// Which list says so.
-        reason: &'static str,
+    /// There is no code of its own.
+    #[error(
+        "the compiler inlined this function wherever it is called{rest}; probe one of its callers"
+    )]
+    Inlined {
+        /// What is left of it.
+        rest: Rest,
     },
+    /// There is code under other names only.
+    #[error(
+        "the compiler made variants of this function, whose arguments may be others; probe \
+         {variants}"
+    )]
+    Variants {
+        /// Probe texts.
+        variants: String,
+    },
+    /// A module has it.
+    #[error(
+        "it belongs to the module `{module}`, which is not loaded; load it: `modprobe {module}`"
+    )]
+    NotLoaded {
+        /// Its name.
+        module: String,
+    },
+    /// The kernel refuses it.
+    #[error(
+        "the kernel does not let this function be probed: it is on the blacklist of kprobes, as \
+         probing it would crash; probe one of its callers"
+    )]
+    Blacklisted,
+    /// Tracing would trace itself.
+    #[error(
+        "the kernel does not let this function be probed: it is `notrace` (not in \
+         available_filter_functions), such as parts of tracing itself and code that runs \
+         before tracing can; probe one of its callers"
+    )]
+    Notrace,
+    /// Code that is no function.
+    #[error("this is no function of its own but a part that the compiler split off; probe `{0}`")]
+    Part(String),
     /// The symbol stands for several functions.
     #[error("{count} functions have this name; probe one of them by its place: {places}")]
     Ambiguous {
@@ -80,6 +117,7 @@ impl Source {
 /// The functions of a kernel.
 #[derive(Debug)]
 pub struct Functions {
+    files: KernelFiles,
     source: Source,
     /// Sorted, each once.
     probeable: Vec<String>,
@@ -115,6 +153,7 @@ impl Functions {
         probeable.sort_unstable();
         probeable.dedup();
         Ok(Self {
+            files: files.clone(),
             source,
             probeable,
             refused,
@@ -134,6 +173,28 @@ impl Functions {
         &self.probeable
     }
 
+    /// The kernel's files that these were read from.
+    pub(super) fn files(&self) -> &KernelFiles {
+        &self.files
+    }
+
+    /// All text symbols: what can be probed and what cannot.
+    pub(super) fn symbols(&self) -> impl Iterator<Item = &str> {
+        self.symbols.by_name.keys().map(String::as_str)
+    }
+
+    /// Whether a name is among those that can be probed.
+    pub(super) fn is_listed(&self, name: &str) -> bool {
+        self.probeable
+            .binary_search_by(|known| known.as_str().cmp(name))
+            .is_ok()
+    }
+
+    /// Whether a symbol is there, whatever it is.
+    pub(super) fn has_symbol(&self, name: &str) -> bool {
+        self.symbols.count(name) > 0
+    }
+
     /// The probeable functions that a pattern matches and that are unique.
     pub fn matching(&self, pattern: &str) -> impl Iterator<Item = &str> {
         self.probeable
@@ -149,25 +210,11 @@ impl Functions {
             return Ok(());
         }
         if self.refused.contains(function) {
-            return Err(KprobeError::NotAllowed {
-                reason: "it is on the blacklist of kprobes",
-            });
+            return Err(KprobeError::Blacklisted);
         }
-        let listed = |name: &str| {
-            self.probeable
-                .binary_search_by(|known| known.as_str().cmp(name))
-                .is_ok()
-        };
-        if !listed(function) && !self.symbols.others_at(function).any(listed) {
-            return Err(if self.symbols.count(function) > 0 {
-                KprobeError::NotAllowed {
-                    reason: "it is not in available_filter_functions: notrace, inlined, or part \
-                             of tracing itself",
-                }
-            } else {
-                let names = self.probeable.iter().map(String::as_str);
-                KprobeError::NoSuchFunction(Suggestions::near(function, names))
-            });
+        let mut others = self.symbols.others_at(function);
+        if !self.is_listed(function) && !others.any(|name| self.is_listed(name)) {
+            return Err(absent::reason(function, self));
         }
         if self.symbols.count(function) > 1 {
             return Err(self.symbols.ambiguous(function));
@@ -274,7 +321,7 @@ impl Symbols {
 
 /// Leaves out what is text but no function of its own: padding before functions and the
 /// parts that compilers split off.
-fn is_function_name(name: &str) -> bool {
+pub(super) fn is_function_name(name: &str) -> bool {
     !name.starts_with("__pfx_") && !name.starts_with("__cfi_") && !name.contains(".cold")
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::btf::builder::Builder;
 
 const KALLSYMS: &str = "\
 ffffffff81000000 T _text
@@ -48,6 +49,7 @@ impl Kernel {
             tracefs: self.0.path().join("tracefs"),
             proc: self.0.path().join("proc"),
             sys: self.0.path().join("sys"),
+            modules: self.0.path().join("lib/modules"),
         }
     }
 }
@@ -117,6 +119,83 @@ fn functions_that_the_kernel_refuses_are_told_apart() {
     assert!(blacklisted.contains("blacklist"), "{blacklisted}");
     let notrace = functions.check("quiet", 0).unwrap_err().to_string();
     assert!(notrace.contains("notrace"), "{notrace}");
+}
+
+/// Symbols of functions that compilers took apart.
+const VARIANTS: &str = "\
+ffffffff81000000 T _text
+ffffffff81000110 T vfs_read
+ffffffff81000190 t shrunk.isra.0
+ffffffff81000200 t shrunk.constprop.0
+ffffffff81000210 t shrunk.cold
+ffffffff81000300 t hidden.part.0
+ffffffff81000400 t chilled.cold
+ffffffff81000500 t __pfx_vfs_read
+ffffffff81000600 t vfs_read.cold
+";
+
+/// What is said of `function` by a kernel with these symbols, where ftrace lists what can
+/// be probed, BTF has `forgotten`, and modules export `nft_do_chain`.
+fn refusal(function: &str) -> KprobeError {
+    let kernel = Kernel::new(&[
+        ("sys/bus/event_source/devices/kprobe/type", "8\n"),
+        ("proc/sys/kernel/osrelease", "6.1.0-test\n"),
+        (
+            "lib/modules/6.1.0-test/modules.symbols",
+            "# Aliases\nalias symbol:other other\nalias symbol:nft_do_chain nf_tables\nalias\n",
+        ),
+        (
+            "tracefs/available_filter_functions",
+            "shrunk.constprop.0\nshrunk.isra.0\nvfs_read\n",
+        ),
+    ]);
+    kernel.write("proc/kallsyms", VARIANTS);
+    let mut btf = Builder::new();
+    btf.function("forgotten", 0, &[]);
+    let path = kernel.0.path().join("sys/kernel/btf/vmlinux");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, btf.bytes()).unwrap();
+    let functions = Functions::read(&kernel.files()).unwrap();
+    functions.check(function, 0).unwrap_err()
+}
+
+#[test]
+fn variants_of_a_function_are_named() {
+    let error = refusal("shrunk");
+    assert!(matches!(error, KprobeError::Variants { .. }));
+    assert!(
+        error
+            .to_string()
+            .ends_with("probe `kprobe:shrunk.constprop.0` or `kprobe:shrunk.isra.0`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn inlined_functions_are_told_from_those_that_never_were() {
+    let error = refusal("forgotten");
+    assert!(matches!(error, KprobeError::Inlined { .. }), "{error}");
+    let error = refusal("chilled").to_string();
+    assert!(error.contains("left only `chilled.cold`"), "{error}");
+    // It cannot be probed where it is left, either.
+    let error = refusal("hidden").to_string();
+    assert!(error.contains("left only `hidden.part.0`"), "{error}");
+    let error = refusal("forgotten_");
+    assert!(matches!(error, KprobeError::NoSuchFunction(_)), "{error}");
+}
+
+#[test]
+fn a_module_that_is_not_loaded_is_named() {
+    let error = refusal("nft_do_chain").to_string();
+    assert!(error.ends_with("load it: `modprobe nf_tables`"), "{error}");
+}
+
+#[test]
+fn parts_of_functions_name_the_whole() {
+    for part in ["vfs_read.cold", "__pfx_vfs_read"] {
+        let error = refusal(part).to_string();
+        assert!(error.ends_with("probe `vfs_read`"), "{error}");
+    }
 }
 
 #[test]

@@ -129,6 +129,7 @@ mod tests {
             tracefs: root.join("tracefs"),
             proc: root.join("proc"),
             sys: root.join("sys"),
+            modules: root.join("modules"),
         }
     }
 

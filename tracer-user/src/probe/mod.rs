@@ -14,6 +14,7 @@
 //! | [`resolve`](mod@resolve) | all of it together |
 //! | [`listing`] | names and fields, for people |
 
+mod absent;
 mod catalog;
 mod constant;
 pub mod ctype;

@@ -11,6 +11,7 @@
 mod call;
 mod event;
 pub mod hook;
+mod scope;
 mod spec;
 mod state;
 #[cfg(target_has_atomic = "64")]
@@ -22,6 +23,7 @@ pub mod sync;
 
 pub use call::{CallEntry, CallKey, MAX_ENTRY_VALUES};
 pub use event::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, NESTED_LEVELS, SCRATCH_LEN};
+pub use scope::{LeftOut, TaskLayout, Throttle, Wanted, Window};
 pub use spec::{
     MAX_PIECES, MAX_STRING_LEN, MAX_SYSCALL_ARGS, MAX_SYSCALLS, Piece, PieceKind, ProbeSpec,
     SYSCALL_ARG_SLOT_LEN, SyscallSpec, spec_flags,

@@ -8,15 +8,20 @@ use core::ffi::c_void;
 use tracer_common::{MAX_PIECES, Piece, PieceKind, spec_flags};
 
 use crate::{
-    emit, hook,
+    emit, follow, hook,
     maps::constant,
     scope::{self, Scope},
     scratch::Scratch,
+    throttle,
 };
 
 #[tracepoint]
 pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     let flags = constant!(SPEC.flags);
+    if flags & spec_flags::AT_EXEC != 0 {
+        // The program that follows processes may come behind this one.
+        follow::begin_command();
+    }
     let scope = if flags & spec_flags::UNFILTERED != 0 {
         scope::admit_unfiltered()
     } else if hook::filter(ctx.as_ptr(), 0) {
@@ -24,7 +29,9 @@ pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     } else {
         None
     };
-    if let Some(scope) = scope {
+    if let Some(scope) = scope
+        && throttle::passes(flags & spec_flags::THROTTLED != 0, constant!(SPEC.class))
+    {
         if flags & spec_flags::VARIABLE == 0 {
             copy_record(&ctx, &scope);
         } else {

@@ -12,6 +12,7 @@ mod call;
 mod event;
 pub mod hook;
 mod request;
+mod scope;
 mod spec;
 mod state;
 #[cfg(target_has_atomic = "64")]
@@ -24,6 +25,7 @@ pub mod sync;
 pub use call::{CallEntry, CallKey, MAX_ENTRY_VALUES};
 pub use event::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, NESTED_LEVELS, SCRATCH_LEN};
 pub use request::{REQUEST_LETTERS, request_bits, request_flags};
+pub use scope::{LeftOut, TaskLayout, Throttle, Wanted, Window};
 pub use spec::{
     MAX_PIECES, MAX_PRIORITIES, MAX_STRING_LEN, MAX_SYSCALL_ARGS, MAX_SYSCALLS, Piece, PieceKind,
     ProbeSpec, REALTIME_PRIORITIES, SYSCALL_ARG_SLOT_LEN, SyscallSpec, spec_flags,

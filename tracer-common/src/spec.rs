@@ -95,6 +95,10 @@ pub mod spec_flags {
     pub const USER: u32 = 512;
     /// The class is the cookie of the attachment: one program serves many functions.
     pub const CLASS_IS_COOKIE: u32 = 64;
+    /// Not all events are recorded: the class has a [`Throttle`](crate::Throttle).
+    pub const THROTTLED: u32 = 1024;
+    /// The event of an exec, from which on a command is recorded.
+    pub const AT_EXEC: u32 = 2048;
 }
 
 /// The shape of one tracepoint, kprobe or kretprobe event class.
@@ -173,8 +177,8 @@ pub struct SyscallSpec {
     pub filter: u8,
     /// [`spec_flags`] for stacks.
     pub flags: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// Not zero: the class has a [`Throttle`](crate::Throttle).
+    pub throttled: u8,
 }
 
 const _: () = {

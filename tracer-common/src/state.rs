@@ -26,6 +26,12 @@ pub struct Config {
     pub raw_exit_flags: u32,
     /// Bytes of the contexts in front of each payload, a multiple of 8.
     pub context_len: u32,
+    /// The only id in the `PIDS` map, where one is enough and does not change; else 0.
+    pub only_id: u32,
+    /// Not zero: `raw_syscalls:sys_enter` has a [`Throttle`](crate::Throttle).
+    pub raw_enter_throttled: u32,
+    /// Not zero: `raw_syscalls:sys_exit` has one.
+    pub raw_exit_throttled: u32,
 }
 
 impl Config {
@@ -41,6 +47,9 @@ impl Config {
         raw_enter_flags: 0,
         raw_exit_flags: 0,
         context_len: 0,
+        only_id: 0,
+        raw_enter_throttled: 0,
+        raw_exit_throttled: 0,
     };
 }
 
@@ -60,10 +69,12 @@ pub struct CpuState {
     pub lost: u64,
     /// 32-bit system calls, which have numbers of their own and are not recorded.
     pub compat_syscalls: u64,
+    /// Threads that should have been followed when they were made on this CPU.
+    pub not_followed: u64,
 }
 
 const _: () = {
     assert!(size_of::<CpuState>() == 128);
     assert!(align_of::<CpuState>() == 128);
-    assert!(size_of::<Config>() == 40);
+    assert!(size_of::<Config>() == 52);
 };

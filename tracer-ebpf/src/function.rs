@@ -9,15 +9,18 @@ use aya_ebpf::{
 };
 use tracer_common::spec_flags;
 
-use crate::{emit, hook, maps::constant, scope, scratch::Scratch};
+use crate::{emit, hook, maps::constant, scope, scratch::Scratch, throttle};
 
 #[kprobe]
 pub(crate) fn on_function(ctx: ProbeContext) -> u32 {
     if hook::filter(ctx.as_ptr(), 0)
         && let Some(scope) = scope::admit()
     {
-        let class = class(&ctx);
-        if constant!(SPEC.flags) & spec_flags::VARIABLE == 0 {
+        let (class, flags) = (class(&ctx), constant!(SPEC.flags));
+        if !throttle::passes(flags & spec_flags::THROTTLED != 0, class) {
+            return 0;
+        }
+        if flags & spec_flags::VARIABLE == 0 {
             emit_fixed(&ctx, &scope, class);
         } else {
             emit_variable(&ctx, &scope, class);

@@ -5,10 +5,13 @@
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, ArrayOfMaps, HashMap, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
-use tracer_common::{CallEntry, CallKey, Config, CpuState, MAX_SYSCALLS, ProbeSpec, SyscallSpec};
+use tracer_common::{
+    CallEntry, CallKey, Config, CpuState, LeftOut, MAX_SYSCALLS, ProbeSpec, SyscallSpec,
+    TaskLayout, Throttle, Wanted, Window,
+};
 
 use crate::scratch::ScratchArea;
 
@@ -35,7 +38,19 @@ pub(crate) static ENTRIES: HashMap<CallKey, CallEntry, 1> = HashMap::new();
 
 /// Threads and processes to record, when `Config::filter_pids` says so.
 #[btf_map]
-pub(crate) static PIDS: HashMap<u32, u8, 1> = HashMap::new();
+pub(crate) static PIDS: HashMap<u32, Wanted, 1> = HashMap::new();
+
+/// How many events of a class are recorded, by class; of classes that have such a limit.
+#[btf_map]
+pub(crate) static THROTTLES: Array<Throttle, 1> = Array::new();
+
+/// The present window of a limit, by class.
+#[btf_map]
+pub(crate) static WINDOWS: Array<Window, 1> = Array::new();
+
+/// What throttles left out, by class.
+#[btf_map]
+pub(crate) static LEFT_OUT: PerCpuArray<LeftOut, 1> = PerCpuArray::new();
 
 /// System calls to record when they are entered, by number.
 #[btf_map]
@@ -70,6 +85,10 @@ pub(crate) const NEW_THREAD_SLOTS: u32 = 1024;
 /// What holds for the whole recording.
 #[unsafe(no_mangle)]
 pub(crate) static CONFIG: Config = Config::EMPTY;
+
+/// Where things are in a thread, for the programs that follow processes.
+#[unsafe(no_mangle)]
+pub(crate) static TASK_LAYOUT: TaskLayout = TaskLayout::EMPTY;
 
 /// The shape of the event class that this copy of a program emits. The recorder lays one
 /// specification per probe into a map of its own and points each copy at its row.

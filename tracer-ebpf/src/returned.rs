@@ -24,6 +24,7 @@ use crate::{
     maps::{ENTRIES, constant},
     scope::{self, Scope},
     scratch::Scratch,
+    throttle,
 };
 
 /// Offset of the stack pointer in `struct pt_regs`.
@@ -91,7 +92,8 @@ pub(crate) fn on_return(ctx: ProbeContext) -> u32 {
         // SAFETY: the map gives out whole entries.
         unsafe { bpf_ktime_get_ns().wrapping_sub((*entry).timestamp_ns) as i64 }
     };
-    if hook::filter(ctx.as_ptr(), duration) {
+    let throttled = flags & spec_flags::THROTTLED != 0;
+    if hook::filter(ctx.as_ptr(), duration) && throttle::passes(throttled, constant!(SPEC.class)) {
         if flags & spec_flags::VARIABLE == 0 {
             emit_fixed(&ctx, &scope, entry, duration);
         } else {

@@ -3,7 +3,10 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use tracer_common::CpuState;
 
-use crate::maps::{CPUS, PIDS, constant};
+use crate::{
+    follow,
+    maps::{CPUS, constant},
+};
 
 /// Where and for whom an admitted event happens.
 pub(crate) struct Scope {
@@ -27,12 +30,8 @@ pub(crate) fn admit() -> Option<Scope> {
     if excluded != 0 && scope.pid == excluded {
         return None;
     }
-    if constant!(CONFIG.filter_pids) != 0 {
-        // SAFETY: the map holds plain bytes and is not written while programs run.
-        let wanted = unsafe { PIDS.get(scope.pid).is_some() || PIDS.get(scope.tid).is_some() };
-        if !wanted {
-            return None;
-        }
+    if constant!(CONFIG.filter_pids) != 0 && !follow::is_wanted(scope.pid, scope.tid) {
+        return None;
     }
     Some(scope)
 }

@@ -15,6 +15,7 @@ use crate::{
     maps::{SYSCALL_ENTER, SYSCALL_EXIT, constant},
     scope::{self, Scope},
     scratch::Scratch,
+    throttle,
 };
 
 /// User code segment of 32-bit code (`__USER32_CS`, `arch/x86/include/asm/segment.h`).
@@ -28,6 +29,7 @@ pub(crate) fn on_sys_enter(ctx: BtfTracePointContext) -> i32 {
     } else if let Some(spec) = row(&SYSCALL_ENTER, ctx.arg(1))
         && wanted(&spec, regs, 0)
         && let Some(scope) = scope::admit()
+        && throttle::passes(spec.throttled != 0, spec.class)
     {
         enter(&ctx, &scope, &spec, regs);
     }
@@ -48,6 +50,7 @@ pub(crate) fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
     } else if let Some(spec) = row(&SYSCALL_EXIT, nr)
         && wanted(&spec, regs, ret)
         && let Some(scope) = scope::admit()
+        && throttle::passes(spec.throttled != 0, spec.class)
     {
         let flags = u32::from(spec.flags);
         emit_values(&ctx, &scope, spec.class, flags, 0, [ret as u64]);
@@ -59,10 +62,11 @@ pub(crate) fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
 pub(crate) fn on_raw_sys_enter(ctx: BtfTracePointContext) -> i32 {
     let regs: *const pt_regs = ctx.arg(0);
     let nr: u64 = ctx.arg(1);
+    let class = constant!(CONFIG.raw_enter_class);
     if hook::syscall_filter(regs.cast(), RAW_FILTER, nr as i64)
         && let Some(scope) = scope::admit()
+        && throttle::passes(constant!(CONFIG.raw_enter_throttled) != 0, class)
     {
-        let class = constant!(CONFIG.raw_enter_class);
         let flags = constant!(CONFIG.raw_enter_flags);
         let [a, b, c, d, e, f] = arguments(regs);
         emit_values(&ctx, &scope, class, flags, 0, [nr, a, b, c, d, e, f]);
@@ -74,10 +78,11 @@ pub(crate) fn on_raw_sys_enter(ctx: BtfTracePointContext) -> i32 {
 pub(crate) fn on_raw_sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: *const pt_regs = ctx.arg(0);
     let ret: i64 = ctx.arg(1);
+    let class = constant!(CONFIG.raw_exit_class);
     if hook::syscall_filter(regs.cast(), RAW_FILTER, ret)
         && let Some(scope) = scope::admit()
+        && throttle::passes(constant!(CONFIG.raw_exit_throttled) != 0, class)
     {
-        let class = constant!(CONFIG.raw_exit_class);
         let flags = constant!(CONFIG.raw_exit_flags);
         // SAFETY: the registers of the caller, typed by BTF.
         let nr = unsafe { (*regs).orig_rax };

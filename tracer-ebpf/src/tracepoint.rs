@@ -10,16 +10,20 @@ use tracer_common::{
 };
 
 use crate::{
-    emit, hook,
+    emit, follow, hook,
     maps::constant,
     scope::{self, Scope},
     scratch::Scratch,
-    worked_out,
+    throttle, worked_out,
 };
 
 #[tracepoint]
 pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     let flags = constant!(SPEC.flags);
+    if flags & spec_flags::AT_EXEC != 0 {
+        // The program that follows processes may come behind this one.
+        follow::begin_command();
+    }
     let scope = if flags & spec_flags::UNFILTERED != 0 {
         scope::admit_unfiltered()
     } else if hook::filter(ctx.as_ptr(), 0) {
@@ -27,7 +31,9 @@ pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     } else {
         None
     };
-    if let Some(scope) = scope {
+    if let Some(scope) = scope
+        && throttle::passes(flags & spec_flags::THROTTLED != 0, constant!(SPEC.class))
+    {
         if flags & spec_flags::VARIABLE == 0 {
             copy_record(&ctx, &scope);
         } else {

@@ -1,10 +1,17 @@
 //! The kernel's side of a recording that runs: started, stopped, detached.
 
-use std::{io, os::fd::AsFd};
+use std::{io, os::fd::AsFd, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::{kernel::Kernel, link::Link, object::fd, syscalls::SharedProgram};
+use super::{
+    follow::{self, Followers},
+    kernel::Kernel,
+    link::Link,
+    object::fd,
+    syscalls::SharedProgram,
+    throttle::{self, LeftOut},
+};
 use crate::sys::bpf;
 
 /// All programs are attached; they record between [`start`](Self::start) and
@@ -12,6 +19,7 @@ use crate::sys::bpf;
 pub struct Attached {
     pub(super) kernel: Kernel,
     pub(super) links: Vec<Link>,
+    pub(super) followers: Option<Followers>,
     /// The programs that system calls share.
     pub(super) shared: Vec<SharedProgram>,
     pub(super) syscalls_skipped_before: u64,
@@ -29,6 +37,11 @@ pub struct KernelCounts {
     pub skipped_syscalls: u64,
     /// 32-bit system calls, which are not recorded.
     pub compat_syscalls: u64,
+    /// Events that were left out as asked for, by class and then by CPU; of the classes with
+    /// a throttle.
+    pub left_out: Vec<(u32, Vec<LeftOut>)>,
+    /// Threads and processes that should have been followed and could not be.
+    pub not_followed: u64,
 }
 
 impl Attached {
@@ -79,6 +92,12 @@ impl Attached {
                 .iter()
                 .map(|cpu| kernel.states.compat_syscalls(*cpu))
                 .sum(),
+            left_out: throttle::left_out(
+                fd(&kernel.ebpf, "LEFT_OUT")?,
+                &kernel.throttles,
+                kernel.cpu_count,
+            )?,
+            not_followed: self.not_followed(),
         })
     }
 
@@ -90,6 +109,24 @@ impl Attached {
             drop(link);
             detached(done + 1);
         }
+    }
+
+    /// Has `command` be recorded from its exec on. Its process enters itself into the map of
+    /// processes, before it is anything but a copy of this one.
+    pub fn record_command(&self, command: &mut Command) -> Result<()> {
+        let map = fd(&self.kernel.ebpf, "PIDS")?
+            .try_clone_to_owned()
+            .context("cannot hand the map of processes to the command")?;
+        bpf::enter_own_id(command, map, follow::pending());
+        Ok(())
+    }
+
+    fn not_followed(&self) -> u64 {
+        let states = &self.kernel.states;
+        let counted: u64 = (0..self.kernel.cpu_count)
+            .map(|cpu| states.not_followed(cpu))
+            .sum();
+        counted + self.followers.as_ref().map_or(0, Followers::skipped)
     }
 
     fn syscalls_skipped(&self) -> u64 {

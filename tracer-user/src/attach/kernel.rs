@@ -16,12 +16,14 @@ use tracer_common::hook;
 use super::{
     attached::Attached,
     code::{self, Abi, Question, Tables},
+    follow::{Following, Processes},
     functions::{self, FunctionSources, Moment},
     link::{AttachError, Link},
     object::{self, fd},
     origin::Origin,
     syscalls,
     template::{Hooks, Templates},
+    throttle::{self, Throttle},
 };
 use crate::{
     fetch::Context,
@@ -56,8 +58,10 @@ pub struct Settings<'a> {
     pub cpus: &'a [u32],
     /// A process that is never recorded.
     pub excluded_pid: Option<u32>,
-    /// The only threads and processes to record; empty: all.
-    pub pids: &'a [u32],
+    /// The only threads and processes to record, if any are chosen.
+    pub processes: Processes<'a>,
+    /// How many events are recorded, by class; classes that are not in it have no throttle.
+    pub throttles: &'a [Throttle],
     /// What is recorded with each event, in its order in the event.
     pub contexts: &'a [Context],
     /// Where events must happen to be recorded.
@@ -79,6 +83,8 @@ pub struct Kernel {
     pub(super) cpus: Vec<u32>,
     pub(super) cpu_count: u32,
     pub(super) class_count: u32,
+    pub(super) throttles: Vec<Throttle>,
+    following: Option<Following>,
     rings: Vec<(u32, Ring)>,
     functions: FunctionSources,
     /// The root of sysfs.
@@ -98,20 +104,19 @@ impl Kernel {
             );
         }
         let config = object::config(settings, probes);
-        let mut ebpf = object::load(settings, &config, probes.len())?;
+        let following = settings.processes.following(settings.sys)?;
+        let mut ebpf = object::load(settings, &config, following.as_ref(), probes.len())?;
         let states = Arc::new(
             CpuStates::map(fd(&ebpf, "CPUS")?, settings.cpu_count as usize)
                 .context("cannot map the state of the CPUs")?,
         );
         let rings = object::create_rings(&ebpf, settings)?;
-        for pid in settings.pids {
-            bpf::update(fd(&ebpf, "PIDS")?, &pid.to_ne_bytes(), &[1])
-                .context("cannot set the processes to record")?;
-        }
+        settings.processes.enter(fd(&ebpf, "PIDS")?)?;
+        throttle::fill(fd(&ebpf, "THROTTLES")?, settings.throttles)?;
         let templates = Templates::new(
             settings.object,
             ebpf.maps(),
-            &object::specs(probes),
+            &object::specs(settings, probes),
             object::create_entries(probes)?,
         )?;
         if settings.log {
@@ -132,6 +137,8 @@ impl Kernel {
             cpus: settings.cpus.to_vec(),
             cpu_count: settings.cpu_count,
             class_count: probes.len() as u32,
+            throttles: settings.throttles.to_vec(),
+            following,
             rings,
             functions: FunctionSources::new(settings.sys),
             sys: settings.sys.to_owned(),
@@ -158,6 +165,11 @@ impl Kernel {
         mut attached: impl FnMut(usize),
         mut refused: impl FnMut(AttachError),
     ) -> Result<Attached> {
+        // Before the others: what is started while they are attached is followed.
+        let followers = self.following.as_ref();
+        let followers = followers
+            .map(|following| following.attach(&self.templates))
+            .transpose()?;
         let mut links = Vec::new();
         for (row, probe) in probes.iter().enumerate() {
             match self.attach_one(row, probe)? {
@@ -168,11 +180,12 @@ impl Kernel {
             attached(row + 1);
         }
         let filters = syscalls::filter_numbers(&self, probes)?;
-        object::fill_syscall_tables(&self.ebpf, probes, &filters)?;
+        object::fill_syscall_tables(&self, probes, &filters)?;
         let shared = syscalls::attach(&self, probes)?;
         Ok(Attached {
             kernel: self,
             links,
+            followers,
             shared,
             syscalls_skipped_before: 0,
         })
@@ -230,6 +243,11 @@ impl Kernel {
                 hint: hint(&probe.place, &source),
                 source,
             }))
+    }
+
+    /// Whether not all events of the probe are recorded.
+    pub(super) fn is_throttled(&self, probe: &ResolvedProbe) -> bool {
+        throttle::is_throttled(&self.throttles, probe)
     }
 
     /// The code that is made for one program.

@@ -9,6 +9,7 @@
 
 mod attached;
 mod code;
+mod follow;
 mod functions;
 mod kernel;
 mod link;
@@ -17,9 +18,12 @@ mod origin;
 mod rate;
 mod syscalls;
 mod template;
+mod throttle;
 
 pub use attached::{Attached, KernelCounts};
+pub use follow::Processes;
 pub use kernel::{Kernel, Settings};
 pub use link::{AttachError, Link};
 pub use origin::Origin;
 pub use rate::{Rate, RateError};
+pub use throttle::{LeftOut, Throttle};

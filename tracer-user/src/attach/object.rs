@@ -9,9 +9,15 @@ use std::{
 use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, ProbeSpec, spec_flags};
+use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, ProbeSpec, TaskLayout, spec_flags};
 
-use super::{functions, kernel::Settings, template::data_of};
+use super::{
+    follow::Following,
+    functions,
+    kernel::{Kernel, Settings},
+    template::data_of,
+    throttle::is_throttled,
+};
 use crate::{
     fetch::{self, Layout, MAX_FETCHED_STRING},
     probe::{Place, ResolvedProbe, Stacks},
@@ -36,12 +42,18 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
             .find(|probe| matches!(probe.place, Place::RawSyscall { entry } if entry == wanted))
             .map_or(0, |probe| probe.stacks.flags())
     };
+    let raw_throttled = |wanted: bool| {
+        let is_raw =
+            |place: &Place| matches!(place, Place::RawSyscall { entry } if *entry == wanted);
+        let mut raw = probes.iter().filter(|probe| is_raw(&probe.place));
+        u32::from(raw.any(|probe| is_throttled(settings.throttles, probe)))
+    };
     let records_entries = probes
         .iter()
         .any(|probe| matches!(probe.place, Place::Syscall { entry: true, .. }));
     Config {
         excluded_pid: settings.excluded_pid.unwrap_or(0),
-        filter_pids: u32::from(!settings.pids.is_empty()),
+        filter_pids: u32::from(settings.processes.are_chosen()),
         wakeup_bytes: WAKEUP_BYTES.min(settings.ring_bytes / 4),
         cpu_count: settings.cpu_count,
         raw_enter_class: raw_class(true),
@@ -50,6 +62,9 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
         raw_enter_flags: raw_flags(true),
         raw_exit_flags: raw_flags(false),
         context_len: fetch::context::len(settings.contexts),
+        only_id: settings.processes.only_id().unwrap_or(0),
+        raw_enter_throttled: raw_throttled(true),
+        raw_exit_throttled: raw_throttled(false),
     }
 }
 
@@ -65,26 +80,41 @@ fn config_bytes(config: &Config) -> Vec<u8> {
         config.raw_enter_flags,
         config.raw_exit_flags,
         config.context_len,
+        config.only_id,
+        config.raw_enter_throttled,
+        config.raw_exit_throttled,
     ]
     .into_iter()
     .flat_map(u32::to_ne_bytes)
     .collect()
 }
 
-pub(super) fn load(settings: &Settings<'_>, config: &Config, classes: usize) -> Result<Ebpf> {
+pub(super) fn load(
+    settings: &Settings<'_>,
+    config: &Config,
+    following: Option<&Following>,
+    classes: usize,
+) -> Result<Ebpf> {
     let log_level = if settings.log {
         aya_log::Level::Debug as u8
     } else {
         0
     };
     let cpus = settings.cpu_count;
+    let layout = following.map_or(TaskLayout::EMPTY, |following| following.layout);
+    let layout = [layout.pid, layout.signal].map(u32::to_ne_bytes).concat();
+    let throttles = settings.throttles.len().max(1) as u32;
     EbpfLoader::new()
         .override_global("CONFIG", config_bytes(config).as_slice(), true)
+        .override_global("TASK_LAYOUT", layout.as_slice(), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("RINGS", cpus)
         .map_max_entries("CPUS", cpus)
         .map_max_entries("LOST", cpus * classes.max(1) as u32)
-        .map_max_entries("PIDS", settings.pids.len().max(1) as u32)
+        .map_max_entries("PIDS", settings.processes.map_entries())
+        .map_max_entries("THROTTLES", throttles)
+        .map_max_entries("WINDOWS", throttles)
+        .map_max_entries("LEFT_OUT", throttles)
         .map_max_entries("FAULTS", cpus * classes.max(1) as u32)
         .map_max_entries("SCRATCH", cpus)
         .map_max_entries("NESTED_SCRATCH", cpus * NESTED_LEVELS)
@@ -115,7 +145,7 @@ pub(super) fn create_rings(ebpf: &Ebpf, settings: &Settings<'_>) -> Result<Vec<(
 
 /// `filters` has the numbers of filters by class.
 pub(super) fn fill_syscall_tables(
-    ebpf: &Ebpf,
+    kernel: &Kernel,
     probes: &[ResolvedProbe],
     filters: &HashMap<u32, u8>,
 ) -> Result<()> {
@@ -124,7 +154,7 @@ pub(super) fn fill_syscall_tables(
             continue;
         };
         let table = fd(
-            ebpf,
+            &kernel.ebpf,
             if *entry {
                 "SYSCALL_ENTER"
             } else {
@@ -144,7 +174,7 @@ pub(super) fn fill_syscall_tables(
             spec.unused_tail,
             filters.get(&probe.class.id).copied().unwrap_or(0),
             probe.stacks.flags() as u8,
-            0,
+            u8::from(kernel.is_throttled(probe)),
         ];
         bpf::update(table, &nr.to_ne_bytes(), &row)
             .with_context(|| format!("cannot enable system call {nr}"))?;
@@ -153,8 +183,29 @@ pub(super) fn fill_syscall_tables(
 }
 
 /// The specification of each probe, in the order of the probes.
-pub(super) fn specs(probes: &[ResolvedProbe]) -> Vec<ProbeSpec> {
-    probes.iter().map(spec).collect()
+pub(super) fn specs(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Vec<ProbeSpec> {
+    let of = |probe: &ResolvedProbe| {
+        let spec = spec(probe);
+        ProbeSpec {
+            flags: spec.flags | scope_flags(settings, probe),
+            ..spec
+        }
+    };
+    probes.iter().map(of).collect()
+}
+
+/// What the scope of the recording has a program do.
+fn scope_flags(settings: &Settings<'_>, probe: &ResolvedProbe) -> u32 {
+    let is_exec = matches!(&probe.place, Place::Tracepoint { system, name, .. }
+        if system == "sched" && name == "sched_process_exec");
+    let mut flags = 0;
+    if is_throttled(settings.throttles, probe) {
+        flags |= spec_flags::THROTTLED;
+    }
+    if is_exec && settings.processes.command {
+        flags |= spec_flags::AT_EXEC;
+    }
+    flags
 }
 
 fn spec(probe: &ResolvedProbe) -> ProbeSpec {

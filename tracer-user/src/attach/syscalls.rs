@@ -1,6 +1,9 @@
 //! The programs that system calls share, and the filters of each call.
 
-use std::{collections::HashMap, os::fd::OwnedFd};
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd, OwnedFd},
+};
 
 use anyhow::{Context, Result};
 use aya_obj::generated::{bpf_attach_type::BPF_TRACE_RAW_TP, bpf_prog_type::BPF_PROG_TYPE_TRACING};
@@ -9,6 +12,7 @@ use tracer_common::hook;
 use super::{
     code::{Question, Tables, syscall_filter},
     kernel::Kernel,
+    template::{Hooks, Templates},
 };
 use crate::{
     btf::KernelBtf,
@@ -97,11 +101,6 @@ impl Shared {
             .with_context(|| format!("this kernel has no raw tracepoint `{tracepoint}`"))?
             .ty
             .id();
-        let kind = ProgramKind {
-            kind: BPF_PROG_TYPE_TRACING,
-            attach_type: Some(BPF_TRACE_RAW_TP),
-            btf_id,
-        };
         let mut tables = Tables::default();
         let mut hooks = kernel.common_hooks();
         let numbers = Numbers::of(kernel, self.served(probes))?;
@@ -109,17 +108,30 @@ impl Shared {
             let code = syscall_filter(&numbers.questions, self.first_filter, &mut tables)?;
             hooks.set(hook::SYSCALL_FILTER, code);
         }
-        let program = kernel
-            .templates
-            .load(name, kind, 0, name, &hooks)?
-            .with_context(|| format!("the kernel refused the program `{name}`"))?;
-        let link = {
-            use std::os::fd::AsFd;
-            bpf::link_to_raw_tracepoint(program.as_fd(), None)
+        SharedProgram::attach(&kernel.templates, name, btf_id, &hooks)
+            .with_context(|| format!("cannot attach to the raw tracepoint `{tracepoint}`"))
+    }
+}
+
+impl SharedProgram {
+    /// Loads the program `name` of the object and attaches it to the raw tracepoint whose type
+    /// has the number `btf_id`.
+    pub(super) fn attach(
+        templates: &Templates,
+        name: &str,
+        btf_id: u32,
+        hooks: &Hooks,
+    ) -> Result<Self> {
+        let kind = ProgramKind {
+            kind: BPF_PROG_TYPE_TRACING,
+            attach_type: Some(BPF_TRACE_RAW_TP),
+            btf_id,
         };
-        let link =
-            link.with_context(|| format!("cannot attach to the raw tracepoint `{tracepoint}`"))?;
-        Ok(SharedProgram {
+        let program = templates
+            .load(name, kind, 0, name, hooks)?
+            .with_context(|| format!("the kernel refused the program `{name}`"))?;
+        let link = bpf::link_to_raw_tracepoint(program.as_fd(), None)?;
+        Ok(Self {
             program,
             _link: link,
         })

@@ -181,9 +181,11 @@ const MOVE_IMM: u8 = 0xb7;
 /// The data of a map of any of the kinds that the object uses.
 pub(super) fn data_of(map: &Map) -> Option<MapFdRef<'_>> {
     match map {
-        Map::Array(data) | Map::ArrayOfMaps(data) | Map::HashMap(data) | Map::RingBuf(data) => {
-            Some(MapFdRef(data))
-        }
+        Map::Array(data)
+        | Map::ArrayOfMaps(data)
+        | Map::HashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::RingBuf(data) => Some(MapFdRef(data)),
         _ => None,
     }
 }

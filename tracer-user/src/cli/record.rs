@@ -50,7 +50,7 @@ pub(super) struct Args {
     output: Option<PathBuf>,
 
     /// Replace the trace in DIR
-    #[arg(short, long)]
+    #[arg(long)]
     force: bool,
 
     /// What happens when the buffers are full: `discard` the newest events, or `overwrite`
@@ -122,6 +122,20 @@ pub(super) struct Args {
     #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
     pids: Vec<u32>,
 
+    /// Record also the threads and processes that those of -p start from now on, and what they
+    /// start
+    #[arg(long)]
+    follow: bool,
+
+    /// Record the COMMAND alone, with all that it starts, from its exec on
+    #[arg(long)]
+    only_command: bool,
+
+    /// How many threads and processes can be followed at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = 65536,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    max_followed: u32,
+
     /// Record these CPUs only, such as `0,2-3`
     #[arg(short = 'C', long = "cpu", value_name = "CPU-LIST", value_parser = CpuList::parse)]
     cpus: Option<CpuList>,
@@ -191,6 +205,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         },
         duration: args.duration,
         pids: args.pids,
+        follow: args.follow,
+        only_command: args.only_command,
+        max_followed: args.max_followed,
         cpus: args.cpus.map(|list| list.0),
         contexts: args.contexts,
         comm: args.comm,

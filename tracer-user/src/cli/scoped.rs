@@ -38,7 +38,7 @@ struct Declared {
     /// for all, as -f
     #[arg(id = STACK, short = 'T', long, value_name = "WHICH",
           num_args = 0..=1, require_equals = true, default_missing_value = "kernel",
-          value_parser = PossibleValuesParser::new(["kernel", "user", "both"]).map(stack_of))]
+          value_parser = PossibleValuesParser::new(["kernel", "user", "both"]).map(|name| stack_of(&name)))]
     _stack: Vec<StackRequest>,
 
     /// Record at most so many events of each class, such as `10000/s` or `600/min`, and count
@@ -52,8 +52,8 @@ struct Declared {
     _every: Vec<u32>,
 }
 
-fn stack_of(name: String) -> StackRequest {
-    match name.as_str() {
+fn stack_of(name: &str) -> StackRequest {
+    match name {
         "user" => StackRequest::User,
         "both" => StackRequest::Both,
         _ => StackRequest::Kernel,

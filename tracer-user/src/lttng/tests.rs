@@ -11,6 +11,7 @@ fn recorded() -> KernelFiles {
         tracefs: root.join("tracefs"),
         proc: root.join("proc"),
         sys: root.join("sys"),
+        modules: root.join("modules"),
     }
 }
 

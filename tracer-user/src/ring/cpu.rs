@@ -50,6 +50,14 @@ impl CpuStates {
             .load(Ordering::Relaxed)
     }
 
+    /// Threads that should have been followed when they were made on this CPU, and are not.
+    #[must_use]
+    pub fn not_followed(&self, cpu: u32) -> u64 {
+        // Relaxed: as above.
+        self.u64_at(cpu, core::mem::offset_of!(CpuState, not_followed))
+            .load(Ordering::Relaxed)
+    }
+
     fn u32_at(&self, cpu: u32, offset: usize) -> &AtomicU32 {
         // SAFETY: inside the mapping by `start`, aligned, and shared with the kernel.
         unsafe { &*self.start(cpu).add(offset).cast() }

@@ -33,6 +33,11 @@ impl Command {
         Ok(Some(Self(command)))
     }
 
+    /// What will be run.
+    pub(super) fn process(&mut self) -> &mut process::Command {
+        &mut self.0
+    }
+
     pub(super) fn start(self) -> Result<Running> {
         let program = self.0.get_program().to_owned();
         let child = tokio::process::Command::from(self.0)

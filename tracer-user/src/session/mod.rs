@@ -18,6 +18,7 @@ mod plan;
 mod preflight;
 mod progress;
 mod requests;
+mod scope;
 mod snapshot;
 mod state_dump;
 mod streams;
@@ -70,7 +71,7 @@ use self::{
 /// until then stays readable.
 pub fn record(options: &Options) -> Result<ExitCode> {
     let object = preflight::check()?;
-    let command = Command::resolve(&options.command)?;
+    let mut command = Command::resolve(&options.command)?;
     let plan = Plan::new(options)?;
     let claim = Claim::new(options)?;
     let mut destination = Destination::open(options, &plan)?;
@@ -81,6 +82,9 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let _context = runtime.enter();
     let mut signals = Signals::catch()?;
     let recording = Recording::begin(options, object, &plan, &mut destination)?;
+    if let Some(command) = command.as_mut().filter(|_| plan.scope.command) {
+        recording.attached.record_command(command.process())?;
+    }
     let links = recording.streams.links();
     let folder = destination.folder();
     let mut requests = claim.serve(options, &plan, folder.as_deref(), &recording)?;
@@ -149,7 +153,8 @@ impl Recording {
             cpu_count: plan.cpu_count,
             cpus: &plan.cpus,
             excluded_pid: (!options.include_self).then(std::process::id),
-            pids: &options.pids,
+            processes: plan.scope.processes(),
+            throttles: &plan.throttles,
             contexts: &plan.contexts,
             origin: &plan.origin,
             log: options.debug_ebpf,

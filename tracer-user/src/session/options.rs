@@ -46,6 +46,12 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// The only processes and threads to record; empty: all.
     pub pids: Vec<u32>,
+    /// Record what they start, too.
+    pub follow: bool,
+    /// Record the command, and what it starts, from its exec on.
+    pub only_command: bool,
+    /// How many threads and processes are followed at a time.
+    pub max_followed: u32,
     /// The only CPUs to record; none: all that are online.
     pub cpus: Option<Vec<u32>>,
     /// What is recorded with each event about its thread, by the names of contexts.

@@ -7,12 +7,13 @@ use tracer_common::{EventHeader, MAX_EVENT_LEN, spec_flags};
 
 use super::{
     options::{Options, ProbeRequest, Size},
+    scope::Scope,
     state_dump,
     trigger::{self, Trigger},
     wanted,
 };
 use crate::{
-    attach::Origin,
+    attach::{Origin, Throttle},
     ctf::{FieldPlace, Value, tasks::format_line},
     event::EventClass,
     fetch,
@@ -60,6 +61,10 @@ pub(super) struct Plan {
     pub(super) state_dump: Vec<EventClass>,
     /// How to read the events that tell names.
     pub(super) task_events: Arc<[TaskEvent]>,
+    /// How many events of each class are recorded, by class id.
+    pub(super) throttles: Vec<Throttle>,
+    /// Which processes are recorded.
+    pub(super) scope: Scope,
     /// Number of possible CPUs.
     pub(super) cpu_count: u32,
     /// CPUs to record.
@@ -88,11 +93,11 @@ impl Plan {
         if options.snapshot_on.is_some() && options.mode == Mode::Discard {
             bail!("--snapshot-on needs --mode overwrite: without it all events are written anyway");
         }
+        let scope = Scope::new(options)?;
         let tracefs = Tracefs::open()?;
         let files = KernelFiles::running(&tracefs);
         let mut requests = requests(options);
         requests.iter_mut().try_for_each(wanted::split)?;
-        refuse_what_is_to_come(&requests)?;
         let texts: Vec<String> = requests
             .iter()
             .filter_map(|request| request.text.clone())
@@ -101,6 +106,7 @@ impl Plan {
         let mut probes = wanted::apply(&requests, &files, options.names, probes)?;
         let contexts = wanted::contexts(options, &files, &mut probes)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
+        let throttles = throttles(&requests, &probes);
         let trigger = match &options.snapshot_on {
             Some(text) => {
                 let watched = [trigger::probe_of(text).to_owned()];
@@ -140,6 +146,8 @@ impl Plan {
             classes,
             state_dump,
             task_events,
+            throttles,
+            scope,
             cpu_count,
             cpus,
             ring_bytes: ring.0 as u32,
@@ -210,14 +218,18 @@ fn requests(options: &Options) -> Vec<ProbeRequest> {
     requests
 }
 
-/// What the command line takes and no program does.
-fn refuse_what_is_to_come(requests: &[ProbeRequest]) -> Result<()> {
-    for request in requests {
-        if request.limit.is_some() || request.every.is_some() {
-            bail!("--limit and --every: not recorded by this version; leave it out");
-        }
+/// How many events of each class are recorded; none if all are.
+fn throttles(requests: &[ProbeRequest], probes: &[ResolvedProbe]) -> Vec<Throttle> {
+    let of = |probe: &ResolvedProbe| Throttle {
+        every: requests[probe.request].every,
+        limit: requests[probe.request].limit,
+    };
+    let throttles: Vec<Throttle> = probes.iter().map(of).collect();
+    if throttles.iter().any(Throttle::is_active) {
+        throttles
+    } else {
+        Vec::new()
     }
-    Ok(())
 }
 
 /// Whether the trace begins with a state dump. Says why not where one could be expected.

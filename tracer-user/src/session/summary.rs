@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write, io, path::PathBuf};
 
 use anyhow::{Result, anyhow};
 
+mod left_out;
 mod stats;
 
 use super::{
@@ -45,6 +46,8 @@ pub(super) struct Summary {
     stats: bool,
     /// What the trace begins with.
     pub(super) state_dump: Option<Contents>,
+    /// How many threads and processes can be followed at a time.
+    max_followed: u32,
     /// What rotation came to, if it was asked for.
     pub(super) chunks: Option<ClosedChunks>,
 }
@@ -104,6 +107,7 @@ impl Summary {
             run_bytes: plan.pool.run_bytes,
             stats: plan.stats,
             state_dump: None,
+            max_followed: plan.scope.processes().follow.unwrap_or(0),
             chunks: None,
         }
     }
@@ -189,6 +193,7 @@ impl Summary {
             writeln!(out, "state dump: {threads} threads, {files} open files")?;
         }
         self.write_overwritten(out)?;
+        left_out::write(out, &self.counts, &self.names)?;
         self.write_losses(out)?;
         self.write_skipped(out)?;
         self.write_ways(out)?;
@@ -386,6 +391,16 @@ impl Summary {
                 out,
                 "{} 32-bit system calls were not recorded",
                 grouped(self.counts.compat_syscalls)
+            )?;
+        }
+        if self.counts.not_followed > 0 {
+            writeln!(
+                out,
+                "{} threads or processes could not be followed: more than {} at a time; try \
+                 --max-followed {}",
+                grouped(self.counts.not_followed),
+                grouped(u64::from(self.max_followed)),
+                u64::from(self.max_followed) * 4
             )?;
         }
         Ok(())

@@ -5,7 +5,11 @@
 use std::{
     ffi::CStr,
     io, mem,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::{self, Command},
 };
 
 use aya_obj::generated::{
@@ -195,14 +199,41 @@ pub fn update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
 /// Reads the number at `index` of an array of numbers.
 pub fn lookup_u64(map: BorrowedFd<'_>, index: u32) -> io::Result<u64> {
     let mut value = 0u64;
+    lookup(map, index, (&raw mut value).cast())?;
+    Ok(value)
+}
+
+/// Reads an element to `value`, where there is room for it.
+fn lookup(map: BorrowedFd<'_>, index: u32, value: *mut u8) -> io::Result<()> {
     let mut attr = zeroed();
     // SAFETY: writing a member of a zeroed union of integers.
     let element = unsafe { &mut attr.__bindgen_anon_2 };
     element.map_fd = map.as_raw_fd() as u32;
     element.key = &raw const index as u64;
-    element.__bindgen_anon_1.value = &raw mut value as u64;
-    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr)?;
-    Ok(value)
+    element.__bindgen_anon_1.value = value as u64;
+    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr).map(drop)
+}
+
+/// Reads element `index` of an array that has one for each possible CPU: `cpu_count` values of
+/// `value_len` bytes, a multiple of 8.
+pub fn lookup_per_cpu(
+    map: BorrowedFd<'_>,
+    index: u32,
+    value_len: usize,
+    cpu_count: usize,
+) -> io::Result<Vec<u8>> {
+    let mut values = vec![0u8; value_len.next_multiple_of(8) * cpu_count];
+    lookup(map, index, values.as_mut_ptr())?;
+    Ok(values)
+}
+
+/// Has the process of `command` set the element of its own id in `map`, before it runs the
+/// program. `map` has values of this size.
+pub fn enter_own_id<const LEN: usize>(command: &mut Command, map: OwnedFd, value: [u8; LEN]) {
+    let enter = move || update(map.as_fd(), &process::id().to_ne_bytes(), &value);
+    // SAFETY: what runs between fork and exec is two system calls; it takes no lock and
+    // allocates nothing.
+    unsafe { command.pre_exec(enter) };
 }
 
 /// Attaches a program to a perf event; it stays attached as long as the link is open.

@@ -347,6 +347,11 @@ impl Held {
         self.child.id()
     }
 
+    /// Waits for its end and lets go of its number.
+    pub(crate) fn reap(&mut self) {
+        self.child.wait().expect("a child to wait for");
+    }
+
     /// A shell script that has it begin and prints what the workload prints.
     pub(crate) fn script(&self) -> String {
         let folder = self.folder.path().display();

@@ -27,6 +27,8 @@ use rustix::{
 // The folder of binaries has one file for each; the modules of this one are in theirs.
 #[path = "work/entries.rs"]
 mod entries;
+#[path = "work/family.rs"]
+mod family;
 #[path = "work/keep.rs"]
 mod keep;
 #[path = "work/programs.rs"]
@@ -49,6 +51,31 @@ struct Cli {
 enum Command {
     /// Call getppid(2)
     Getppid {
+        /// Number of calls
+        count: u64,
+    },
+    /// Call getppid(2) in processes and threads that start each other
+    Tree {
+        /// Each process forks twice, for so many levels, and has two threads
+        levels: u32,
+        /// Number of calls of each thread
+        count: u64,
+    },
+    /// Call getppid(2) in a process whose first thread has ended, and in a child of it
+    Leaderless {
+        /// Number of calls of each of the two
+        count: u64,
+    },
+    /// When the current folder has an entry `begin`, have the second thread of a process run
+    /// another program that calls getppid(2)
+    ThreadExec {
+        /// Number of calls
+        count: u64,
+    },
+    /// Call getppid(2) in a process of this number, which must be free
+    Reborn {
+        /// The number
+        pid: u32,
         /// Number of calls
         count: u64,
     },
@@ -162,6 +189,10 @@ fn work(cli: &Cli) -> Result<ExitCode> {
     }
     match &cli.command {
         Command::Getppid { count } => getppid(*count),
+        Command::Tree { levels, count } => family::tree(*levels, *count)?,
+        Command::Leaderless { count } => family::leaderless(*count)?,
+        Command::ThreadExec { count } => family::thread_exec(*count)?,
+        Command::Reborn { pid, count } => family::reborn(*pid, *count)?,
         Command::Open { path, count } => open(path, *count)?,
         Command::OpenNowhere { count } => open_nowhere(*count)?,
         Command::Rename { from, to, count } => rename(from, to, *count)?,

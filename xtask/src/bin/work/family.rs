@@ -1,0 +1,141 @@
+//! Processes and threads that start others, each of which calls getppid(2) in a known number.
+#![allow(unsafe_code)]
+
+use std::{
+    fs, io,
+    os::unix::process::CommandExt,
+    process::{self, Command},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{getpid, getppid};
+use rustix::thread::gettid;
+
+use super::entries;
+
+/// How long to wait before looking again.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// A process that forks twice, as its children do for `levels` levels, and starts a thread.
+/// Every thread calls `calls` times.
+pub(super) fn tree(levels: u32, calls: u64) -> Result<()> {
+    let mut children = Vec::new();
+    if levels > 0 {
+        for _ in 0..2 {
+            children.push(fork(|| tree(levels - 1, calls))?);
+        }
+    }
+    let other = thread::spawn(move || call(calls));
+    call(calls);
+    other.join().expect("the thread only calls");
+    children.into_iter().try_for_each(wait)
+}
+
+/// A process whose first thread ends. Another one then calls, and so does a child of its.
+pub(super) fn leaderless(calls: u64) -> Result<()> {
+    thread::spawn(move || {
+        let code = match without_leader(calls) {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("work: error: {error:#}");
+                1
+            }
+        };
+        process::exit(code);
+    });
+    // SAFETY: ends this thread, whose stack stays; nothing else is told.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("the thread has ended")
+}
+
+fn without_leader(calls: u64) -> Result<()> {
+    let leader = format!("/proc/self/task/{}/stat", getpid());
+    loop {
+        let stat = fs::read_to_string(&leader).context("cannot look at the first thread")?;
+        // Behind the name, which has parentheses.
+        if stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.starts_with(" Z"))
+        {
+            break;
+        }
+        thread::sleep(INTERVAL);
+    }
+    call(calls);
+    wait(fork(|| {
+        call(calls);
+        Ok(())
+    })?)
+}
+
+/// A process whose second thread, when the current folder has an entry `begin`, runs this
+/// program anew to call.
+pub(super) fn thread_exec(calls: u64) -> Result<()> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let other = thread::spawn(move || -> Result<()> {
+        entries::wait_for("begin")?;
+        let words = ["getppid".to_owned(), calls.to_string()];
+        Err(Command::new(program).args(words).exec()).context("cannot run this program anew")
+    });
+    other.join().expect("the thread runs another program")
+}
+
+/// A process that is given the number `pid`, which must be free, and calls.
+pub(super) fn reborn(pid: u32, calls: u64) -> Result<()> {
+    let numbers = [pid as libc::pid_t];
+    // SAFETY: plain numbers, of which zero is "nothing asked for".
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.set_tid = numbers.as_ptr() as u64;
+    args.set_tid_size = 1;
+    // SAFETY: as fork(2), in a process of one thread.
+    let made = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
+    wait(in_child(made as libc::pid_t, || {
+        call(calls);
+        Ok(())
+    })?)
+}
+
+/// Calls, and says who did.
+fn call(calls: u64) {
+    for _ in 0..calls {
+        // Only the call matters.
+        let _ = getppid();
+    }
+    println!("called {calls} pid {} tid {}", getpid(), gettid());
+}
+
+/// Runs `work` in a child; gives its number. Only one thread may run.
+fn fork(work: impl FnOnce() -> Result<()>) -> Result<libc::pid_t> {
+    // SAFETY: no other thread runs that could hold a lock.
+    in_child(unsafe { libc::fork() }, work)
+}
+
+/// The rest of what fork(2) and its like begin: `made` is what they returned.
+fn in_child(made: libc::pid_t, work: impl FnOnce() -> Result<()>) -> Result<libc::pid_t> {
+    if made < 0 {
+        return Err(io::Error::last_os_error()).context("cannot make a process");
+    }
+    if made > 0 {
+        return Ok(made);
+    }
+    process::exit(match work() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("work: error: {error:#}");
+            1
+        }
+    })
+}
+
+fn wait(child: libc::pid_t) -> Result<()> {
+    let mut status = 0;
+    // SAFETY: writes to a number.
+    let ended = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    ensure!(ended == child, "cannot wait for process {child}");
+    ensure!(status == 0, "process {child} ended with status {status}");
+    Ok(())
+}

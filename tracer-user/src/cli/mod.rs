@@ -23,7 +23,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Record(record::Args),
+    Record(Box<record::Args>),
     Sessions(sessions::Args),
     Snapshot(snapshot::Args),
     List(list::Args),
@@ -38,7 +38,7 @@ enum Command {
 /// Whatever ended the command; the caller prints it.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Record(args) => record::run(args),
+        Command::Record(args) => record::run(*args),
         Command::Sessions(args) => sessions::run(args),
         Command::Snapshot(args) => snapshot::run(args),
         Command::List(args) => list::run(args),

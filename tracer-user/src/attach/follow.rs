@@ -175,11 +175,11 @@ mod tests {
         let mut types = Builder::new();
         let int = types.integer("int", 4, true);
         let pointer = types.pointer(int);
-        let inner = types.structure("", 8, &[("flags", int, 0), ("pid", int, 32)]);
+        let inner = types.structure("", 8, &[("flags", int, 0), ("pid", int, 4)]);
         types.structure(
             "task_struct",
             32,
-            &[("", inner, 64), ("signal", pointer, 192)],
+            &[("", inner, 8), ("signal", pointer, 24)],
         );
         let expected = TaskLayout {
             pid: 12,

@@ -204,7 +204,7 @@ fn raw_calls_and_tracepoints_have_rates_too() {
     assert!(recorded.abs_diff((recorded + every) / 10) <= 64);
     assert_eq!(count(&trace, "raw_syscalls:sys_exit"), 50);
     assert!(left_out(&recording, "raw_syscalls:sys_exit", "--limit") >= CALLS - 50);
-    assert_eq!(count(&trace, "sched:sched_process_exec"), 1);
+    assert_eq!(count(&trace, "sched_process_exec"), 1);
 }
 
 #[test]

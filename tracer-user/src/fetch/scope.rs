@@ -46,7 +46,7 @@ impl<'a> Scope<'a> {
     pub fn entry(types: Option<&'a Btf>, function: Option<&Found<'a>>) -> Self {
         let mut scope = Self::empty(function.map(|found| found.ty.btf()).or(types));
         if let Some(function) = function {
-            scope.add_arguments(function.prototype);
+            scope.add_arguments(function);
         }
         scope.add_registers(ARGUMENT_REGISTERS);
         scope
@@ -72,7 +72,7 @@ impl<'a> Scope<'a> {
     #[must_use]
     pub fn exit_with_arguments(function: &Found<'a>) -> Self {
         let mut scope = Self::exit(None, Some(function));
-        scope.add_arguments(function.prototype);
+        scope.add_arguments(function);
         scope.add_registers(ARGUMENT_REGISTERS);
         scope
     }
@@ -81,7 +81,7 @@ impl<'a> Scope<'a> {
     #[must_use]
     pub fn raw_tracepoint(tracepoint: &Found<'a>) -> Self {
         let mut scope = Self::empty(Some(tracepoint.ty.btf()));
-        scope.add_arguments(tracepoint.prototype);
+        scope.add_arguments(tracepoint);
         scope.add_registers(tracepoint.prototype.arguments().count().min(64) as u8);
         scope
     }
@@ -148,10 +148,10 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn add_arguments(&mut self, prototype: Prototype<'a>) {
+    fn add_arguments(&mut self, found: &Found<'a>) {
         let mut names = HashSet::from([super::FETCH_FAULT.to_owned()]);
         names.extend(self.values.iter().map(|value| value.name.clone()));
-        for (index, (argument, place)) in places(prototype).into_iter().enumerate() {
+        for (index, (argument, place)) in places(found).into_iter().enumerate() {
             let name = unique(&argument_name(index, argument.name), &mut names);
             match place {
                 Ok(register) => {
@@ -241,7 +241,7 @@ fn record_type<'a>(field: &FormatField, types: Option<&'a Btf>) -> CType<'a> {
 #[must_use]
 pub fn arguments(found: &Found<'_>) -> Vec<Fetched> {
     let mut scope = Scope::empty(None);
-    scope.add_arguments(found.prototype);
+    scope.add_arguments(found);
     whole(&scope, found)
 }
 
@@ -250,7 +250,7 @@ pub fn arguments(found: &Found<'_>) -> Vec<Fetched> {
 #[must_use]
 pub fn returned_and_arguments(found: &Found<'_>) -> Vec<Fetched> {
     let mut scope = Scope::exit(None, Some(found));
-    scope.add_arguments(found.prototype);
+    scope.add_arguments(found);
     whole(&scope, found)
 }
 

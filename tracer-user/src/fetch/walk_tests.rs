@@ -574,6 +574,9 @@ fn a_forward_declaration_is_looked_up() {
     assert_eq!(fetched[0].fetch.load, number(4, 4));
 }
 
+/// [`kernel`], made once for many texts.
+static KERNEL: LazyLock<KernelBtf> = LazyLock::new(kernel);
+
 /// Parts of fetch lists, some of which fit together.
 const PARTS: [&str; 30] = [
     "path",
@@ -616,7 +619,6 @@ proptest! {
         let Ok(list) = FetchList::parse(&parts.join("")) else {
             return Ok(());
         };
-        static KERNEL: LazyLock<KernelBtf> = LazyLock::new(kernel);
         let kernel = &*KERNEL;
         let (open, typed) = (kernel.function("vfs_open"), kernel.function("typed"));
         for scope in [

@@ -8,6 +8,7 @@ use tracer::btf::{KernelBtf, Kind, Named};
 use tracer::event::{FieldType, IntegerType};
 use tracer::fetch::{
     ARGUMENT_REGISTERS, Base, FetchList, Fetched, Load, Scope, arguments, returned,
+    returned_and_arguments,
 };
 
 fn kernel() -> KernelBtf {
@@ -56,6 +57,7 @@ fn every_function_has_typed_arguments() {
         }
         let result = returned(&function);
         assert_recordable(name, result.as_slice());
+        assert_recordable(name, &returned_and_arguments(&function));
         functions += 1;
         values += typed.len();
         results += usize::from(result.is_some());

@@ -26,7 +26,7 @@ pub use context::{Context, ContextSource};
 pub use error::{FetchError, Problem};
 pub use layout::Layout;
 pub use registers::ARGUMENT_REGISTERS;
-pub use scope::{Scope, arguments, returned};
+pub use scope::{Scope, arguments, returned, returned_and_arguments};
 pub use syntax::{Expr, Format, Item, Style, Tag, TypeName};
 
 /// What a probe is to fetch, as typed between its braces. Displays without the braces;

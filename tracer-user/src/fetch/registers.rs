@@ -6,10 +6,14 @@
 
 use std::fmt;
 
-use crate::btf::{Argument, Kind, Prototype, Type};
+use crate::btf::{Argument, Found, Kind, Type};
 
 /// Registers that pass integers.
 pub const ARGUMENT_REGISTERS: u8 = 6;
+
+/// Arguments that a raw tracepoint hands over at most, each in a word of its own
+/// (`MAX_BPF_FUNC_ARGS` of `include/linux/bpf.h`).
+const TRACEPOINT_WORDS: u8 = 12;
 
 /// How deep structures of 16 bytes may lie in each other, and how many parts they may
 /// have: more are made by damage alone.
@@ -42,13 +46,19 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// The arguments in order, each with the number of its register, from 0.
-pub(super) fn places(prototype: Prototype<'_>) -> Vec<(Argument<'_>, Result<u8, LeftOut>)> {
+/// The arguments in order, each with the number of its register, or of its word at a raw
+/// tracepoint, from 0.
+pub(super) fn places<'a>(found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, LeftOut>)> {
+    let available = match found.ty.kind() {
+        Kind::Function(_) => ARGUMENT_REGISTERS,
+        _ => TRACEPOINT_WORDS,
+    };
     let mut used = 0;
     // Where one that does not fit is followed by one that does, the registers of a kprobe
     // and the slots of an fentry program differ.
     let mut skipped = false;
-    prototype
+    found
+        .prototype
         .arguments()
         .map(|argument| {
             let (count, reason) = match passed(argument.ty) {
@@ -56,7 +66,7 @@ pub(super) fn places(prototype: Prototype<'_>) -> Vec<(Argument<'_>, Result<u8, 
                 Passed::Elsewhere(reason) => (0, Some(reason)),
                 Passed::InParts(count, reason) => (count, Some(reason)),
             };
-            skipped |= reason == Some(LeftOut::Unknown) || used + count > ARGUMENT_REGISTERS;
+            skipped |= reason == Some(LeftOut::Unknown) || used + count > available;
             let first = used;
             let place = match reason {
                 Some(reason) => Err(reason),

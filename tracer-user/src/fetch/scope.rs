@@ -46,7 +46,7 @@ impl<'a> Scope<'a> {
     pub fn entry(types: Option<&'a Btf>, function: Option<&Found<'a>>) -> Self {
         let mut scope = Self::empty(function.map(|found| found.ty.btf()).or(types));
         if let Some(function) = function {
-            scope.add_arguments(function.prototype);
+            scope.add_arguments(function);
         }
         scope.add_registers(ARGUMENT_REGISTERS);
         scope
@@ -72,7 +72,7 @@ impl<'a> Scope<'a> {
     #[must_use]
     pub fn exit_with_arguments(function: &Found<'a>) -> Self {
         let mut scope = Self::exit(None, Some(function));
-        scope.add_arguments(function.prototype);
+        scope.add_arguments(function);
         scope.add_registers(ARGUMENT_REGISTERS);
         scope
     }
@@ -81,7 +81,7 @@ impl<'a> Scope<'a> {
     #[must_use]
     pub fn raw_tracepoint(tracepoint: &Found<'a>) -> Self {
         let mut scope = Self::empty(Some(tracepoint.ty.btf()));
-        scope.add_arguments(tracepoint.prototype);
+        scope.add_arguments(tracepoint);
         scope.add_registers(tracepoint.prototype.arguments().count().min(64) as u8);
         scope
     }
@@ -148,9 +148,10 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn add_arguments(&mut self, prototype: Prototype<'a>) {
+    fn add_arguments(&mut self, found: &Found<'a>) {
         let mut names = HashSet::from([super::FETCH_FAULT.to_owned()]);
-        for (index, (argument, place)) in places(prototype).into_iter().enumerate() {
+        names.extend(self.values.iter().map(|value| value.name.clone()));
+        for (index, (argument, place)) in places(found).into_iter().enumerate() {
             let name = unique(&argument_name(index, argument.name), &mut names);
             match place {
                 Ok(register) => {
@@ -240,14 +241,28 @@ fn record_type<'a>(field: &FormatField, types: Option<&'a Btf>) -> CType<'a> {
 #[must_use]
 pub fn arguments(found: &Found<'_>) -> Vec<Fetched> {
     let mut scope = Scope::empty(None);
-    scope.add_arguments(found.prototype);
+    scope.add_arguments(found);
+    whole(&scope, found)
+}
+
+/// What a function returns, then its arguments, typed like [`arguments`]. An argument that
+/// is called `ret` is `ret_2`.
+#[must_use]
+pub fn returned_and_arguments(found: &Found<'_>) -> Vec<Fetched> {
+    let mut scope = Scope::exit(None, Some(found));
+    scope.add_arguments(found);
+    whole(&scope, found)
+}
+
+/// All values as they are.
+fn whole(scope: &Scope<'_>, found: &Found<'_>) -> Vec<Fetched> {
     for (name, reason) in &scope.left_out {
         log::debug!("`{name}` of `{}` is left out: {reason}", found.ty.name());
     }
     scope
         .values
         .iter()
-        .filter_map(|value| walk::whole(&scope, value))
+        .filter_map(|value| walk::whole(scope, value))
         .collect()
 }
 
@@ -255,10 +270,5 @@ pub fn arguments(found: &Found<'_>) -> Vec<Fetched> {
 /// returns nothing, or something that is not in one register.
 #[must_use]
 pub fn returned(found: &Found<'_>) -> Option<Fetched> {
-    let scope = Scope::exit(None, Some(found));
-    for (_, reason) in &scope.left_out {
-        log::debug!("what `{}` returns is left out: {reason}", found.ty.name());
-    }
-    let value = scope.values.first()?;
-    walk::whole(&scope, value)
+    whole(&Scope::exit(None, Some(found)), found).pop()
 }

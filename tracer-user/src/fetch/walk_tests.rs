@@ -1,17 +1,27 @@
 //! Ways through made-up types.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
-use super::super::{Base, Fetch, FetchError, FetchList, Load, Scope, arguments, returned};
+use proptest::prelude::*;
+
+use super::super::{
+    Base, Fetch, FetchError, FetchList, Load, Scope, arguments, returned, returned_and_arguments,
+};
 use super::*;
 use crate::btf::builder::Builder;
-use crate::btf::{KernelBtf, Named};
+use crate::btf::{KernelBtf, KernelBtfError, Named};
 use crate::event::{Display, FieldType, IntegerType, LabelKind};
 use crate::probe::format::Format as RecordFormat;
 
+/// The kernel of [`types`].
+fn kernel() -> KernelBtf {
+    in_folder(&types().bytes()).unwrap()
+}
+
 /// A kernel with `vfs_open(const struct path *path, struct file *file)`,
 /// `typed(...)` with arguments of many types, and the raw tracepoint `exec`.
-fn kernel() -> KernelBtf {
+fn types() -> Builder {
     let mut btf = Builder::new();
     let int = btf.integer("int", 4, true);
     let uint = btf.integer("unsigned int", 4, false);
@@ -85,20 +95,21 @@ fn kernel() -> KernelBtf {
             ("late", int),
         ],
     );
+    btf.function("checked", int, &[("ret", int), ("arg5", int)]);
     let void = btf.pointer(0);
     let exec = btf.prototype(0, &[("__data", void), ("file", file), ("pid", int)]);
     let exec = btf.pointer(exec);
     btf.typedef("btf_trace_exec", exec);
     btf.structure("sock", 16, &[("family", uint, 4)]);
     btf.typedef("u32", uint);
-    in_folder(&btf)
+    btf
 }
 
-fn in_folder(btf: &Builder) -> KernelBtf {
+fn in_folder(btf: &[u8]) -> std::result::Result<KernelBtf, KernelBtfError> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("kernel/btf")).unwrap();
-    std::fs::write(folder.path().join("kernel/btf/vmlinux"), btf.bytes()).unwrap();
-    KernelBtf::read(folder.path()).unwrap()
+    std::fs::write(folder.path().join("kernel/btf/vmlinux"), btf).unwrap();
+    KernelBtf::read(folder.path())
 }
 
 fn fetch_all(text: &str, scope: &Scope<'_>) -> std::result::Result<Vec<Fetched>, FetchError> {
@@ -427,6 +438,21 @@ fn what_is_returned_has_its_type() {
 }
 
 #[test]
+fn an_argument_that_is_called_like_the_result_has_another_name() {
+    let kernel = kernel();
+    let checked = kernel.function("checked").unwrap();
+    let names: Vec<String> = returned_and_arguments(&checked)
+        .into_iter()
+        .map(|value| value.field.name)
+        .collect();
+    assert_eq!(names, ["ret", "ret_2", "arg5"]);
+    let scope = Scope::exit_with_arguments(&checked);
+    let fetched = fetch_all("ret, ret_2, arg5", &scope).unwrap();
+    let bases: Vec<Base> = fetched.iter().map(|value| value.fetch.base).collect();
+    assert_eq!(bases, [Base::Return, Base::Argument(0), Base::Argument(1)]);
+}
+
+#[test]
 fn raw_tracepoints_have_their_arguments() {
     let kernel = kernel();
     let exec = kernel.raw_tracepoint("exec").unwrap();
@@ -541,9 +567,93 @@ fn a_forward_declaration_is_looked_up() {
     let pointer = btf.pointer(forward);
     btf.structure("sock", 8, &[("state", int, 4)]);
     btf.function("f", int, &[("sk", pointer)]);
-    let kernel = in_folder(&btf);
+    let kernel = in_folder(&btf.bytes()).unwrap();
     assert!(kernel.vmlinux().find(Named::Struct, "sock").is_some());
     let scope = Scope::entry(None, kernel.function("f").as_ref());
     let fetched = fetch_all("sk->state", &scope).unwrap();
     assert_eq!(fetched[0].fetch.load, number(4, 4));
+}
+
+/// [`kernel`], made once for many texts.
+static KERNEL: LazyLock<KernelBtf> = LazyLock::new(kernel);
+
+/// Parts of fetch lists, some of which fit together.
+const PARTS: [&str; 30] = [
+    "path",
+    "file",
+    "arg0",
+    "ret",
+    "buf",
+    "color",
+    "->",
+    ".",
+    "dentry",
+    "d_name",
+    "name",
+    "ino",
+    "comm",
+    "words",
+    "bits",
+    "cross",
+    "links",
+    "[1]",
+    "[4294967295]",
+    "*",
+    "&",
+    "(",
+    ")",
+    "(struct sock *)",
+    "(u32)",
+    "(char __user **)",
+    ":str",
+    ":x32",
+    ",",
+    "family",
+];
+
+proptest! {
+    #[test]
+    fn no_way_is_a_panic(
+        parts in prop::collection::vec(prop::sample::select(&PARTS[..]), 1..12),
+    ) {
+        let Ok(list) = FetchList::parse(&parts.join("")) else {
+            return Ok(());
+        };
+        let kernel = &*KERNEL;
+        let (open, typed) = (kernel.function("vfs_open"), kernel.function("typed"));
+        for scope in [
+            Scope::entry(None, open.as_ref()),
+            Scope::exit_with_arguments(&typed.unwrap()),
+            Scope::user_entry(Some(kernel.vmlinux())),
+            Scope::entry(None, None),
+        ] {
+            match list.resolve(&scope) {
+                Ok(fetched) => prop_assert_eq!(fetched.len(), list.items().len()),
+                Err(error) => prop_assert_eq!(error.to_string().lines().count(), 3),
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_types_are_no_panic(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+    ) {
+        let mut bytes = types().bytes();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let Ok(kernel) = in_folder(&bytes) else {
+            return Ok(());
+        };
+        for function in kernel.functions().filter_map(|name| kernel.function(name)) {
+            let fetched = returned_and_arguments(&function);
+            prop_assert!(fetched.len() <= 1 + function.prototype.arguments().count());
+            let scope = Scope::entry(None, Some(&function));
+            for text in ["path->dentry->d_name.name", "file[3].f_path.dentry->bits.cross:d"] {
+                // Whatever comes of it.
+                drop(fetch_all(text, &scope));
+            }
+        }
+    }
 }

@@ -116,8 +116,11 @@ fn show(dir: &Path, args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     match report(&trace, &selection, format, &mut io::stdout().lock()) {
-        Ok(tails) => {
-            for tail in tails {
+        Ok(ended) => {
+            for note in ended.notes {
+                eprintln!("tracer: note: {note}");
+            }
+            for tail in ended.tails {
                 eprintln!(
                     "tracer: note: {} bytes at the end of `{}` are not a whole packet and were \
                      ignored; `tracer repair {}` cuts them",

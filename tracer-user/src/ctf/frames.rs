@@ -8,12 +8,13 @@
 //! |---|---|
 //! | 0–3 | [`MAGIC`] |
 //! | 4–5 | version, 1 |
-//! | 6–7 | kind: 1 metadata, 2 packet, 3 names of threads, 4 end |
+//! | 6–7 | kind: 1 metadata, 2 packet, 3 names of threads, 4 end, 5 functions of the kernel, 6 mappings of processes |
 //! | 8–15 | of a packet: the number of its stream; else 0 |
 //! | 16–23 | bytes of the body |
 //!
 //! A packet is a whole packet of CTF as it would be in the file of its stream, metadata is
-//! text, names of threads are whole lines of [`tasks`]. The end has no body; a pipe that
+//! text, names of threads are whole lines of [`tasks`], functions of the kernel of
+//! [`kallsyms`], mappings of [`mappings`]. The end has no body; a pipe that
 //! closes without it had a writer that did not come to its end.
 
 use std::{
@@ -26,7 +27,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{packet::MAX_PACKET_LEN, tasks};
+use super::{kallsyms, mappings, packet::MAX_PACKET_LEN, tasks};
 
 /// What each frame starts with.
 pub const MAGIC: [u8; 4] = *b"CTF|";
@@ -45,6 +46,10 @@ pub enum Frame {
     Packet(u64),
     /// Lines of names of threads.
     Tasks,
+    /// Lines of functions of the kernel.
+    KernelSymbols,
+    /// Lines of mappings of processes.
+    Mappings,
     /// Nothing: the trace is complete.
     End,
 }
@@ -88,6 +93,8 @@ impl Frame {
             Self::Packet(stream) => (2, stream),
             Self::Tasks => (3, 0),
             Self::End => (4, 0),
+            Self::KernelSymbols => (5, 0),
+            Self::Mappings => (6, 0),
         };
         let mut bytes = [0; HEADER_LEN];
         bytes[..4].copy_from_slice(&MAGIC);
@@ -117,6 +124,8 @@ impl Frame {
             2 => Self::Packet(stream),
             3 => Self::Tasks,
             4 => Self::End,
+            5 => Self::KernelSymbols,
+            6 => Self::Mappings,
             _ => return None,
         };
         Some((frame, len))
@@ -180,6 +189,8 @@ pub fn unpack(input: &mut impl Read, dir: &Path) -> Result<Unpacked, FrameError>
                 files.append(format!("channel0_{stream}"), &body)?;
             }
             Frame::Tasks => files.append(tasks::FILE_NAME.to_owned(), &body)?,
+            Frame::KernelSymbols => files.append(kallsyms::FILE_NAME.to_owned(), &body)?,
+            Frame::Mappings => files.append(mappings::FILE_NAME.to_owned(), &body)?,
             Frame::End => {
                 unpacked.complete = true;
                 break;
@@ -238,6 +249,8 @@ mod tests {
             frame(Frame::Packet(1), b"first of 1"),
             frame(Frame::Tasks, b"1 2 x\n"),
             frame(Frame::Packet(0), b"first of 0"),
+            frame(Frame::KernelSymbols, b"1 t x\n"),
+            frame(Frame::Mappings, b"1 2 new\n"),
             frame(Frame::Packet(1), b", second of 1"),
             frame(Frame::Tasks, b"1 3 y\n"),
             frame(Frame::End, b""),
@@ -258,6 +271,8 @@ mod tests {
             Frame::Packet(0x0102_0304_0506_0708),
             Frame::Tasks,
             Frame::End,
+            Frame::KernelSymbols,
+            Frame::Mappings,
         ] {
             assert_eq!(Frame::parse(&frame.header(77)), Some((frame, 77)));
         }
@@ -277,6 +292,8 @@ mod tests {
         assert_eq!(read("channel0_1"), b"first of 1, second of 1");
         assert_eq!(read("channel0_0"), b"first of 0");
         assert_eq!(read(tasks::FILE_NAME), b"1 2 x\n1 3 y\n");
+        assert_eq!(read(kallsyms::FILE_NAME), b"1 t x\n");
+        assert_eq!(read(mappings::FILE_NAME), b"1 2 new\n");
     }
 
     #[test]

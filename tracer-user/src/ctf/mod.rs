@@ -12,6 +12,7 @@
 //! - [`FieldPlace`]: one field of an event that is not in a trace yet
 //! - [`index`]: where the packets of a stream are, for readers that want to jump
 //! - [`chunk`]: a trace that goes on from folder to folder
+//! - [`kallsyms`], [`mappings`]: whose code it is that addresses of stacks are in
 //! - [`frames`]: a whole trace on a pipe
 //! - [`repair()`]: cuts the trace of a recorder that was killed to whole packets
 //!
@@ -21,10 +22,13 @@
 pub mod chunk;
 mod class;
 mod error;
+mod escape;
 pub mod frames;
 pub mod index;
+pub mod kallsyms;
 mod labels;
 mod layout;
+pub mod mappings;
 pub mod metadata;
 pub mod packet;
 mod place;

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use super::chunk::{self, Before};
 use super::class::Class;
 use super::error::ReadError;
+use super::kallsyms::{self, KernelSymbols};
 use super::layout::Layout;
+use super::mappings::{self, Mappings};
 use super::metadata::TraceInfo;
 use super::scan::{Scanner, Tail};
 use super::stream::{Event, Head, Loss, Stream};
@@ -102,6 +104,38 @@ impl Trace {
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    /// The functions of the kernel that was recorded; `None` where the trace has not noted
+    /// them.
+    pub fn kernel_symbols(&self) -> Result<Option<KernelSymbols>, ReadError> {
+        for folder in self.folders() {
+            let path = folder.join(kallsyms::FILE_NAME);
+            if let Some(symbols) = KernelSymbols::open(folder).map_err(at(&path))? {
+                return Ok(Some(symbols));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the code of processes was.
+    pub fn mappings(&self) -> Result<Mappings, ReadError> {
+        let mut mappings = Mappings::default();
+        for folder in self.folders() {
+            let path = folder.join(mappings::FILE_NAME);
+            mappings.read(folder).map_err(at(&path))?;
+        }
+        Ok(mappings)
+    }
+
+    /// Where the hidden files are that chunks share: in the folder, in its chunks, and, of a
+    /// chunk that is read alone, in the folder above it.
+    fn folders(&self) -> impl Iterator<Item = &Path> {
+        let name = self.dir.file_name().and_then(|name| name.to_str());
+        let above = name.and_then(chunk::number).and(self.dir.parent());
+        std::iter::once(self.dir.as_path())
+            .chain(self.chunks.iter().map(PathBuf::as_path))
+            .chain(above)
     }
 
     /// The folders of its chunks, in their order; none: it is not in chunks.

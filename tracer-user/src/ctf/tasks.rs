@@ -6,10 +6,11 @@
 //! are left out.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+use super::escape;
 
 /// Name of the file in the folder of a trace; hidden, since readers of CTF take every
 /// other file for a stream.
@@ -19,14 +20,7 @@ pub const FILE_NAME: &str = ".tasks";
 #[must_use]
 pub fn format_line(timestamp_ns: u64, tid: u32, comm: &[u8]) -> String {
     let mut line = format!("{timestamp_ns} {tid} ");
-    for &byte in comm {
-        if matches!(byte, b' '..=b'~') && byte != b'\\' {
-            line.push(byte as char);
-        } else {
-            // writing to a string cannot fail
-            let _ = write!(line, "\\x{byte:02x}");
-        }
-    }
+    escape::push(&mut line, comm);
     line.push('\n');
     line
 }
@@ -97,23 +91,7 @@ fn parse_line(line: &[u8]) -> Option<(u64, u32, Box<[u8]>)> {
     let mut number = || std::str::from_utf8(words.next()?).ok()?.parse::<u64>().ok();
     let timestamp_ns = number()?;
     let tid = u32::try_from(number()?).ok()?;
-    Some((timestamp_ns, tid, unescape(words.next()?)?))
-}
-
-fn unescape(mut text: &[u8]) -> Option<Box<[u8]>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    while let Some((&first, rest)) = text.split_first() {
-        text = rest;
-        if first == b'\\' {
-            let digits = rest.strip_prefix(b"x")?.get(..2)?;
-            let digits = std::str::from_utf8(digits).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            text = &rest[3..];
-        } else {
-            bytes.push(first);
-        }
-    }
-    Some(bytes.into_boxed_slice())
+    Some((timestamp_ns, tid, escape::undo(words.next()?)?.into()))
 }
 
 #[cfg(test)]

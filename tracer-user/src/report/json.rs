@@ -2,8 +2,9 @@
 
 use super::line::Line;
 use super::names::{is_result, name};
+use super::stack::{Address, Frame, Side, Stacks};
 use crate::ctf::tasks::Tasks;
-use crate::ctf::{Class, ClassField, Event, Fields, Loss, Number, Value};
+use crate::ctf::{Class, ClassField, Event, Fields, Loss, Number, Numbers, Value};
 
 /// Writes records as JSON.
 #[derive(Debug)]
@@ -27,6 +28,18 @@ struct FieldJson {
     name: Vec<u8>,
     /// It can be an error.
     is_result: bool,
+    /// It is a stack.
+    stack: Option<Side>,
+}
+
+/// Where the parts of an event go to.
+struct Parts<'p, 'e> {
+    /// Values.
+    line: &'p mut Line,
+    /// What numbers are called.
+    names: &'p mut Line,
+    event: &'p Event<'e>,
+    stacks: &'p mut Stacks,
 }
 
 impl Json {
@@ -41,6 +54,7 @@ impl Json {
             let field = |field: &ClassField| FieldJson {
                 name: string(&field.name, ":"),
                 is_result: is_result(&class.name, &field.name),
+                stack: Side::of_field(&field.name),
             };
             fields.iter().map(field).collect()
         };
@@ -54,7 +68,13 @@ impl Json {
         }
     }
 
-    pub(super) fn event(&self, line: &mut Line, event: &Event<'_>, tasks: &Tasks) {
+    pub(super) fn event(
+        &self,
+        line: &mut Line,
+        event: &Event<'_>,
+        tasks: &Tasks,
+        stacks: &mut Stacks,
+    ) {
         let texts = &self.classes[event.class.index];
         line.text("{\"timestamp_ns\":");
         line.decimal(event.timestamp_ns);
@@ -73,13 +93,19 @@ impl Json {
         line.text(",\"name\":");
         line.0.extend_from_slice(&texts.name);
         let mut names = Line::default();
+        let mut parts = Parts {
+            line,
+            names: &mut names,
+            event,
+            stacks,
+        };
         if !texts.context.is_empty() {
-            line.text(",\"context\":{");
-            push_fields(line, &mut names, event.context(), &texts.context);
-            line.byte(b'}');
+            parts.line.text(",\"context\":{");
+            parts.push(event.context(), &texts.context);
+            parts.line.byte(b'}');
         }
-        line.text(",\"fields\":{");
-        push_fields(line, &mut names, event.fields(), &texts.fields);
+        parts.line.text(",\"fields\":{");
+        parts.push(event.fields(), &texts.fields);
         line.byte(b'}');
         if !names.0.is_empty() {
             line.text(",\"names\":{");
@@ -104,22 +130,53 @@ impl Json {
     }
 }
 
-/// The values go to `line`, and what numbers are called to `names`.
-fn push_fields(line: &mut Line, names: &mut Line, fields: Fields<'_>, texts: &[FieldJson]) {
-    for (index, ((_, value), text)) in fields.zip(texts).enumerate() {
-        if index > 0 {
-            line.byte(b',');
-        }
-        line.0.extend_from_slice(&text.name);
-        if let Some(name) = name(&value, text.is_result) {
-            if !names.0.is_empty() {
-                names.byte(b',');
+impl Parts<'_, '_> {
+    fn push(&mut self, fields: Fields<'_>, texts: &[FieldJson]) {
+        for (index, ((_, value), text)) in fields.zip(texts).enumerate() {
+            if index > 0 {
+                self.line.byte(b',');
             }
-            names.0.extend_from_slice(&text.name);
-            names.json(name.as_str().as_bytes());
+            self.line.0.extend_from_slice(&text.name);
+            if let Some(name) = name(&value, text.is_result) {
+                if !self.names.0.is_empty() {
+                    self.names.byte(b',');
+                }
+                self.names.0.extend_from_slice(&text.name);
+                self.names.json(name.as_str().as_bytes());
+            }
+            match (text.stack, value) {
+                (Some(side), Value::Numbers(addresses)) => self.push_stack(side, addresses),
+                (_, value) => push_value(self.line, value),
+            }
         }
-        push_value(line, value);
     }
+
+    fn push_stack(&mut self, side: Side, addresses: Numbers<'_>) {
+        self.line.byte(b'[');
+        let mut separator = "";
+        for address in Address::of_stack(side, self.event, addresses) {
+            self.line.text(separator);
+            separator = ",";
+            push_frame(self.line, address.value, self.stacks.frame(address));
+        }
+        self.line.byte(b']');
+    }
+}
+
+fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
+    line.text("{\"address\":");
+    line.decimal(address);
+    if let Some((name, offset)) = frame.symbol {
+        line.text(",\"symbol\":");
+        line.json(name.as_bytes());
+        line.text(",\"offset\":");
+        line.decimal(offset);
+    }
+    if let Some(object) = frame.object {
+        line.text(",\"object\":");
+        line.json(object);
+    }
+    line.byte(b'}');
 }
 
 fn push_value(line: &mut Line, value: Value<'_>) {

@@ -43,6 +43,14 @@ impl Line {
         self.digits(number, 16, 1);
     }
 
+    /// In 16 columns, as `perf script` has it.
+    pub(super) fn address(&mut self, address: u64) {
+        let width = address.checked_ilog(16).unwrap_or(0) as usize + 1;
+        let start = self.0.len();
+        self.pad_to(start, 16 - width);
+        self.digits(address, 16, 1);
+    }
+
     pub(super) fn octal(&mut self, number: u64) {
         self.byte(b'0');
         if number != 0 {

@@ -6,16 +6,18 @@ mod json;
 mod line;
 mod names;
 mod select;
+mod stack;
 mod text;
 
 use std::io::{self, Write};
 
 use thiserror::Error;
 
-use crate::ctf::{ReadError, Record, Tail, Trace};
+use crate::ctf::{Event, ReadError, Record, Tail, Trace};
 use json::Json;
 use line::Line;
 use select::Filter;
+use stack::Stacks;
 use text::Text;
 
 pub use select::{CpuSet, SelectError, Selection, Time, matches};
@@ -49,8 +51,16 @@ pub enum ReportError {
     Write(#[source] io::Error),
 }
 
-/// Writes the selected events of `trace` to `out`, and returns what could not be read at
-/// the ends of the streams.
+/// What there is to say after a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// What could not be read at the ends of the streams.
+    pub tails: Vec<Tail>,
+    /// What stacks lack, for people.
+    pub notes: Vec<String>,
+}
+
+/// Writes the selected events of `trace` to `out`.
 ///
 /// # Errors
 /// What was read up to an error has been written.
@@ -59,10 +69,11 @@ pub fn report(
     selection: &Selection,
     format: Format,
     out: &mut impl Write,
-) -> Result<Vec<Tail>, ReportError> {
+) -> Result<Ended, ReportError> {
     let start_ns = trace.start_ns()?.unwrap_or(0);
     let filter = Filter::new(selection, trace.classes(), start_ns)?;
     let printer = Printer::new(trace, format);
+    let mut stacks = Stacks::open(trace)?;
     let mut events = trace.events(filter.from_ns)?;
     let mut line = Line(Vec::with_capacity(BATCH_LEN * 2));
     let ended = loop {
@@ -73,7 +84,9 @@ pub fn report(
         };
         match record {
             Record::Event(event) if event.timestamp_ns > filter.to_ns => break Ok(()),
-            Record::Event(event) if filter.has(&event) => printer.event(&mut line, &event, trace),
+            Record::Event(event) if filter.has(&event) => {
+                printer.event(&mut line, &event, trace, &mut stacks);
+            }
             Record::Loss(loss) if loss.timestamp_ns <= filter.to_ns && filter.has_cpu(loss.cpu) => {
                 printer.loss(&mut line, &loss);
             }
@@ -87,7 +100,10 @@ pub fn report(
     out.write_all(&line.0).map_err(ReportError::Write)?;
     out.flush().map_err(ReportError::Write)?;
     ended?;
-    Ok(events.tails().cloned().collect())
+    Ok(Ended {
+        tails: events.tails().cloned().collect(),
+        notes: stacks.notes(),
+    })
 }
 
 enum Printer {
@@ -103,10 +119,10 @@ impl Printer {
         }
     }
 
-    fn event(&self, line: &mut Line, event: &crate::ctf::Event<'_>, trace: &Trace) {
+    fn event(&self, line: &mut Line, event: &Event<'_>, trace: &Trace, stacks: &mut Stacks) {
         match self {
-            Self::Text(text) => text.event(line, event, trace.tasks()),
-            Self::Json(json) => json.event(line, event, trace.tasks()),
+            Self::Text(text) => text.event(line, event, trace.tasks(), stacks),
+            Self::Json(json) => json.event(line, event, trace.tasks(), stacks),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::line::Line;
 use super::names::{Name, is_result, name};
+use super::stack::{Address, Frame, Side, Stacks};
 use crate::ctf::tasks::Tasks;
 use crate::ctf::{Class, ClassField, Event, Fields, Loss, Number, Value};
 use crate::event::{Display, STRING_CUT, STRING_FAULT};
@@ -33,6 +34,8 @@ struct FieldText {
     is_mark: bool,
     /// It can be an error.
     is_result: bool,
+    /// It is a stack, which stands below the line.
+    stack: Option<Side>,
 }
 
 impl Text {
@@ -53,6 +56,7 @@ impl Text {
                 ),
                 is_mark: field.name == STRING_CUT || field.name == STRING_FAULT,
                 is_result: is_result(&class.name, &field.name),
+                stack: Side::of_field(&field.name),
             };
             fields.iter().enumerate().map(text).collect()
         };
@@ -67,7 +71,13 @@ impl Text {
         }
     }
 
-    pub(super) fn event(&self, line: &mut Line, event: &Event<'_>, tasks: &Tasks) {
+    pub(super) fn event(
+        &self,
+        line: &mut Line,
+        event: &Event<'_>,
+        tasks: &Tasks,
+        stacks: &mut Stacks,
+    ) {
         let comm = event
             .comm
             .unwrap_or_else(|| tasks.name_at(event.tid, event.timestamp_ns));
@@ -88,6 +98,8 @@ impl Text {
         }
         push_fields(line, event.fields(), &texts.fields);
         line.byte(b'\n');
+        push_stacks(line, event, event.context(), &texts.context, stacks);
+        push_stacks(line, event, event.fields(), &texts.fields, stacks);
     }
 
     pub(super) fn loss(&self, line: &mut Line, loss: &Loss) {
@@ -134,7 +146,9 @@ impl Text {
 
 fn push_fields(line: &mut Line, fields: Fields<'_>, texts: &[FieldText]) {
     for ((_, value), text) in fields.zip(texts) {
-        if text.is_mark && matches!(value, Value::Number(Number { raw: 0, .. })) {
+        let is_stack = text.stack.is_some() && matches!(value, Value::Numbers(_));
+        let is_zero = matches!(value, Value::Number(Number { raw: 0, .. }));
+        if is_stack || text.is_mark && is_zero {
             continue;
         }
         line.0.extend_from_slice(&text.name);
@@ -149,6 +163,44 @@ fn push_fields(line: &mut Line, fields: Fields<'_>, texts: &[FieldText]) {
             Some(name) => line.string(name.as_str().as_bytes()),
         }
     }
+}
+
+/// One line for each address of the stacks in `fields`, as `perf script` has them.
+fn push_stacks(
+    line: &mut Line,
+    event: &Event<'_>,
+    fields: Fields<'_>,
+    texts: &[FieldText],
+    stacks: &mut Stacks,
+) {
+    if texts.iter().all(|text| text.stack.is_none()) {
+        return;
+    }
+    for ((_, value), text) in fields.zip(texts) {
+        let (Some(side), Value::Numbers(addresses)) = (text.stack, value) else {
+            continue;
+        };
+        for address in Address::of_stack(side, event, addresses) {
+            push_frame(line, address.value, stacks.frame(address));
+        }
+    }
+}
+
+fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
+    line.byte(b'\t');
+    line.address(address);
+    line.byte(b' ');
+    match frame.symbol {
+        Some((name, offset)) => {
+            line.bare(name.as_bytes());
+            line.byte(b'+');
+            line.hexadecimal(offset);
+        }
+        None => line.text("[unknown]"),
+    }
+    line.text(" (");
+    line.bare(frame.object.unwrap_or(b"[unknown]"));
+    line.text(")\n");
 }
 
 fn push_value(line: &mut Line, value: Value<'_>) {

@@ -11,6 +11,7 @@ mod control;
 mod destination;
 mod drain;
 mod flight;
+mod mappings;
 mod options;
 mod outlet;
 mod output;

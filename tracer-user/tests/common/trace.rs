@@ -28,6 +28,9 @@ pub(crate) struct Event {
     pub(crate) pid: u32,
     pub(crate) name: String,
     pub(crate) fields: Map<String, Value>,
+    /// What fields with names are called.
+    #[serde(default)]
+    pub(crate) names: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +76,11 @@ impl Trace {
     }
 
     fn report(dir: &Path) -> Self {
-        let output = report(dir, &["--json"]);
+        Self::parse(&report(dir, &["--json"]))
+    }
+
+    /// Reads what `tracer report --json` printed.
+    pub(crate) fn parse(output: &str) -> Self {
         let mut trace = Self {
             events: Vec::new(),
             lost: 0,

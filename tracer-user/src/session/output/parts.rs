@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    ctf::{chunk, index, tasks},
+    ctf::{chunk, index, kallsyms, mappings, tasks},
     sink::{FileSink, IndexedSink, SinkKind},
 };
 
@@ -88,6 +88,8 @@ fn is_of_a_chunk(path: &Path) -> bool {
     }
     let hidden = [
         tasks::FILE_NAME,
+        kallsyms::FILE_NAME,
+        mappings::FILE_NAME,
         chunk::OPEN_METADATA,
         chunk::BEFORE,
         NEW_METADATA,
@@ -177,7 +179,13 @@ mod tests {
         for cpu in [0, 12] {
             drop(stream_sink(&chunk, cpu, SinkKind::Copy, 4096).unwrap());
         }
-        for name in [chunk::OPEN_METADATA, chunk::BEFORE, tasks::FILE_NAME] {
+        for name in [
+            chunk::OPEN_METADATA,
+            chunk::BEFORE,
+            tasks::FILE_NAME,
+            kallsyms::FILE_NAME,
+            mappings::FILE_NAME,
+        ] {
             fs::write(chunk.join(name), "").unwrap();
         }
         assert!(is_of_a_trace(&chunk));

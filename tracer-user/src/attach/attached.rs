@@ -40,6 +40,9 @@ pub struct KernelCounts {
     /// Events that were left out as asked for, by class and then by CPU; of the classes with
     /// a throttle.
     pub left_out: Vec<(u32, Vec<LeftOut>)>,
+    /// Events with a fetched value that could not be read, by class; classes without any are
+    /// left out.
+    pub faults: Vec<(u32, u64)>,
     /// Threads and processes that should have been followed and could not be.
     pub not_followed: u64,
 }
@@ -81,6 +84,19 @@ impl Attached {
                 .map(|cpu| bpf::lookup_u64(lost, class * kernel.cpu_count + cpu))
                 .collect::<io::Result<Vec<u64>>>()
         };
+        let faults = fd(&kernel.ebpf, "FAULTS")?;
+        let faults = kernel
+            .fetching
+            .iter()
+            .map(|class| {
+                let rows = class * kernel.cpu_count..(class + 1) * kernel.cpu_count;
+                let sum = rows
+                    .map(|row| bpf::lookup_u64(faults, row))
+                    .sum::<io::Result<u64>>();
+                Ok((*class, sum?))
+            })
+            .filter(|count| count.as_ref().map_or(true, |(_, faults)| *faults > 0))
+            .collect::<io::Result<_>>()?;
         let any_lost = kernel.cpus.iter().any(|cpu| kernel.states.lost(*cpu) > 0);
         let classes = if any_lost { kernel.class_count } else { 0 };
         Ok(KernelCounts {
@@ -97,6 +113,7 @@ impl Attached {
                 &kernel.throttles,
                 kernel.cpu_count,
             )?,
+            faults,
             not_followed: self.not_followed(),
         })
     }

@@ -83,6 +83,8 @@ pub struct Kernel {
     pub(super) cpus: Vec<u32>,
     pub(super) cpu_count: u32,
     pub(super) class_count: u32,
+    /// Classes with values that are read from memory.
+    pub(super) fetching: Vec<u32>,
     pub(super) throttles: Vec<Throttle>,
     following: Option<Following>,
     rings: Vec<(u32, Ring)>,
@@ -137,6 +139,7 @@ impl Kernel {
             cpus: settings.cpus.to_vec(),
             cpu_count: settings.cpu_count,
             class_count: probes.len() as u32,
+            fetching: object::fetching(probes),
             throttles: settings.throttles.to_vec(),
             following,
             rings,

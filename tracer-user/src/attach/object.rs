@@ -242,6 +242,19 @@ fn spec(probe: &ResolvedProbe) -> ProbeSpec {
     }
 }
 
+/// Classes of events with values that are read from memory, which may fail.
+pub(super) fn fetching(probes: &[ResolvedProbe]) -> Vec<u32> {
+    let fetches = |probe: &&ResolvedProbe| match &probe.place {
+        Place::Tracepoint { fetched, .. } => fetched.faults,
+        Place::Function { layout, entry, .. } => {
+            layout.faults || entry.as_ref().is_some_and(|entry| entry.faults)
+        }
+        Place::Syscall { .. } | Place::RawSyscall { .. } => false,
+    };
+    let classes = probes.iter().filter(fetches);
+    classes.map(|probe| probe.class.id).collect()
+}
+
 /// Calls that can be under way at the same time and whose duration is known at their end.
 const MAX_CALLS: u32 = 16 * 1024;
 

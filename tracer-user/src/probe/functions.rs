@@ -145,10 +145,7 @@ fn at_exit(
     match (list, found) {
         (Some(list), Some(found)) => list.resolve(&Scope::exit_with_arguments(found)),
         (Some(list), None) => list.resolve(&Scope::exit(types, None)),
-        (None, Some(found)) => Ok(fetch::returned(found)
-            .into_iter()
-            .chain(fetch::arguments(found))
-            .collect()),
+        (None, Some(found)) => Ok(fetch::returned_and_arguments(found)),
         (None, None) => Ok(vec![kprobe::returned()]),
     }
 }

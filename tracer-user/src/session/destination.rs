@@ -12,6 +12,7 @@ use super::{
     options::Options,
     output::{Description, TraceFolder},
     plan::Plan,
+    stack_notes::StackNotes,
     tasks::TaskLog,
 };
 use crate::{
@@ -126,6 +127,17 @@ impl Destination {
             Self::Pipe(pipe) => Ok(TaskLog::on_pipe(pipe)),
             Self::Memory(_) => Ok(TaskLog::in_memory()),
             Self::Socket(socket) => Ok(TaskLog::on_socket(socket)),
+        }
+    }
+
+    /// The place for what the addresses of stacks mean.
+    pub(super) fn stack_notes(&self) -> StackNotes {
+        match self {
+            Self::Folder(folder) => StackNotes::Folder(folder.path().to_owned()),
+            Self::Chunks(chunks) => StackNotes::Folder(chunks.path().to_owned()),
+            Self::Pipe(pipe) => StackNotes::Pipe(Arc::clone(pipe)),
+            Self::Memory(_) => StackNotes::Memory(Arc::default()),
+            Self::Socket(socket) => StackNotes::Socket(Arc::clone(socket)),
         }
     }
 

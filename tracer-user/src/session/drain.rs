@@ -17,6 +17,7 @@ use tracer_common::EventHeader;
 
 use super::{
     flight::Job,
+    mappings::Watch,
     output::monotonic_ns,
     plan::{Plan, TaskEvent},
     streams::{Failure, Input, Link, Order},
@@ -44,6 +45,8 @@ pub(super) struct Ends {
     /// To the reader, in overwrite mode.
     pub(super) jobs: Option<Sender<Job>>,
     pub(super) failure: Failure,
+    /// Told of stacks of processes, if they are recorded.
+    pub(super) watch: Option<Watch>,
 }
 
 /// Drains one ring into one stream.
@@ -72,6 +75,9 @@ struct Intake {
     prologue_events: u64,
     task_events: Arc<[TaskEvent]>,
     trigger: Option<Arc<Trigger>>,
+    watch: Option<Watch>,
+    /// By class, whether its events have stacks of processes.
+    user_stacks: Arc<[bool]>,
     tasks: Arc<TaskLog>,
     task_lines: String,
     malformed: u64,
@@ -121,6 +127,7 @@ impl Drain {
             orders,
             jobs,
             failure,
+            watch,
         } = ends;
         Self {
             cpu,
@@ -135,6 +142,8 @@ impl Drain {
                 prologue_events: 0,
                 task_events: Arc::clone(&plan.task_events),
                 trigger: plan.trigger.clone(),
+                watch,
+                user_stacks: Arc::clone(&plan.user_stacks),
                 tasks: Arc::clone(tasks),
                 task_lines: String::new(),
                 malformed: 0,
@@ -296,6 +305,11 @@ impl Intake {
         if let Some(trigger) = &self.trigger {
             trigger.look(event, &header, self.cpu);
         }
+        if let Some(watch) = &mut self.watch
+            && self.user_stacks.get(header.class as usize) == Some(&true)
+        {
+            watch.saw_stack(header.pid, header.timestamp_ns);
+        }
         ControlFlow::Continue(())
     }
 
@@ -331,8 +345,11 @@ impl Intake {
             .iter()
             .filter(|task| task.class == header.class)
         {
-            if let Some(line) = task.line(event, header) {
+            if let Some((tid, line)) = task.line(event, header) {
                 self.task_lines.push_str(&line);
+                if let Some(watch) = &mut self.watch {
+                    watch.saw_beginning(tid, header.timestamp_ns);
+                }
             }
         }
         if self.task_lines.len() > 4096 {

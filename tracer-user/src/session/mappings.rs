@@ -7,9 +7,6 @@
 //! Nothing waits for it: where it is behind, looks are left out, and made up for by the next
 //! event.
 
-// The drain uses it when stacks are recorded.
-#![allow(dead_code)]
-
 use std::{
     collections::{HashMap, VecDeque},
     fs, io,

@@ -21,6 +21,7 @@ mod progress;
 mod requests;
 mod scope;
 mod snapshot;
+mod stack_notes;
 mod state_dump;
 mod streams;
 mod summary;
@@ -58,6 +59,7 @@ use self::{
     progress::{ProbeProgress, ProgressLine},
     requests::Claim,
     snapshot::{Snapshot, Snapshots},
+    stack_notes::Watcher,
     state_dump::{Contents, StateDump},
     streams::{Commander, Failure, Reading, Stream, Streams},
     summary::{Summary, Times},
@@ -130,6 +132,8 @@ struct Recording {
     streams: Streams,
     failure: Failure,
     tasks: Arc<TaskLog>,
+    /// Notes where the code of processes is.
+    watcher: Option<Watcher>,
     /// What the trace begins with.
     state_dump: Option<Contents>,
     /// In overwrite mode.
@@ -167,6 +171,9 @@ impl Recording {
         let failure = Failure::default();
         let description = destination.describe(plan)?;
         let tasks = Arc::new(destination.task_log()?);
+        let stack_notes = destination.stack_notes();
+        stack_notes.kernel_symbols(plan)?;
+        let (watch, watcher) = stack_notes.watch(plan)?.unzip();
         let mut streams = rings
             .into_iter()
             .map(|(cpu, ring)| {
@@ -196,6 +203,7 @@ impl Recording {
                     orders,
                     jobs,
                     failure: failure.clone(),
+                    watch: watch.clone(),
                 };
                 Ok(Stream {
                     cpu,
@@ -205,6 +213,7 @@ impl Recording {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
+        drop(watch);
         let progress = ProbeProgress::new("attaching", plan.probes.len());
         let before_attaching_ns = monotonic_ns();
         let mut attached = kernel.attach(
@@ -227,6 +236,7 @@ impl Recording {
             Arc::new(Snapshots::new(
                 description,
                 tasks,
+                stack_notes,
                 commanders,
                 options.sink,
                 packet_bytes,
@@ -240,6 +250,7 @@ impl Recording {
             streams,
             failure,
             tasks,
+            watcher,
             state_dump: contents,
             snapshots,
             started_ns,
@@ -279,6 +290,7 @@ impl Stopped {
             attached,
             streams,
             tasks,
+            watcher,
             state_dump,
             attach_ns,
             ..
@@ -288,6 +300,10 @@ impl Stopped {
             attach_ns,
         };
         let streams = streams.finish()?;
+        // The drains are gone, and with them its work.
+        if let Some(watcher) = watcher {
+            watcher.finish();
+        }
         // Threads whose names the programs missed: made on a CPU that is not recorded.
         tasks.snapshot(monotonic_ns());
         let mut summary = Summary::new(plan, folder, end, times, self.counts, streams, last);

@@ -84,6 +84,8 @@ pub(super) struct Plan {
     pub(super) contexts: Vec<fetch::Context>,
     /// Where events must happen.
     pub(super) origin: Origin,
+    /// By class, whether its events have stacks of processes.
+    pub(super) user_stacks: Arc<[bool]>,
     /// Events that have a snapshot taken.
     pub(super) trigger: Option<Arc<Trigger>>,
 }
@@ -106,6 +108,7 @@ impl Plan {
         let mut probes = wanted::apply(&requests, &files, options.names, probes)?;
         let contexts = wanted::contexts(options, &files, &mut probes)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
+        let user_stacks = probes.iter().map(|probe| probe.stacks.user).collect();
         let throttles = throttles(&requests, &probes);
         let trigger = match &options.snapshot_on {
             Some(text) => {
@@ -167,6 +170,7 @@ impl Plan {
                 .map_or(FLUSH_INTERVAL, |time| time.min(FLUSH_INTERVAL)),
             stats: options.stats,
             trigger,
+            user_stacks,
             contexts,
             origin: wanted::origin(options)?,
         })
@@ -304,8 +308,8 @@ impl TaskEvent {
         })
     }
 
-    /// The line of the file of names that this event amounts to.
-    pub(super) fn line(&self, event: &[u8], header: &EventHeader) -> Option<String> {
+    /// The thread that this event names, and the line of the file of names that it amounts to.
+    pub(super) fn line(&self, event: &[u8], header: &EventHeader) -> Option<(u32, String)> {
         let tid = match &self.tid {
             None => header.tid,
             Some(place) => match place.read(event)? {
@@ -316,7 +320,7 @@ impl TaskEvent {
         let Value::Text(comm) = self.comm.read(event)? else {
             return None;
         };
-        Some(format_line(header.timestamp_ns, tid, comm))
+        Some((tid, format_line(header.timestamp_ns, tid, comm)))
     }
 }
 
@@ -440,7 +444,7 @@ mod tests {
         event.extend_from_slice(b"worker\0\0\0\0\0\0\0\0\0\0");
         assert_eq!(
             task.line(&event, &header).unwrap(),
-            format_line(5, 42, b"worker")
+            (42, format_line(5, 42, b"worker"))
         );
         assert_eq!(task.line(&event[..30], &header), None);
     }

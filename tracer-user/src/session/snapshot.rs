@@ -14,6 +14,7 @@ use super::{
     flight::{Job, Part},
     output::{Description, TraceFolder, monotonic_ns},
     progress::{grouped, short},
+    stack_notes::StackNotes,
     streams::{Commander, Order},
     tasks::TaskLog,
 };
@@ -23,6 +24,7 @@ use crate::sink::{Sink, SinkKind};
 pub(super) struct Snapshots {
     description: Description,
     tasks: Arc<TaskLog>,
+    stack_notes: StackNotes,
     commanders: Vec<Commander>,
     kind: SinkKind,
     packet_bytes: usize,
@@ -47,6 +49,7 @@ impl Snapshots {
     pub(super) fn new(
         description: Description,
         tasks: Arc<TaskLog>,
+        stack_notes: StackNotes,
         commanders: Vec<Commander>,
         kind: SinkKind,
         packet_bytes: usize,
@@ -54,6 +57,7 @@ impl Snapshots {
         Self {
             description,
             tasks,
+            stack_notes,
             commanders,
             kind,
             packet_bytes,
@@ -95,6 +99,7 @@ impl Snapshots {
         let names = TaskLog::create(folder.path())?;
         names.append(&self.tasks.recent());
         names.snapshot(monotonic_ns());
+        self.stack_notes.write_to(folder.path())?;
         snapshot.folder = folder.path().to_owned();
         folder.keep()?;
         Ok(snapshot)

@@ -196,6 +196,7 @@ impl Summary {
         left_out::write(out, &self.counts, &self.names)?;
         self.write_losses(out)?;
         self.write_skipped(out)?;
+        self.write_faults(out)?;
         self.write_ways(out)?;
         self.write_chunks(out)?;
         if self.stats {
@@ -216,6 +217,20 @@ impl Summary {
             out,
             "read it with: tracer report {folder}, or babeltrace2 {folder}"
         )
+    }
+
+    /// Values that could not be read. Their events are recorded.
+    fn write_faults(&self, out: &mut String) -> std::fmt::Result {
+        for (class, faults) in &self.counts.faults {
+            let name = self.names.get(*class as usize).map_or("?", String::as_str);
+            writeln!(
+                out,
+                "{} events `{name}` have a value that could not be read: it is empty, and \
+                 `fetch_fault` says which",
+                grouped(*faults)
+            )?;
+        }
+        Ok(())
     }
 
     /// Which ways packets took: a line for each, almost always one.

@@ -100,7 +100,7 @@ impl Layout {
         code.add(Reg::R3, offset);
         self.end(code, Reg::R1);
         code.set(Reg::R2, MAX_FETCHED_STRING as u64);
-        code.call(memory.string_reader());
+        code.read_string(memory);
         // The way without a fault goes on below, so that the verifier sees it first and
         // finds the other one within it.
         code.jump_if_imm(Jump::SignedLessOrEqual, Reg::R0, 0, fail);

@@ -312,7 +312,7 @@ impl Writer<'_> {
                     code.address(self.abi, fetch, self.refused);
                     code.op(Op::Move, STRING, Reg::R0);
                     code.add(STRING, offset);
-                    (memory, self.longest())
+                    (Place::Memory(memory), self.longest())
                 }
                 Load::Bytes {
                     offset,
@@ -322,14 +322,14 @@ impl Writer<'_> {
                     code.address(self.abi, fetch, self.refused);
                     code.op(Op::Move, STRING, Reg::R0);
                     code.add(STRING, offset);
-                    (memory, len)
+                    (Place::Memory(memory), len)
                 }
                 Load::Itself | Load::AddressOf { .. } | Load::Number { .. } => return None,
             },
             &Source::RecordText { offset, len } => {
                 code.op(Op::Move, STRING, CTX);
                 code.add(STRING, offset.into());
-                (Memory::Kernel, len)
+                (Place::Record, len)
             }
             &Source::RecordString { offset, relative } => {
                 code.load(Width::Word, Reg::R0, CTX, offset as i16);
@@ -339,7 +339,7 @@ impl Writer<'_> {
                 if relative {
                     code.add(STRING, i64::from(offset) + 4);
                 }
-                (Memory::Kernel, MAX_STRING_LEN as u32)
+                (Place::Record, MAX_STRING_LEN as u32)
             }
             Source::RecordBits { .. } | Source::Nowhere => return None,
         };
@@ -386,7 +386,10 @@ impl Writer<'_> {
         code.op(Op::Add, Reg::R3, SEEN);
         code.stack_address(Reg::R1, TEXT);
         code.set(Reg::R2, u64::from(len) + 1);
-        code.call(memory.string_reader());
+        match memory {
+            Place::Record => code.call(Helper::ProbeReadKernelStr),
+            Place::Memory(memory) => code.read_string(memory),
+        }
         code.jump_if_imm(Jump::SignedLess, Reg::R0, 0, self.refused);
     }
 
@@ -465,10 +468,19 @@ impl Writer<'_> {
     }
 }
 
+/// Where a string is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In the record of a tracepoint.
+    Record,
+    /// Behind an address.
+    Memory(Memory),
+}
+
 /// A string that is looked at.
 struct Text {
-    /// Whose memory it is in; none: it is on the stack, all of it.
-    memory: Option<Memory>,
+    /// Where it is; none: it is on the stack, all of it.
+    memory: Option<Place>,
     /// The most bytes that it has.
     len: u32,
 }

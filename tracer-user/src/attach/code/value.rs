@@ -198,6 +198,21 @@ impl Code {
         self.call(memory.reader());
     }
 
+    /// Reads the string at the address `R3` to `R1`, at most `R2` bytes; `R0` has how many, or
+    /// an error. A pointer of the kernel's types may well be one of a process: not all kernels
+    /// tell which are. Those of the kernel have the highest bit set.
+    pub(super) fn read_string(&mut self, memory: Memory) {
+        let (user, done) = (self.label(), self.label());
+        if memory == Memory::Kernel {
+            self.jump_if_imm(Jump::SignedGreaterOrEqual, Reg::R3, 0, user);
+            self.call(Helper::ProbeReadKernelStr);
+            self.jump(done);
+        }
+        self.place(user);
+        self.call(Helper::ProbeReadUserStr);
+        self.place(done);
+    }
+
     /// `dst += value`.
     pub(super) fn add(&mut self, dst: Reg, value: i64) {
         if value != 0 {
@@ -218,14 +233,6 @@ impl Memory {
         match self {
             Self::Kernel => Helper::ProbeReadKernel,
             Self::User => Helper::ProbeReadUser,
-        }
-    }
-
-    /// The helper that reads a string.
-    pub(super) const fn string_reader(self) -> Helper {
-        match self {
-            Self::Kernel => Helper::ProbeReadKernelStr,
-            Self::User => Helper::ProbeReadUserStr,
         }
     }
 }

@@ -1,0 +1,148 @@
+//! What the addresses of stacks mean: the functions of the kernel, and where the code of
+//! processes was. It lies beside the streams, or goes the way of the packets.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    mappings::{self, Watch},
+    output::{monotonic_ns, named},
+    plan::Plan,
+};
+use crate::{
+    ctf::{frames::Frame, kallsyms, mappings as maps},
+    sink::{SharedPipe, SharedSocket},
+};
+
+/// Where the notes of a recording go.
+#[derive(Clone, Debug)]
+pub(super) enum StackNotes {
+    /// To hidden files in a folder; with chunks, in the folder above them.
+    Folder(PathBuf),
+    /// To where the packets go.
+    Pipe(Arc<SharedPipe>),
+    /// As [`Pipe`](Self::Pipe).
+    Socket(Arc<SharedSocket>),
+    /// They are kept for snapshots.
+    Memory(Arc<Mutex<Kept>>),
+}
+
+/// Notes in memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    kernel_symbols: String,
+    mappings: String,
+}
+
+impl StackNotes {
+    /// Notes the functions of the kernel, if `plan` records its stacks.
+    pub(super) fn kernel_symbols(&self, plan: &Plan) -> Result<()> {
+        if !plan.probes.iter().any(|probe| probe.stacks.kernel) {
+            return Ok(());
+        }
+        let symbols = kallsyms::read_running(Path::new("/proc"))
+            .context("cannot note what the addresses of the kernel mean")?;
+        match symbols {
+            Some(symbols) => Ok(self.append(Frame::KernelSymbols, &symbols)?),
+            None => {
+                eprintln!(
+                    "tracer: note: the kernel hides its addresses (kernel.kptr_restrict): reports \
+                     show stacks of the kernel without names"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins to note where the code of processes is, if `plan` records their stacks.
+    pub(super) fn watch(&self, plan: &Plan) -> Result<Option<(Watch, Watcher)>> {
+        if !plan.probes.iter().any(|probe| probe.stacks.user) {
+            return Ok(None);
+        }
+        let (watch, requests) = mappings::channel();
+        let notes = self.clone();
+        let write = move |lines: &str| {
+            // Addresses stay without names, which is no reason to end a recording.
+            if let Err(error) = notes.append(Frame::Mappings, lines) {
+                log::warn!("cannot note where the code of processes is: {error}");
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("mappings".to_owned())
+            .spawn(move || mappings::watch(requests, Path::new("/proc"), monotonic_ns, write))
+            .context("cannot start the thread that notes where code is")?;
+        Ok(Some((watch, Watcher(thread))))
+    }
+
+    fn append(&self, frame: Frame, text: &str) -> io::Result<()> {
+        match self {
+            Self::Folder(folder) => append_to(&folder.join(file_name(frame)), text),
+            Self::Pipe(pipe) => pipe.send(frame, text.as_bytes()),
+            Self::Socket(socket) => socket.send(frame, text.as_bytes()),
+            Self::Memory(kept) => {
+                // Text that a thread which panicked was adding is there, or not.
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                match frame {
+                    Frame::KernelSymbols => kept.kernel_symbols.push_str(text),
+                    _ => kept.mappings.push_str(text),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what is in memory beside the streams of a snapshot.
+    pub(super) fn write_to(&self, folder: &Path) -> io::Result<()> {
+        let Self::Memory(kept) = self else {
+            return Ok(());
+        };
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let beside = Self::Folder(folder.to_owned());
+        for (frame, text) in [
+            (Frame::KernelSymbols, kept.kernel_symbols),
+            (Frame::Mappings, kept.mappings),
+        ] {
+            if !text.is_empty() {
+                beside.append(frame, &text)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The thread that looks at processes; it ends with the last [`Watch`].
+pub(super) struct Watcher(JoinHandle<()>);
+
+impl Watcher {
+    /// Waits until everything is noted.
+    pub(super) fn finish(self) {
+        if self.0.join().is_err() {
+            log::warn!("where the code of processes was is not noted to the end");
+        }
+    }
+}
+
+fn file_name(frame: Frame) -> &'static str {
+    match frame {
+        Frame::KernelSymbols => kallsyms::FILE_NAME,
+        _ => maps::FILE_NAME,
+    }
+}
+
+fn append_to(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| named(path, "cannot write", &error))
+}

@@ -212,6 +212,10 @@ impl Recording {
             |error| eprintln!("tracer: warning: {error}"),
         )?;
         drop(progress);
+        let begun_ns = monotonic_ns();
+        for stream in &mut streams {
+            stream.drain.begin_at(begun_ns);
+        }
         // As late as can be: what happens behind it and before the start is told by nobody.
         let state_dump = (!plan.state_dump.is_empty())
             .then(|| StateDump::take(plan.probe_classes(), &options.pids));

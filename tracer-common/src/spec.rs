@@ -99,6 +99,8 @@ pub mod spec_flags {
     pub const THROTTLED: u32 = 1024;
     /// The event of an exec, from which on a command is recorded.
     pub const AT_EXEC: u32 = 2048;
+    /// Also recorded where it happens in the recorder, unless filters refuse that.
+    pub const WITH_RECORDER: u32 = 4096;
 }
 
 /// The shape of one tracepoint, kprobe or kretprobe event class.

@@ -19,17 +19,25 @@ pub(crate) struct Scope {
     pub(crate) asked_for: bool,
 }
 
-/// Admits an event on a CPU that records, unless the recorder's filters refuse its thread.
+/// Admits an event on a CPU that records, unless it happens in the recorder or filters refuse
+/// its thread.
 #[inline(always)]
 pub(crate) fn admit() -> Option<Scope> {
-    let scope = Scope {
-        asked_for: true,
-        ..admit_unfiltered()?
-    };
+    let scope = admit_with_recorder()?;
     let excluded = constant!(CONFIG.excluded_pid);
     if excluded != 0 && scope.pid == excluded {
         return None;
     }
+    Some(scope)
+}
+
+/// Admits an event on a CPU that records, unless filters refuse its thread.
+#[inline(always)]
+pub(crate) fn admit_with_recorder() -> Option<Scope> {
+    let scope = Scope {
+        asked_for: true,
+        ..admit_unfiltered()?
+    };
     if constant!(CONFIG.filter_pids) != 0 && !follow::is_wanted(scope.pid, scope.tid) {
         return None;
     }

@@ -26,10 +26,12 @@ pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     }
     let scope = if flags & spec_flags::UNFILTERED != 0 {
         scope::admit_unfiltered()
-    } else if hook::filter(ctx.as_ptr(), 0) {
-        scope::admit()
-    } else {
+    } else if !hook::filter(ctx.as_ptr(), 0) {
         None
+    } else if flags & spec_flags::WITH_RECORDER != 0 {
+        scope::admit_with_recorder()
+    } else {
+        scope::admit()
     };
     if let Some(scope) = scope
         && throttle::passes(flags & spec_flags::THROTTLED != 0, constant!(SPEC.class))

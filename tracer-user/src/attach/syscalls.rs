@@ -174,17 +174,16 @@ impl<'a> Numbers<'a> {
                 continue;
             }
             let key = format!("{:?}", question.condition);
-            let number = match known.get(&key) {
-                Some(&number) => number,
-                None => {
-                    let number = u8::try_from(numbers.questions.len())
-                        .ok()
-                        .filter(|&number| number < u8::MAX)
-                        .context("more than 254 different filters for system calls")?;
-                    numbers.questions.push(question);
-                    known.insert(key, number);
-                    number
-                }
+            let number = if let Some(&number) = known.get(&key) {
+                number
+            } else {
+                let number = u8::try_from(numbers.questions.len())
+                    .ok()
+                    .filter(|&number| number < u8::MAX)
+                    .context("more than 254 different filters for system calls")?;
+                numbers.questions.push(question);
+                known.insert(key, number);
+                number
             };
             numbers.by_class.push((probe.class.id, number));
         }

@@ -126,7 +126,7 @@ impl Hooks {
     /// without a function become their default result.
     fn link(&self, instructions: &mut Vec<bpf_insn>) {
         let calls: Vec<usize> = (0..instructions.len())
-            .filter(|&at| is_hook(&instructions[at]))
+            .filter(|&at| is_hook(instructions[at]))
             .collect();
         for (hook, function) in &self.0 {
             let start = instructions.len();
@@ -153,7 +153,7 @@ impl Hooks {
     }
 }
 
-fn is_hook(instruction: &bpf_insn) -> bool {
+fn is_hook(instruction: bpf_insn) -> bool {
     let hooks = [
         hook::FILTER,
         hook::CONTEXT,

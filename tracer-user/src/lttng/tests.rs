@@ -1,6 +1,6 @@
 use std::{collections::HashSet, path::Path};
 
-use tracer_common::{PieceKind, ProbeSpec, spec_flags};
+use tracer_common::{PieceKind, ProbeSpec};
 
 use super::*;
 use crate::{event::FieldType, probe::resolve_texts};

@@ -1,6 +1,7 @@
 //! Kernel functions, raw tracepoints and functions of programs: what is fetched there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::error::ProbeError;
 use super::kprobe;
@@ -212,7 +213,7 @@ pub(super) fn user_function(
         let kind = if returns { "uretprobe" } else { "uprobe" };
         let mut name = format!("{kind}:{}:{symbol}", path.display());
         if offset > file_offset {
-            name.push_str(&format!("+{:#x}", offset - file_offset));
+            name = format!("{name}+{:#x}", offset - file_offset);
         }
         let target = if returns {
             FunctionTarget::Uretprobe { path, offset }
@@ -231,18 +232,25 @@ pub(super) fn user_function(
 
 /// The kernel's types, read when they are first needed.
 #[derive(Debug, Default)]
-pub(super) struct Types(Option<Option<std::rc::Rc<KernelBtf>>>);
+pub(super) enum Types {
+    /// Nobody has asked for them.
+    #[default]
+    Unread,
+    /// None where the kernel does not describe them.
+    Read(Option<Rc<KernelBtf>>),
+}
 
 impl Types {
     /// None where the kernel does not describe them, which is noted.
-    pub(super) fn get(&mut self, sys: &std::path::Path) -> Option<std::rc::Rc<KernelBtf>> {
-        self.0
-            .get_or_insert_with(|| {
-                KernelBtf::read(sys)
-                    .map(std::rc::Rc::new)
-                    .inspect_err(|error| log::warn!("arguments have no types: {error}"))
-                    .ok()
-            })
-            .clone()
+    pub(super) fn get(&mut self, sys: &Path) -> Option<Rc<KernelBtf>> {
+        if let Self::Read(types) = self {
+            return types.clone();
+        }
+        let types = KernelBtf::read(sys)
+            .map(Rc::new)
+            .inspect_err(|error| log::warn!("arguments have no types: {error}"))
+            .ok();
+        *self = Self::Read(types.clone());
+        types
     }
 }

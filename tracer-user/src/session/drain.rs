@@ -157,6 +157,11 @@ impl Drain {
         }
     }
 
+    /// Has the stream tell of the time from `start_ns` on.
+    pub(super) fn begin_at(&mut self, start_ns: u64) {
+        self.intake.input.writer.begin_at(start_ns);
+    }
+
     /// Has the stream begin with these events, which are before all of the ring.
     pub(super) fn begin_with(&mut self, events: state_dump::Events) {
         self.prologue = events;

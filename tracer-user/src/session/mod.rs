@@ -151,20 +151,7 @@ impl Recording {
         plan: &Plan,
         destination: &mut Destination,
     ) -> Result<Self> {
-        let settings = Settings {
-            object,
-            sys: Path::new("/sys"),
-            ring_bytes: plan.ring_bytes,
-            cpu_count: plan.cpu_count,
-            cpus: &plan.cpus,
-            excluded_pid: (!options.include_self).then(std::process::id),
-            processes: plan.scope.processes(),
-            throttles: &plan.throttles,
-            contexts: &plan.contexts,
-            origin: &plan.origin,
-            log: options.debug_ebpf,
-        };
-        let mut kernel = Kernel::load(&settings, &plan.probes)?;
+        let mut kernel = Kernel::load(&settings(options, object, plan), &plan.probes)?;
         let states = kernel.states();
         let rings = kernel.take_rings();
         let opened_ns = monotonic_ns();
@@ -222,6 +209,10 @@ impl Recording {
             |error| eprintln!("tracer: warning: {error}"),
         )?;
         drop(progress);
+        let begun_ns = monotonic_ns();
+        for stream in &mut streams {
+            stream.drain.begin_at(begun_ns);
+        }
         // As late as can be: what happens behind it and before the start is told by nobody.
         let state_dump = (!plan.state_dump.is_empty())
             .then(|| StateDump::take(plan.probe_classes(), &options.pids));
@@ -309,5 +300,22 @@ impl Stopped {
         let mut summary = Summary::new(plan, folder, end, times, self.counts, streams, last);
         summary.state_dump = state_dump;
         Ok((attached, summary))
+    }
+}
+
+/// What the programs are told.
+fn settings<'a>(options: &Options, object: &'a [u8], plan: &'a Plan) -> Settings<'a> {
+    Settings {
+        object,
+        sys: Path::new("/sys"),
+        ring_bytes: plan.ring_bytes,
+        cpu_count: plan.cpu_count,
+        cpus: &plan.cpus,
+        excluded_pid: (!options.include_self).then(std::process::id),
+        processes: plan.scope.processes(),
+        throttles: &plan.throttles,
+        contexts: &plan.contexts,
+        origin: &plan.origin,
+        log: options.debug_ebpf,
     }
 }

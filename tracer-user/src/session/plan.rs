@@ -106,6 +106,7 @@ impl Plan {
             .collect();
         let probes = resolve_texts(&files, &texts)?;
         let mut probes = wanted::apply(&requests, &files, options.names, probes)?;
+        follow_recorder(&mut probes);
         let contexts = wanted::contexts(options, &files, &mut probes)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
         let user_stacks = probes.iter().map(|probe| probe.stacks.user).collect();
@@ -261,6 +262,21 @@ fn named(
         lttng::rename(files, &mut probes)?;
     }
     Ok(probes)
+}
+
+/// What happens in the recorder and says something of others is recorded, too: its command is
+/// a process, and a switch away from it says who runs on the CPU from then on.
+fn follow_recorder(probes: &mut [ResolvedProbe]) {
+    for probe in probes {
+        if let Place::Tracepoint {
+            system, name, spec, ..
+        } = &mut probe.place
+            && system == "sched"
+            && ["sched_switch", "sched_process_fork"].contains(&name.as_str())
+        {
+            spec.flags |= spec_flags::WITH_RECORDER;
+        }
+    }
 }
 
 /// Probes for the names of threads, their classes numbered from `first_id`. A kernel that

@@ -50,16 +50,14 @@ impl StackNotes {
         }
         let symbols = kallsyms::read_running(Path::new("/proc"))
             .context("cannot note what the addresses of the kernel mean")?;
-        match symbols {
-            Some(symbols) => Ok(self.append(Frame::KernelSymbols, &symbols)?),
-            None => {
-                eprintln!(
-                    "tracer: note: the kernel hides its addresses (kernel.kptr_restrict): reports \
-                     show stacks of the kernel without names"
-                );
-                Ok(())
-            }
-        }
+        let Some(symbols) = symbols else {
+            eprintln!(
+                "tracer: note: the kernel hides its addresses (kernel.kptr_restrict): reports \
+                 show stacks of the kernel without names"
+            );
+            return Ok(());
+        };
+        Ok(self.append(Frame::KernelSymbols, &symbols)?)
     }
 
     /// Begins to note where the code of processes is, if `plan` records their stacks.

@@ -115,15 +115,12 @@ impl Trigger {
     }
 }
 
-/// The filter for the events of `class`, whose fields may have the names in the trace or those
-/// that the kernel has for them.
+/// The filter for the events of `class`, whose fields may have the names that the kernel has
+/// for them, which come first, or those in the trace.
 fn resolve(filter: &Filter, class: &EventClass) -> Result<Resolved, FilterError> {
-    filter.resolve(class).or_else(|error| {
-        let class = lttng::with_kernel_fields(class);
-        class
-            .and_then(|class| filter.resolve(&class).ok())
-            .ok_or(error)
-    })
+    let by_kernel_names =
+        lttng::with_kernel_fields(class).and_then(|class| filter.resolve(&class).ok());
+    by_kernel_names.map_or_else(|| filter.resolve(class), Ok)
 }
 
 /// The present name of an event's thread, if that still runs.

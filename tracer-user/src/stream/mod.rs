@@ -77,6 +77,12 @@ impl StreamWriter {
         }
     }
 
+    /// Has the stream tell of the time from `start_ns` on (`CLOCK_MONOTONIC` in nanoseconds).
+    /// There may be no event yet.
+    pub fn begin_at(&mut self, start_ns: u64) {
+        (self.first_ns, self.last_ns) = (start_ns, start_ns);
+    }
+
     /// What was done so far.
     #[must_use]
     pub fn stats(&self) -> StreamStats {

@@ -17,10 +17,14 @@ use crate::{
     privilege, process, setup,
 };
 
-const PROGRAMS: [Program; 3] = [
+const PROGRAMS: [Program; 4] = [
     Program {
         name: "babeltrace2",
         package: "babeltrace2",
+    },
+    Program {
+        name: "lttng-syscallstats",
+        package: "python3-lttnganalyses",
     },
     Program {
         name: "mkfs.ext4",

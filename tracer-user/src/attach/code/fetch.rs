@@ -98,7 +98,7 @@ impl Layout {
         code.address(abi, &value.fetch, fail);
         code.op(Op::Move, Reg::R3, Reg::R0);
         code.add(Reg::R3, offset);
-        self.end(code, Reg::R1);
+        end(code, Reg::R1);
         code.set(Reg::R2, MAX_FETCHED_STRING as u64);
         code.read_string(memory);
         // The way without a fault goes on below, so that the verifier sees it first and
@@ -108,18 +108,12 @@ impl Layout {
         code.op_imm(Op::And, POSITION, POSITION_MASK);
         code.jump(done);
         code.place(fail);
-        self.end(code, Reg::R1);
+        end(code, Reg::R1);
         code.store_imm(Width::Byte, Reg::R1, 0, 0);
         code.op_imm(Op::Add, POSITION, 1);
         code.op_imm(Op::And, POSITION, POSITION_MASK);
         self.mark_fault(code, bit);
         code.place(done);
-    }
-
-    /// `dst` = where the next string goes.
-    fn end(&self, code: &mut Code, dst: Reg) {
-        code.op(Op::Move, dst, PAYLOAD);
-        code.op(Op::Add, dst, POSITION);
     }
 
     /// Sets a bit of the mask, which lies in memory: the verifier does not follow what is
@@ -144,4 +138,10 @@ fn zero(code: &mut Code, at: u32, len: u32) {
         code.store_imm(width, PAYLOAD, (at + done) as i16, 0);
         done += width.bytes();
     }
+}
+
+/// `dst` = where the next string goes.
+fn end(code: &mut Code, dst: Reg) {
+    code.op(Op::Move, dst, PAYLOAD);
+    code.op(Op::Add, dst, POSITION);
 }

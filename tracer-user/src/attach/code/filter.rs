@@ -274,18 +274,18 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, test: &TextTest, sources: &[Source], yes: Label, no: Label) -> Result<()> {
-        let Some(text) = self.find_text(test, sources) else {
+        let Some(found) = self.find_text(test, sources) else {
             self.code.jump(self.refused);
             return Ok(());
         };
         match &test.check {
-            TextCheck::Equal(wanted) => self.starts_with(&text, wanted.as_bytes(), true, yes, no),
+            TextCheck::Equal(wanted) => self.starts_with(&found, wanted.as_bytes(), true, yes, no),
             TextCheck::NotEqual(refused) => {
-                self.starts_with(&text, refused.as_bytes(), true, no, yes);
+                self.starts_with(&found, refused.as_bytes(), true, no, yes);
             }
             TextCheck::Glob(pattern) => match simple_prefix(pattern) {
-                Some(prefix) => self.starts_with(&text, prefix.as_bytes(), false, yes, no),
-                None => self.matches(&text, pattern, yes, no)?,
+                Some(prefix) => self.starts_with(&found, prefix.as_bytes(), false, yes, no),
+                None => self.matches(&found, pattern, yes, no)?,
             },
         }
         Ok(())

@@ -137,7 +137,7 @@ impl Code {
                 self.call_for_word(Helper::GetFuncRet, fail);
             }
             (Base::Return | Base::Duration, _) => {
-                self.load(Width::Double, Reg::R0, Reg::Frame, RETURNED)
+                self.load(Width::Double, Reg::R0, Reg::Frame, RETURNED);
             }
             (
                 Base::Record {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     follow::{self, Followers},
     kernel::Kernel,
-    link::Link,
+    link::{Emits, Link},
     object::fd,
     syscalls::SharedProgram,
     throttle::{self, LeftOut},
@@ -33,6 +33,8 @@ pub struct KernelCounts {
     /// Events that the kernel did not show to a program because another ran on the CPU,
     /// by class; classes without any are left out.
     pub skipped: Vec<(u32, u64)>,
+    /// As `skipped`, for functions that share a program.
+    pub skipped_of_many: u64,
     /// As `skipped`, for entries and exits of system calls, whose programs serve all classes.
     pub skipped_syscalls: u64,
     /// 32-bit system calls, which are not recorded.
@@ -70,9 +72,14 @@ impl Attached {
         let skipped = self
             .links
             .iter()
-            .filter_map(|link| Some((link.class()?, link.skipped())))
+            .filter_map(|link| match link.emits() {
+                Emits::Class(class) => Some((class, link.skipped())),
+                Emits::Many | Emits::Nothing => None,
+            })
             .filter(|(_, skipped)| *skipped > 0)
             .collect();
+        let many = self.links.iter().filter(|link| link.emits() == Emits::Many);
+        let skipped_of_many = many.map(Link::skipped).sum();
         let skipped_syscalls = self
             .syscalls_skipped()
             .saturating_sub(self.syscalls_skipped_before);
@@ -102,6 +109,7 @@ impl Attached {
         Ok(KernelCounts {
             lost: (0..classes).map(counts).collect::<io::Result<_>>()?,
             skipped,
+            skipped_of_many,
             skipped_syscalls,
             compat_syscalls: kernel
                 .cpus

@@ -37,6 +37,7 @@ pub(super) enum Moment {
 /// The [`spec_flags`] of programs at `target`.
 pub(super) fn flags(target: &FunctionTarget) -> u32 {
     match target {
+        FunctionTarget::Kprobe { uniform: true, .. } => spec_flags::CLASS_IS_COOKIE,
         FunctionTarget::Kprobe { .. } | FunctionTarget::Kretprobe { .. } => 0,
         FunctionTarget::Fentry { .. } | FunctionTarget::Fexit { .. } => {
             spec_flags::TRAMPOLINE | spec_flags::NESTS
@@ -86,16 +87,18 @@ impl FunctionSources {
         }
     }
 
-    /// Attaches a program; it stays attached as long as the result is open.
+    /// Attaches a program, which can ask for `cookie`; it stays attached as long as the result
+    /// is open.
     pub(super) fn attach(
         &self,
         target: &FunctionTarget,
         moment: Moment,
         program: &OwnedFd,
+        cookie: u64,
     ) -> io::Result<OwnedFd> {
         let on_return = moment == Moment::Event;
         let event = match target {
-            FunctionTarget::Kprobe { symbol, offset } => {
+            FunctionTarget::Kprobe { symbol, offset, .. } => {
                 self.source("kprobe")?
                     .open(symbol.as_bytes(), *offset, false)?
             }
@@ -119,7 +122,7 @@ impl FunctionSources {
                 return bpf::link_to_raw_tracepoint(program.as_fd(), Some(&name));
             }
         };
-        bpf::link_to_perf_event(program.as_fd(), event.as_fd())
+        bpf::link_to_perf_event(program.as_fd(), event.as_fd(), cookie)
     }
 
     fn source(&self, name: &str) -> io::Result<FunctionSource> {

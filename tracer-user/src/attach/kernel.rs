@@ -18,7 +18,8 @@ use super::{
     code::{self, Abi, Question, Tables},
     follow::{Following, Processes},
     functions::{self, FunctionSources, Moment},
-    link::{AttachError, Link},
+    link::{AttachError, Emits, Link},
+    many,
     object::{self, fd},
     origin::Origin,
     syscalls,
@@ -174,7 +175,21 @@ impl Kernel {
             .map(|following| following.attach(&self.templates))
             .transpose()?;
         let mut links = Vec::new();
+        let mut done = vec![false; probes.len()];
+        for rows in many::groups(probes, |row| self.is_throttled(&probes[row])) {
+            match self.attach_many(probes, &rows)? {
+                Ok(link) => {
+                    links.push(link);
+                    rows.iter().for_each(|&row| done[row] = true);
+                }
+                Err(error) => log::debug!("functions are attached one by one: {error}"),
+            }
+        }
         for (row, probe) in probes.iter().enumerate() {
+            if done[row] {
+                attached(row + 1);
+                continue;
+            }
             match self.attach_one(row, probe)? {
                 Ok(attached) => links.extend(attached),
                 Err(error) if probe.explicit => return Err(error.into()),
@@ -210,6 +225,38 @@ impl Kernel {
         Ok(Ok(links))
     }
 
+    /// Attaches one program to the functions of these rows.
+    fn attach_many(
+        &self,
+        probes: &[ResolvedProbe],
+        rows: &[usize],
+    ) -> Result<Result<Link, AttachError>> {
+        let (first, probe) = (rows[0], &probes[rows[0]]);
+        let job = Job {
+            kind: many::KIND,
+            ..jobs(probe).remove(0)
+        };
+        let mut tables = Tables::default();
+        let hooks = self.hooks(probe, &job, &mut tables)?;
+        let loaded = self
+            .templates
+            .load(job.template, job.kind, first, "functions", &hooks)?;
+        let named = || format!("{} and {} more functions", probe.class.name, rows.len() - 1);
+        Ok(loaded
+            .map_err(|source| AttachError::Load {
+                probe: named(),
+                source,
+            })
+            .and_then(|program| match many::attach(&program, probes, rows) {
+                Ok(attachment) => Ok(Link::new(Emits::Many, program, attachment)),
+                Err(source) => Err(AttachError::Attach {
+                    probe: named(),
+                    hint: "",
+                    source,
+                }),
+            }))
+    }
+
     fn attach_program(
         &self,
         row: usize,
@@ -230,17 +277,23 @@ impl Kernel {
                 return Ok(Err(AttachError::Load { probe, source }));
             }
         };
+        let cookie = probe.class.id.into();
         let attachment = match &probe.place {
             Place::Tracepoint { id, .. } => perf::open_tracepoint(*id)
-                .and_then(|event| bpf::link_to_perf_event(program.as_fd(), event.as_fd())),
-            Place::Function { target, .. } => self.functions.attach(target, job.moment, &program),
+                .and_then(|event| bpf::link_to_perf_event(program.as_fd(), event.as_fd(), cookie)),
+            Place::Function { target, .. } => {
+                self.functions.attach(target, job.moment, &program, cookie)
+            }
             Place::Syscall { .. } | Place::RawSyscall { .. } => {
                 Err(io::ErrorKind::Unsupported.into())
             }
         };
-        let class = (job.moment == Moment::Event).then_some(probe.class.id);
+        let emits = match job.moment {
+            Moment::Event => Emits::Class(probe.class.id),
+            Moment::Entry => Emits::Nothing,
+        };
         Ok(attachment
-            .map(|attachment| Link::new(class, program, attachment))
+            .map(|attachment| Link::new(emits, program, attachment))
             .map_err(|source| AttachError::Attach {
                 probe: probe.class.name.clone(),
                 hint: hint(&probe.place, &source),

@@ -30,11 +30,21 @@ pub enum AttachError {
     },
 }
 
+/// What a program's runs amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emits {
+    /// An event of this class.
+    Class(u32),
+    /// An event of one of many classes.
+    Many,
+    /// No event: it keeps something for another program.
+    Nothing,
+}
+
 /// A program that is attached as long as this lives.
 #[derive(Debug)]
 pub struct Link {
-    /// None: what the program misses is no event.
-    class: Option<u32>,
+    emits: Emits,
     program: OwnedFd,
     /// Closing it detaches the program.
     attachment: OwnedFd,
@@ -42,20 +52,19 @@ pub struct Link {
 }
 
 impl Link {
-    pub(super) fn new(class: Option<u32>, program: OwnedFd, attachment: OwnedFd) -> Self {
+    pub(super) fn new(emits: Emits, program: OwnedFd, attachment: OwnedFd) -> Self {
         Self {
-            class,
+            emits,
             program,
             attachment,
             misses_before: 0,
         }
     }
 
-    /// The event class that the program emits; none where it only keeps something for another
-    /// one.
+    /// What the program's runs amount to.
     #[must_use]
-    pub fn class(&self) -> Option<u32> {
-        self.class
+    pub fn emits(&self) -> Emits {
+        self.emits
     }
 
     pub(super) fn start_counting(&mut self) {

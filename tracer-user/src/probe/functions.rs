@@ -26,6 +26,8 @@ pub(super) struct Resolved {
     pub(super) target: FunctionTarget,
     pub(super) layout: Layout,
     pub(super) entry: Option<Layout>,
+    /// What the registers of the layout are, where that is known.
+    pub(super) typed: Vec<Field>,
 }
 
 /// Which way a function is probed.
@@ -59,7 +61,48 @@ impl Resolved {
                 all.push((field, source));
             }
         }
+        for ((field, _), typed) in all.iter_mut().zip(&self.typed) {
+            field.clone_from(typed);
+        }
         all.into_iter().unzip()
+    }
+}
+
+/// One of the many functions that a pattern stands for. Its payload is the registers, which
+/// are the same for all, in slots of 8 bytes; the fields say which arguments they are.
+pub(super) fn one_of_many(symbol: &str, found: Option<&Found<'_>>) -> Resolved {
+    let mut arguments = found.map(fetch::arguments).unwrap_or_default();
+    let registers = kprobe::registers();
+    let last = registers.len() - 1;
+    let typed = registers.iter().enumerate().map(|(index, register)| {
+        let argument = arguments
+            .iter_mut()
+            .find(|argument| argument.fetch.base == register.fetch.base);
+        let Some(Fetched { field, .. }) = argument else {
+            return register.field.clone();
+        };
+        let mut field = field.clone();
+        match &mut field.ty {
+            // The payload ends with a whole slot.
+            FieldType::Integer(ty) | FieldType::Labeled { number: ty, .. }
+                if index < last || ty.size_bits == 64 =>
+            {
+                ty.align_bits = 64;
+            }
+            // Strings have another size each: their addresses are recorded.
+            _ => field.ty = register.field.ty.clone(),
+        }
+        field
+    });
+    Resolved {
+        target: FunctionTarget::Kprobe {
+            symbol: symbol.to_owned(),
+            offset: 0,
+            uniform: true,
+        },
+        typed: typed.collect(),
+        layout: Layout::new(&registers),
+        entry: None,
     }
 }
 
@@ -96,9 +139,14 @@ pub(super) fn kernel_function(
                 None => found.map_or_else(kprobe::registers, fetch::arguments),
             };
             Resolved {
-                target: FunctionTarget::Kprobe { symbol, offset },
+                target: FunctionTarget::Kprobe {
+                    symbol,
+                    offset,
+                    uniform: false,
+                },
                 layout: Layout::new(&values),
                 entry: None,
+                typed: Vec::new(),
             }
         }
         Way::Fentry => {
@@ -110,12 +158,14 @@ pub(super) fn kernel_function(
                 target: FunctionTarget::Fentry { btf_id },
                 layout: Layout::new(&values),
                 entry: None,
+                typed: Vec::new(),
             }
         }
         Way::Fexit => Resolved {
             target: FunctionTarget::Fexit { btf_id },
             layout: Layout::new(&at_exit(found, types, list)?),
             entry: Some(Layout::default()),
+            typed: Vec::new(),
         },
         Way::Kretprobe => {
             let values = match list {
@@ -132,6 +182,7 @@ pub(super) fn kernel_function(
                 target: FunctionTarget::Kretprobe { symbol },
                 layout: Layout::new(&returned),
                 entry: Some(Layout::new(&entered)),
+                typed: Vec::new(),
             }
         }
     })
@@ -165,6 +216,7 @@ pub(super) fn raw_tracepoint(
         target: FunctionTarget::RawTracepoint { name: name.into() },
         layout: Layout::new(&values),
         entry: None,
+        typed: Vec::new(),
     })
 }
 
@@ -224,6 +276,7 @@ pub(super) fn user_function(
             target,
             layout: layout.clone(),
             entry: returns.then(Layout::default),
+            typed: Vec::new(),
         };
         (name, resolved)
     };

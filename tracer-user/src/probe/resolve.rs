@@ -107,6 +107,9 @@ pub enum FunctionTarget {
         symbol: String,
         /// Bytes from its start.
         offset: u64,
+        /// Its payload is the registers, whatever its arguments are, so that one program can
+        /// serve many functions: those that a pattern stands for.
+        uniform: bool,
     },
     /// The return of a kernel function.
     Kretprobe {

@@ -259,7 +259,7 @@ fn kprobes_record_registers() {
         ]
     );
     assert!(
-        matches!(&probes[0].place, Place::Function { target: FunctionTarget::Kprobe { offset: 16, .. }, layout, .. } if layout.len == 48)
+        matches!(&probes[0].place, Place::Function { target: FunctionTarget::Kprobe { offset: 16, uniform: false, .. }, layout, .. } if layout.len == 48)
     );
     assert!(
         matches!(&probes[1].place, Place::Function { target: FunctionTarget::Kretprobe { .. }, layout, .. } if layout.len == 8)

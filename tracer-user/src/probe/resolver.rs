@@ -8,7 +8,9 @@ use tracer_common::SyscallSpec;
 use super::catalog::{Catalog, find_call, raw_syscall_fields};
 use super::error::ProbeError;
 use super::format::Format;
-use super::functions::{self, Types, Way, kernel_function, raw_tracepoint, user_function};
+use super::functions::{
+    self, Types, Way, kernel_function, one_of_many, raw_tracepoint, user_function,
+};
 use super::kernel::{FTRACE, KernelFiles};
 use super::kprobe::{Functions, Source};
 use super::resolve::{Place, ResolvedProbe, Stacks};
@@ -363,6 +365,9 @@ impl<'a> Resolver<'a> {
             0 => format!("{kind}:{symbol}"),
             _ => format!("{kind}:{symbol}+{offset:#x}"),
         };
+        if way == Way::Kprobe && !probe.is_explicit() && probe.fetch.is_none() {
+            return self.push_function(name, false, one_of_many(symbol, found.as_ref()));
+        }
         let resolved = kernel_function(
             way,
             symbol,

@@ -361,7 +361,7 @@ impl Summary {
 
     fn write_skipped(&self, out: &mut String) -> std::fmt::Result {
         let of_classes: u64 = self.counts.skipped.iter().map(|(_, skipped)| skipped).sum();
-        let total = of_classes + self.counts.skipped_syscalls;
+        let total = of_classes + self.counts.skipped_of_many + self.counts.skipped_syscalls;
         if total > 0 {
             // A kretprobe follows as many calls at a time as it has instances.
             let has_returns = self.counts.skipped.iter().any(|(class, _)| {
@@ -395,6 +395,10 @@ impl Summary {
                     grouped(skipped),
                     more.len()
                 )?;
+            }
+            if self.counts.skipped_of_many > 0 {
+                let skipped = grouped(self.counts.skipped_of_many);
+                writeln!(out, "{skipped:>14}  functions that share a program")?;
             }
             if self.counts.skipped_syscalls > 0 {
                 let skipped = grouped(self.counts.skipped_syscalls);

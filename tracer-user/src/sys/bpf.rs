@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, CString},
     io, mem,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
@@ -13,8 +13,8 @@ use std::{
 };
 
 use aya_obj::generated::{
-    BPF_F_RDONLY_PROG, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_map_type,
-    bpf_perf_event_type, bpf_prog_info, bpf_prog_type,
+    BPF_F_RDONLY_PROG, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_link_type,
+    bpf_map_type, bpf_perf_event_type, bpf_prog_info, bpf_prog_type,
 };
 
 use super::checked;
@@ -236,12 +236,41 @@ pub fn enter_own_id<const LEN: usize>(command: &mut Command, map: OwnedFd, value
     unsafe { command.pre_exec(enter) };
 }
 
-/// Attaches a program to a perf event; it stays attached as long as the link is open.
-pub fn link_to_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// Attaches a program to a perf event; it stays attached as long as the link is open. The
+/// program can ask for `cookie`.
+pub fn link_to_perf_event(
+    program: BorrowedFd<'_>,
+    event: BorrowedFd<'_>,
+    cookie: u64,
+) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_3.perf_event.bpf_cookie = cookie;
     attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
     attr.link_create.__bindgen_anon_2.target_fd = event.as_raw_fd() as u32;
     attr.link_create.attach_type = bpf_attach_type::BPF_PERF_EVENT as u32;
+    bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+}
+
+/// Attaches a program to the entries of all these functions (kprobe-multi); it stays attached
+/// as long as the link is open. In each of them it can ask for the cookie of that one.
+///
+/// # Errors
+/// Where the kernel has no kprobe-multi, or lets one of the functions not be probed.
+pub fn link_to_functions(
+    program: BorrowedFd<'_>,
+    symbols: &[CString],
+    cookies: &[u64],
+) -> io::Result<OwnedFd> {
+    debug_assert_eq!(symbols.len(), cookies.len());
+    let names: Vec<u64> = symbols.iter().map(|name| name.as_ptr() as u64).collect();
+    let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attr.link_create.attach_type = bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32;
+    // SAFETY: writing a member of a zeroed union of integers.
+    let multi = unsafe { &mut attr.link_create.__bindgen_anon_3.kprobe_multi };
+    multi.cnt = names.len() as u32;
+    multi.syms = names.as_ptr() as u64;
+    multi.cookies = cookies.as_ptr() as u64;
     bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
 }
 
@@ -273,8 +302,15 @@ pub fn missed_hits(link: BorrowedFd<'_>) -> io::Result<u64> {
     // SAFETY: plain integers, zero is "nothing asked for".
     let mut info: bpf_link_info = unsafe { mem::zeroed() };
     object_info(link, &mut info)?;
-    // SAFETY: the kernel fills this member for links to perf events, the only ones that
-    // this module makes; older ones leave it zero, which is no type.
+    if info.type_ == bpf_link_type::BPF_LINK_TYPE_KPROBE_MULTI as u32 {
+        // SAFETY: the type says that it is this member.
+        return Ok(unsafe { info.__bindgen_anon_1.kprobe_multi.missed });
+    }
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_PERF_EVENT as u32 {
+        return Ok(0);
+    }
+    // SAFETY: the type says that it is this member; older kernels leave it zero, which is no
+    // type of event.
     let event = unsafe { info.__bindgen_anon_1.perf_event };
     Ok(match event.type_ {
         // SAFETY: the type says that it is this member.

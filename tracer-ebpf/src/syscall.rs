@@ -68,8 +68,15 @@ pub(crate) fn on_raw_sys_enter(ctx: BtfTracePointContext) -> i32 {
         && throttle::passes(constant!(CONFIG.raw_enter_throttled) != 0, class)
     {
         let flags = constant!(CONFIG.raw_enter_flags);
-        let [a, b, c, d, e, f] = arguments(regs);
-        emit_values(&ctx, &scope, class, flags, 0, [nr, a, b, c, d, e, f]);
+        let args = arguments(regs);
+        emit_values(
+            &ctx,
+            &scope,
+            class,
+            flags,
+            0,
+            [nr, args[0], args[1], args[2], args[3], args[4], args[5]],
+        );
     }
     0
 }
@@ -129,18 +136,24 @@ fn enter(ctx: &BtfTracePointContext, scope: &Scope, spec: &SyscallSpec, regs: *c
     if spec.strings != 0 {
         return enter_with_strings(ctx, scope, spec, regs);
     }
-    let [a, b, c, d, e, f] = arguments(regs);
+    let args = arguments(regs);
     let (class, tail, flags) = (spec.class, spec.unused_tail, u32::from(spec.flags));
     // One arm per size, because a reservation's size is a constant to the verifier.
     match spec.arg_count {
-        0 => emit_values(ctx, scope, class, flags, tail, []),
-        1 => emit_values(ctx, scope, class, flags, tail, [a]),
-        2 => emit_values(ctx, scope, class, flags, tail, [a, b]),
-        3 => emit_values(ctx, scope, class, flags, tail, [a, b, c]),
-        4 => emit_values(ctx, scope, class, flags, tail, [a, b, c, d]),
-        5 => emit_values(ctx, scope, class, flags, tail, [a, b, c, d, e]),
-        _ => emit_values(ctx, scope, class, flags, tail, [a, b, c, d, e, f]),
+        0 => emit_values(ctx, scope, class, flags, tail, first::<0>(args)),
+        1 => emit_values(ctx, scope, class, flags, tail, first::<1>(args)),
+        2 => emit_values(ctx, scope, class, flags, tail, first::<2>(args)),
+        3 => emit_values(ctx, scope, class, flags, tail, first::<3>(args)),
+        4 => emit_values(ctx, scope, class, flags, tail, first::<4>(args)),
+        5 => emit_values(ctx, scope, class, flags, tail, first::<5>(args)),
+        _ => emit_values(ctx, scope, class, flags, tail, first::<6>(args)),
     }
+}
+
+/// The first arguments of a system call.
+#[inline(always)]
+fn first<const COUNT: usize>(args: [u64; MAX_SYSCALL_ARGS]) -> [u64; COUNT] {
+    core::array::from_fn(|i| args[i])
 }
 
 /// Emits an event whose payload is `values`, of which the last `unused_tail` bytes are not

@@ -73,12 +73,10 @@ fn copy_record(ctx: &TracePointContext, scope: &Scope) {
         }
         for i in 0..MAX_PRIORITIES {
             if i < constant!(SPEC.priority_count) as usize {
+                let priority = payload.wrapping_add(constant!(SPEC.priorities[i]) as usize);
+                let priority = priority.cast::<u32>();
                 // SAFETY: inside the payload, as the recorder has it from the same layout.
-                unsafe {
-                    let priority = payload.add(constant!(SPEC.priorities[i]) as usize);
-                    let priority = priority.cast::<u32>();
-                    *priority = (*priority).wrapping_sub(REALTIME_PRIORITIES);
-                }
+                unsafe { *priority = (*priority).wrapping_sub(REALTIME_PRIORITIES) };
             }
         }
     });

@@ -180,7 +180,9 @@ impl Kernel {
             match self.attach_many(probes, &rows)? {
                 Ok(link) => {
                     links.push(link);
-                    rows.iter().for_each(|&row| done[row] = true);
+                    for row in rows {
+                        done[row] = true;
+                    }
                 }
                 Err(error) => log::debug!("functions are attached one by one: {error}"),
             }

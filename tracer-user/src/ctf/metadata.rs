@@ -109,7 +109,7 @@ stream {
 /// bits. A payload ends at the end of a byte.
 ///
 /// A field's name is emitted behind an underscore, which readers strip: so no name can be
-/// a keyword. [`labels`] says how names of values and bits are declared. Characters that no identifier of TSDL has become underscores, and a name
+/// a keyword. `ctf::labels` says how names of values and bits are declared. Characters that no identifier of TSDL has become underscores, and a name
 /// that comes twice in a payload gets a number.
 #[must_use]
 pub fn metadata(info: &TraceInfo, classes: &[EventClass]) -> String {

@@ -4,9 +4,9 @@
 //! Where it can be, the payload is one straight copy of the kernel's record, and the
 //! fields are aligned so that a CTF reader finds each where the kernel put it. Classes
 //! with dynamic fields, and records that no alignment describes, are put together from
-//! [`Piece`](tracer_common::Piece)s, with every field packed.
+//! [`Piece`]s, with every field packed.
 //!
-//! A class can have names and values as [`lttng`](crate::lttng) says; values that are no part
+//! A class can have names and values as [`lttng`] says; values that are no part
 //! of the record are pieces, too.
 
 use std::{collections::HashSet, sync::Arc};

@@ -180,3 +180,7 @@ fn task_offset(btf: &KernelBtf, member: &str) -> Option<i64> {
     };
     Some((task.member(member)?.bit_offset / 8) as i64)
 }
+
+#[cfg(test)]
+#[path = "context_tests.rs"]
+mod tests;

@@ -127,6 +127,8 @@ fn match_class(pattern: &[u8], byte: u8) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -169,5 +171,55 @@ mod tests {
     #[test]
     fn many_stars_do_not_take_exponential_time() {
         assert!(!matches("*a".repeat(40), "a".repeat(39)));
+    }
+
+    /// Patterns of few different bytes, so that many match; now and then any bytes.
+    fn bytes(of_pattern: bool) -> impl Strategy<Value = Vec<u8>> {
+        let signs = if of_pattern {
+            "[ab*?\\[\\]!^-]{0,14}"
+        } else {
+            "[ab\\[\\]!^-]{0,10}"
+        };
+        prop_oneof![
+            9 => signs.prop_map(String::into_bytes),
+            1 => prop::collection::vec(any::<u8>(), 0..70),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 4_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn the_automaton_accepts_what_matches(pattern in bytes(true), name in bytes(false)) {
+            if let Some(automaton) = Automaton::new(&pattern) {
+                prop_assert_eq!(automaton.matches(&name), matches(&pattern, &name));
+            }
+        }
+
+        #[test]
+        fn every_name_matches_itself(name in "[a-z_.0-9]{0,63}") {
+            prop_assert!(matches(&name, &name));
+            prop_assert!(Automaton::new(name.as_bytes()).unwrap().matches(name.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn an_automaton_has_at_most_63_items_beside_stars() {
+        let longest = format!("*{}*", "[ab]*".repeat(63));
+        let name = "xa".repeat(63);
+        let automaton = Automaton::new(longest.as_bytes()).unwrap();
+        assert!(automaton.matches(name.as_bytes()));
+        assert!(!automaton.matches(&name.as_bytes()[2..]));
+        assert_eq!(Automaton::new("a".repeat(64).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_class_that_accepts_nothing_matches_nothing() {
+        let automaton = Automaton::new(b"x[b-a]*").unwrap();
+        assert!(!automaton.matches(b"xa") && !matches("x[b-a]*", "xa"));
     }
 }

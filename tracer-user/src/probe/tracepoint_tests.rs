@@ -26,7 +26,7 @@ fn integer(ty: &FieldType) -> IntegerType {
 }
 
 fn pieces(spec: &ProbeSpec) -> Vec<(u32, u32, u32)> {
-    assert_eq!(spec.flags, spec_flags::PIECES);
+    assert_eq!(spec.flags, spec_flags::PIECES | spec_flags::VARIABLE);
     spec.pieces[..spec.piece_count as usize]
         .iter()
         .map(|piece| (piece.kind, piece.offset, piece.len))

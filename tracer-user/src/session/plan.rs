@@ -107,7 +107,7 @@ impl Plan {
         let probes = resolve_texts(&files, &texts)?;
         let mut probes = wanted::apply(&requests, &files, options.names, probes)?;
         follow_recorder(&mut probes);
-        let contexts = wanted::contexts(options, &files, &mut probes)?;
+        let contexts = wanted::contexts(&options.contexts, &files, &mut probes)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
         let user_stacks = probes.iter().map(|probe| probe.stacks.user).collect();
         let throttles = throttles(&requests, &probes);
@@ -173,7 +173,11 @@ impl Plan {
             trigger,
             user_stacks,
             contexts,
-            origin: wanted::origin(options)?,
+            origin: wanted::origin(
+                options.comm.as_deref(),
+                options.uid,
+                options.cgroup.as_deref(),
+            )?,
         })
     }
 }

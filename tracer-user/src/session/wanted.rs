@@ -1,11 +1,11 @@
 //! What is wanted: of the probes of each `-e`, filters and stacks; of all events, contexts and
 //! where they happen.
 
-use std::sync::OnceLock;
+use std::{path::Path, sync::OnceLock};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::options::{Options, ProbeRequest, StackRequest};
+use super::options::{ProbeRequest, StackRequest};
 use crate::{
     attach::Origin,
     btf::KernelBtf,
@@ -121,13 +121,13 @@ fn check_sources(condition: &Condition, probe: &ResolvedProbe) -> Result<()> {
 
 /// The contexts that were asked for, in their order in the events, which are told of them.
 pub(super) fn contexts(
-    options: &Options,
+    names: &[String],
     files: &KernelFiles,
     probes: &mut [ResolvedProbe],
 ) -> Result<Vec<Context>> {
     let btf = OnceLock::new();
     let mut contexts: Vec<Context> = Vec::new();
-    for name in &options.contexts {
+    for name in names {
         let context = Context::named(name.trim(), || match btf.get() {
             Some(btf) => Ok(btf),
             None => KernelBtf::read(&files.sys).map(|read| btf.get_or_init(|| read)),
@@ -146,14 +146,19 @@ pub(super) fn contexts(
     Ok(contexts)
 }
 
-/// Where events must happen.
-pub(super) fn origin(options: &Options) -> Result<Origin> {
+/// Where events must happen: in threads whose name matches the pattern `comm`, of the user
+/// `uid`, in `cgroup` or below it.
+pub(super) fn origin(
+    comm: Option<&str>,
+    uid: Option<u32>,
+    cgroup: Option<&Path>,
+) -> Result<Origin> {
     let mut parts = Vec::new();
-    if let Some(comm) = &options.comm {
+    if let Some(comm) = comm {
         let pattern = comm.replace('\\', "\\\\").replace('"', "\\\"");
         parts.push(format!("comm ~ \"{pattern}\""));
     }
-    if let Some(uid) = options.uid {
+    if let Some(uid) = uid {
         parts.push(format!("uid == {uid}"));
     }
     let condition = if parts.is_empty() {
@@ -169,7 +174,7 @@ pub(super) fn origin(options: &Options) -> Result<Origin> {
     };
     Ok(Origin {
         condition,
-        cgroup: options.cgroup.clone(),
+        cgroup: cgroup.map(ToOwned::to_owned),
     })
 }
 
@@ -205,3 +210,7 @@ pub(super) fn split(request: &mut ProbeRequest) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "wanted_tests.rs"]
+mod tests;

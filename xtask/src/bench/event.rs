@@ -1,4 +1,5 @@
-//! `bench event`: every recorder with every event, in rounds, and the targets.
+//! `bench event`: every recorder with every event, in rounds, and the targets; then
+//! [kinds of probes](kinds).
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Args,
     contender::{Contender, Figures, Stage},
-    machine,
+    kinds, machine,
     memory::{self, Memory},
     recorder::{self, Probe, Recorder},
     stats::Sample,
@@ -108,7 +109,9 @@ pub(super) fn run(args: &Args) -> Result<Value> {
     let verdicts = verdict::of(&results);
     print!("{}", verdict::text(&verdicts));
     print!("{}", table::compact_header(&results));
+    let kinds = kinds::run(&stage, args.runs)?;
     Ok(json!({
+        "kinds": kinds,
         "machine": machine::describe(),
         "count": results.count,
         "untraced_ns": results.untraced_ns.json(),

@@ -6,6 +6,7 @@
 //!   machine, so that it repeats; the test tier `vm` compares it with a committed file.
 //! - [`sinks`](Bench::Sinks): CPU time per GB from sub-buffers to files, pipes and sockets; the
 //!   test tier `host` tries it out.
+//! - [`startup`](Bench::Startup): the time until the first event is recorded.
 //!
 //! Others work on the machine while it is measured. So contenders take turns within each
 //! round, time is the looping thread's own CPU time in the median part of the loop, and what is
@@ -22,11 +23,13 @@ mod contender;
 mod count;
 mod event;
 pub mod instructions;
+mod kinds;
 mod machine;
 mod measure;
 mod memory;
 mod recorder;
 pub mod sinks;
+mod startup;
 mod stats;
 mod steps;
 mod table;
@@ -43,6 +46,8 @@ pub enum Bench {
     Instructions,
     /// CPU time per GB from sub-buffers to each kind of sink
     Sinks,
+    /// Time from starting the recorder to its first event
+    Startup,
 }
 
 /// How to measure.
@@ -82,6 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
             Bench::Where => ("where", steps::run(args)?),
             Bench::Instructions => ("instructions", instructions::run(args.update)?),
             Bench::Sinks => ("sinks", sinks::run(&args.sinks, args.runs)?),
+            Bench::Startup => ("startup", startup::run(args)?),
         };
         figures.insert(key.to_owned(), value);
     }

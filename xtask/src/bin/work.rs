@@ -21,20 +21,27 @@ use rustix::{
     fs::{CWD, Mode, OFlags},
     process::{self, Pid},
     system, thread as this_thread,
-    time::{ClockId, clock_gettime},
 };
 
+use measured::measured;
+
 // The folder of binaries has one file for each; the modules of this one are in theirs.
+#[path = "work/empty.rs"]
+mod empty;
 #[path = "work/entries.rs"]
 mod entries;
 #[path = "work/family.rs"]
 mod family;
 #[path = "work/keep.rs"]
 mod keep;
+#[path = "work/measured.rs"]
+mod measured;
 #[path = "work/programs.rs"]
 mod programs;
 #[path = "work/sequence.rs"]
 mod sequence;
+#[path = "work/values.rs"]
+mod values;
 
 /// Cause kernel events in known numbers.
 #[derive(Parser)]
@@ -79,6 +86,11 @@ enum Command {
         /// Number of calls
         count: u64,
     },
+    /// Have a thread give itself the name that it has
+    Name {
+        /// Number of times
+        count: u64,
+    },
     /// Call openat(2) and, when that succeeds, close(2)
     Open {
         /// File to open for reading
@@ -104,6 +116,31 @@ enum Command {
     Read {
         /// File to read
         path: PathBuf,
+        /// Number of calls
+        count: u64,
+    },
+    /// Make calls with numbers, strings and names of threads of many kinds, always the same
+    Values,
+    /// Execute this program again by each of these names in turn
+    Chain {
+        /// Files to execute
+        paths: Vec<PathBuf>,
+    },
+    /// Call a function of this program, `work_probed`
+    Function {
+        /// Number of calls
+        count: u64,
+    },
+    /// Run a command while an eBPF program that returns at once is attached
+    EmptyProgram {
+        /// The raw tracepoint that it is attached to
+        tracepoint: String,
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Call getppid(2) in a function of this program, `work_asks_for_its_parent`
+    Ask {
         /// Number of calls
         count: u64,
     },
@@ -188,7 +225,8 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         pin_to(cpu)?;
     }
     match &cli.command {
-        Command::Getppid { count } => getppid(*count),
+        Command::Getppid { count } => getppid(*count)?,
+        Command::Name { count } => name(*count)?,
         Command::Tree { levels, count } => family::tree(*levels, *count)?,
         Command::Leaderless { count } => family::leaderless(*count)?,
         Command::ThreadExec { count } => family::thread_exec(*count)?,
@@ -197,6 +235,24 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Command::OpenNowhere { count } => open_nowhere(*count)?,
         Command::Rename { from, to, count } => rename(from, to, *count)?,
         Command::Read { path, count } => read(path, *count)?,
+        Command::Values => {
+            values::make_calls()?;
+            report("values", 1, Duration::ZERO);
+        }
+        Command::Chain { paths } => values::chain(paths)?,
+        Command::Function { count } => {
+            values::call_function(*count)?.print("function", *count);
+            println!();
+        }
+        Command::EmptyProgram {
+            tracepoint,
+            command,
+        } => return empty::run(tracepoint, command),
+        Command::Ask { count } => {
+            let start = Instant::now();
+            values::ask(*count);
+            report("ask", *count, start.elapsed());
+        }
         Command::Switch { count } => switch(*count)?,
         Command::Crowd { count, ms } => crowd(*count, Duration::from_millis(*ms))?,
         Command::Sleep { ms } => thread::sleep(Duration::from_millis(*ms)),
@@ -226,56 +282,36 @@ fn pin_to(cpu: usize) -> Result<()> {
     this_thread::sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {cpu}"))
 }
 
-/// Calls between two looks at the clock; enough for what recorders do now and then to be in
-/// each part.
-const PART: u64 = 10_000;
-
-/// Also tells the CPU time: of the thread per call, on average and in the part of the loop
-/// that is the median of all, and of the process. Others who run on the machine do not add
-/// to it, and what they do to the caches adds little to the median.
-fn getppid(count: u64) {
-    let start = Instant::now();
-    let first = cpu_time(ClockId::ThreadCPUTime);
-    let mut parts = Vec::new();
-    let mut last = first;
-    let mut left = count;
-    while left > 0 {
-        let calls = left.min(PART);
-        for _ in 0..calls {
-            // Only the call matters.
-            let _ = process::getppid();
-        }
-        left -= calls;
-        let now = cpu_time(ClockId::ThreadCPUTime);
-        parts.push(now.saturating_sub(last).as_nanos() as f64 / calls as f64);
-        last = now;
-    }
-    let time = start.elapsed();
-    parts.sort_by(f64::total_cmp);
-    let median = parts.get(parts.len() / 2).copied().unwrap_or_default();
-    let mean = last.saturating_sub(first).as_nanos() as f64 / count.max(1) as f64;
-    print!("{}", line("getppid", count, time));
-    let process_ns = cpu_time(ClockId::ProcessCPUTime).as_nanos();
-    println!(" cpu_ns {mean:.3} median_cpu_ns {median:.3} process_cpu_ns {process_ns}");
-}
-
-fn cpu_time(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+fn getppid(count: u64) -> Result<()> {
+    let times = measured(count, || {
+        // Only the call matters.
+        let _ = process::getppid();
+        Ok(())
+    })?;
+    times.print("getppid", count);
+    println!();
+    Ok(())
 }
 
 /// A file that cannot be opened is no error: failing calls are events too.
 fn open(path: &Path, count: u64) -> Result<()> {
     let name = c_string(path)?;
     let mut opened = 0_u64;
-    let time = repeat(count, || {
+    let times = measured(count, || {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(CWD, &*name, flags, Mode::empty());
         opened += u64::from(file.is_ok());
         Ok(())
     })?;
-    report("open", count, time);
-    println!("opened {opened}");
+    times.print("open", count);
+    println!(" opened {opened}");
+    Ok(())
+}
+
+fn name(count: u64) -> Result<()> {
+    let times = measured(count, || Ok(this_thread::set_name(c"work")?))?;
+    times.print("name", count);
+    println!();
     Ok(())
 }
 

@@ -268,7 +268,7 @@ impl Kernel {
         // Its tables live until the program is loaded.
         let mut tables = Tables::default();
         let hooks = self.hooks(probe, job, &mut tables)?;
-        let name = probe.class.name.replace(':', "_");
+        let name = program_name(probe, job.moment);
         let program = match self
             .templates
             .load(job.template, job.kind, row, &name, &hooks)?
@@ -397,18 +397,19 @@ fn jobs(probe: &ResolvedProbe) -> Vec<Job> {
     }
 }
 
+/// What `bpftool prog` shows of a program, as far as its 15 bytes go.
+fn program_name(probe: &ResolvedProbe, moment: Moment) -> String {
+    let class = probe.class.name.replace(':', "_");
+    match moment {
+        Moment::Event => class,
+        Moment::Entry => format!("entry_{class}"),
+    }
+}
+
 /// The files that a recording has open. System calls share their programs.
 fn files_needed(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> u64 {
-    let programs = probes
-        .iter()
-        .filter(|probe| {
-            !matches!(
-                probe.place,
-                Place::Syscall { .. } | Place::RawSyscall { .. }
-            )
-        })
-        .count() as u64;
-    programs * FILES_PER_PROGRAM + settings.cpus.len() as u64 * FILES_PER_CPU + OTHER_FILES
+    let programs: usize = probes.iter().map(|probe| jobs(probe).len()).sum();
+    programs as u64 * FILES_PER_PROGRAM + settings.cpus.len() as u64 * FILES_PER_CPU + OTHER_FILES
 }
 
 /// What an error at a place may mean, starting with a separator, or nothing.

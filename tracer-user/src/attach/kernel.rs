@@ -108,7 +108,7 @@ impl Kernel {
         }
         let config = object::config(settings, probes);
         let following = settings.processes.following(settings.sys)?;
-        let mut ebpf = object::load(settings, &config, following.as_ref(), probes.len())?;
+        let mut ebpf = object::load(settings, &config, following.as_ref(), probes)?;
         let states = Arc::new(
             CpuStates::map(fd(&ebpf, "CPUS")?, settings.cpu_count as usize)
                 .context("cannot map the state of the CPUs")?,

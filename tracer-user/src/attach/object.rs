@@ -93,8 +93,9 @@ pub(super) fn load(
     settings: &Settings<'_>,
     config: &Config,
     following: Option<&Following>,
-    classes: usize,
+    probes: &[ResolvedProbe],
 ) -> Result<Ebpf> {
+    let classes = probes.len();
     let log_level = if settings.log {
         aya_log::Level::Debug as u8
     } else {
@@ -103,6 +104,10 @@ pub(super) fn load(
     let cpus = settings.cpu_count;
     let layout = following.map_or(TaskLayout::EMPTY, |following| following.layout);
     let layout = [layout.pid, layout.signal].map(u32::to_ne_bytes).concat();
+    let nests = probes
+        .iter()
+        .any(|probe| spec(probe).flags & spec_flags::NESTS != 0);
+    let nested = if nests { cpus * NESTED_LEVELS } else { 1 };
     let throttles = settings.throttles.len().max(1) as u32;
     EbpfLoader::new()
         .override_global("CONFIG", config_bytes(config).as_slice(), true)
@@ -117,7 +122,7 @@ pub(super) fn load(
         .map_max_entries("LEFT_OUT", throttles)
         .map_max_entries("FAULTS", cpus * classes.max(1) as u32)
         .map_max_entries("SCRATCH", cpus)
-        .map_max_entries("NESTED_SCRATCH", cpus * NESTED_LEVELS)
+        .map_max_entries("NESTED_SCRATCH", nested)
         .map_max_entries("SYSCALL_SCRATCH", cpus)
         .load(settings.object)
         .context("the kernel refused the eBPF object; `tracer doctor` says what is missing")
@@ -259,7 +264,8 @@ pub(super) fn fetching(probes: &[ResolvedProbe]) -> Vec<u32> {
 const MAX_CALLS: u32 = 16 * 1024;
 
 /// The map of calls that are under way, whose values have room for what `probes` fetch when
-/// functions are entered.
+/// functions are entered. Calls whose return no program sees stay in it until they make room
+/// for others: the kernel follows a limited number, and some functions never return.
 pub(super) fn create_entries(probes: &[ResolvedProbe]) -> Result<OwnedFd> {
     let values = |probe: &ResolvedProbe| match &probe.place {
         Place::Function {
@@ -270,7 +276,7 @@ pub(super) fn create_entries(probes: &[ResolvedProbe]) -> Result<OwnedFd> {
     let largest = probes.iter().filter_map(values).max();
     let max_calls = if largest.is_some() { MAX_CALLS } else { 1 };
     let value_len = size_of::<CallEntry>() + largest.unwrap_or(0).next_multiple_of(8);
-    bpf::create_hash(size_of::<CallKey>() as u32, value_len as u32, max_calls)
+    bpf::create_lru_hash(size_of::<CallKey>() as u32, value_len as u32, max_calls)
         .context("cannot create the map of calls that are under way")
 }
 

@@ -131,10 +131,11 @@ pub fn create_ring(bytes: u32) -> io::Result<OwnedFd> {
     create_map(bpf_map_type::BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0)
 }
 
-/// Creates a hash map, with all its memory.
-pub fn create_hash(key_len: u32, value_len: u32, max_entries: u32) -> io::Result<OwnedFd> {
+/// Creates a hash map, with all its memory, in which the entries that were used longest ago make
+/// room for new ones.
+pub fn create_lru_hash(key_len: u32, value_len: u32, max_entries: u32) -> io::Result<OwnedFd> {
     create_map(
-        bpf_map_type::BPF_MAP_TYPE_HASH,
+        bpf_map_type::BPF_MAP_TYPE_LRU_HASH,
         key_len,
         value_len,
         max_entries,

@@ -36,6 +36,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, mpsc},
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
@@ -116,9 +117,18 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     if !options.quiet && kept.is_ok() {
         summary.print();
     }
-    let progress = ProbeProgress::new("the trace is complete; detaching", attached.link_count());
+    let programs = attached.link_count();
+    let progress = ProbeProgress::new("the trace is complete; detaching", programs);
+    let before = Instant::now();
     attached.detach(|done| progress.show(done));
     drop(progress);
+    if options.stats && !options.quiet {
+        let seconds = before.elapsed().as_secs_f64();
+        eprintln!(
+            "detached {} programs in {seconds:.2} s",
+            grouped(programs as u64)
+        );
+    }
     let status = runtime.block_on(control::command_status(remainder, end, &mut signals))?;
     // A trace that is gone is the reason why its streams could not be finished.
     kept?;

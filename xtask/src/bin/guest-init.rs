@@ -60,6 +60,7 @@ fn mount_all(job: &GuestJob) -> Result<()> {
     }
     if job.tracefs {
         mount_at("/sys/kernel/tracing", "tracefs")?;
+        mount_at("/sys/kernel/debug", "debugfs")?;
     }
     if job.disk {
         let disk = disk(wire::DISK_SERIAL)?;

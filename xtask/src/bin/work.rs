@@ -36,6 +36,8 @@ mod family;
 mod keep;
 #[path = "work/measured.rs"]
 mod measured;
+#[path = "work/nest.rs"]
+mod nest;
 #[path = "work/programs.rs"]
 mod programs;
 #[path = "work/sequence.rs"]
@@ -149,6 +151,14 @@ enum Command {
         /// Number of round trips, each of which is two switches when pinned to a CPU
         count: u64,
     },
+    /// Write to an eventfd that epoll instances watch, the first one it, each other one the
+    /// one before
+    Nest {
+        /// Number of instances
+        levels: u32,
+        /// Number of writes
+        count: u64,
+    },
     /// Have many threads sleep at the same time
     Crowd {
         /// Number of threads
@@ -190,6 +200,13 @@ enum Command {
         /// The commands and their arguments
         #[arg(last = true, required = true)]
         words: Vec<String>,
+    },
+    /// Have the list of this kernel's modules say that one exports a symbol, as depmod does
+    Module {
+        /// Its name
+        name: String,
+        /// The symbol
+        symbol: String,
     },
     /// Wait for an entry of the current folder
     Await {
@@ -254,6 +271,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
             report("ask", *count, start.elapsed());
         }
         Command::Switch { count } => switch(*count)?,
+        Command::Nest { levels, count } => nest::nest(*levels, *count)?,
         Command::Crowd { count, ms } => crowd(*count, Duration::from_millis(*ms))?,
         Command::Sleep { ms } => thread::sleep(Duration::from_millis(*ms)),
         Command::Cat { path } => {
@@ -269,6 +287,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Command::Programs => programs::print()?,
         Command::Keep { name, command } => keep::keep(name, command)?,
         Command::Sequence { words } => return sequence::run(words),
+        Command::Module { name, symbol } => entries::note_module(name, symbol)?,
         Command::Await { prefix } => entries::wait_for(prefix)?,
         Command::Cached { paths } => entries::print_cached(paths)?,
         Command::Exit { status } => return Ok(ExitCode::from(*status)),

@@ -48,7 +48,7 @@ impl Default for Job {
 }
 
 impl Job {
-    /// Nothing to do, on two CPUs with 2 GiB of memory, tracefs mounted, at most two
+    /// Nothing to do, on two CPUs with 2 GiB of memory, tracefs and debugfs mounted, at most two
     /// minutes.
     #[must_use]
     pub fn new() -> Self {
@@ -64,7 +64,7 @@ impl Job {
         self
     }
 
-    /// Whether tracefs is mounted before the commands run.
+    /// Whether tracefs and debugfs are mounted before the commands run.
     #[must_use]
     pub fn tracefs(mut self, mounted: bool) -> Self {
         self.guest.tracefs = mounted;

@@ -37,7 +37,7 @@ pub const fn exit_status(value: u8) -> i32 {
 pub struct GuestJob {
     /// Commands, each a program and its arguments.
     pub commands: Vec<Vec<String>>,
-    /// Whether to mount tracefs.
+    /// Whether to mount tracefs and debugfs.
     pub tracefs: bool,
     /// Whether there is a disk to mount at [`DISK_DIR`].
     pub disk: bool,

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use rustix::system::uname;
 
 const LIMIT: Duration = Duration::from_mins(1);
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -30,6 +31,18 @@ fn has_entry(prefix: &str) -> Result<bool> {
         let name = entry.file_name();
         name.to_string_lossy().starts_with(prefix)
     }))
+}
+
+/// Writes the list of modules of this kernel anew, with one that exports `symbol`.
+pub(super) fn note_module(name: &str, symbol: &str) -> Result<()> {
+    let release = uname().release().to_string_lossy().into_owned();
+    let dir = Path::new("/lib/modules").join(release);
+    fs::create_dir_all(&dir)
+        .and_then(|()| {
+            let line = format!("alias symbol:{symbol} {name}\n");
+            fs::write(dir.join("modules.symbols"), line)
+        })
+        .with_context(|| super::cannot("write to", &dir))
 }
 
 /// Prints a line for each file: `cached PATH`, or `uncached PATH`.

@@ -35,7 +35,7 @@ pub(super) const CHECKS: &[Check] = &[
 const CALL: &str = "kprobe:__x64_sys_getppid";
 const READ: &str = "kprobe:vfs_read";
 /// Nobody else reads a single byte.
-const READ_OF_A_BYTE: &str = "kprobe:vfs_read if arg2 == 1";
+const READ_OF_A_BYTE: &str = "kprobe:vfs_read if count == 1";
 
 /// Calls before the snapshot; all fit into the memory of a CPU.
 const BEFORE: u64 = 1000;
@@ -76,7 +76,7 @@ fn calls(trace: &Trace) -> u64 {
 
 fn reads(trace: &Trace) -> u64 {
     let reads = trace.events(READ);
-    reads.filter(|event| event.has("arg2", 1)).count() as u64
+    reads.filter(|event| event.has("count", 1)).count() as u64
 }
 
 fn verify_snapshot(_: Kernel, outcome: &Outcome) -> Result<()> {

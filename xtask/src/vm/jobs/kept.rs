@@ -1,6 +1,6 @@
 //! The results of one command of a guest, as `work keep` left them.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, Result, ensure};
 
@@ -52,6 +52,11 @@ impl Kept {
 
     /// The number behind `key` in the line that `work` prints, as in `read 1000 pid 83`.
     pub(super) fn number(&self, key: &str) -> Result<u64> {
+        self.value(key)
+    }
+
+    /// The same of any kind of number.
+    pub(super) fn value<T: FromStr>(&self, key: &str) -> Result<T> {
         let mut words = self.stdout.split_ascii_whitespace();
         words
             .find(|word| *word == key)

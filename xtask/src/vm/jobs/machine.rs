@@ -57,12 +57,20 @@ pub(super) const WITHOUT_TRACEFS: &[Check] = &[
                 "no event of process {pid}"
             );
             let reads = trace.events("kprobe:vfs_read");
-            let reads = reads.filter(|event| event.has("pid", pid) && event.has("arg2", 1));
+            let reads = reads.filter(|event| event.has("pid", pid) && event.has("count", 1));
             ensure!(
                 reads.count() == 10,
                 "not all reads of process {pid} were recorded"
             );
             Ok(())
+        },
+    },
+    Check {
+        name: "without debugfs, a function that is part of kprobes is refused by the kernel",
+        verify: |_, outcome| {
+            let kept = Kept::read(outcome, "refused")?;
+            ensure!(kept.status == 1, "it ended with {}", kept.status);
+            kept.expect_error("the kernel does not allow probes in this function")
         },
     },
     Check {
@@ -98,6 +106,10 @@ pub(super) fn without_tracefs() -> Job {
             "record",
             "tracer record -o /out/trace -e sched:sched_process_exec,kprobe:vfs_read -- \
              work read /init 10",
+        ),
+        Command::new(
+            "refused",
+            "tracer record -o trace -e kprobe:get_kprobe -- work exit 0",
         ),
         Command::new("facts-after", "work facts"),
     ])

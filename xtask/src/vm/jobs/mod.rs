@@ -2,10 +2,10 @@
 //!
 //! Booting takes longer than most commands, so each [`VmTest`] is one boot with several
 //! commands, and the checks of its results are apart from each other: `functions` of
-//! recorded kernel functions, `losses` of the accounting, `flight` of memory alone and its
-//! snapshots, `disk` of ways to a disk, `refusals` of errors, `machine` of what `tracer`
-//! says about the kernel, `verifier` of what the programs cost when they are loaded,
-//! `everything` of all tracepoints at once.
+//! recorded kernel functions, `typed` of what is fetched there and of what is left out,
+//! `losses` of the accounting, `flight` of memory alone and its snapshots, `disk` of ways to a
+//! disk, `refusals` of errors, `machine` of what `tracer` says about the kernel, `verifier` of
+//! what the programs cost when they are loaded, `everything` of all tracepoints at once.
 
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ mod losses;
 mod machine;
 mod refusals;
 mod trace;
+mod typed;
 pub mod verifier;
 
 pub use trace::BABELTRACE;
@@ -56,6 +57,7 @@ pub const TESTS: &[VmTest] = &[
         checks: &[
             machine::CHECKS,
             functions::CHECKS,
+            typed::CHECKS,
             losses::CHECKS,
             flight::CHECKS,
             disk::CHECKS,
@@ -86,18 +88,19 @@ pub const TESTS: &[VmTest] = &[
     },
 ];
 
-/// A machine takes a minute at most when it has the CPUs for itself.
-const LIMIT: Duration = Duration::from_mins(5);
+/// A machine takes two minutes at most when it has the CPUs for itself.
+const LIMIT: Duration = Duration::from_mins(10);
 
 fn recorder() -> Job {
     let commands = [
         machine::commands(),
         functions::commands(),
+        typed::commands(),
         losses::commands(),
         flight::commands(),
         disk::commands(),
         refusals::commands(),
-        vec![verifier::command()],
+        verifier::commands(),
     ];
     job(commands.into_iter().flatten()).disk(true)
 }

@@ -8,13 +8,7 @@ use crate::vm::Outcome;
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "a function that is part of kprobes is refused",
-        verify: |_, outcome| {
-            refused(
-                outcome,
-                "refused-own",
-                "the kernel does not allow probes in this function",
-            )
-        },
+        verify: |_, outcome| refused(outcome, "refused-own", "it is on the blacklist of kprobes"),
     },
     Check {
         name: "a function that is kept from tracing is refused",
@@ -51,6 +45,55 @@ pub(super) const CHECKS: &[Check] = &[
         verify: |_, outcome| refused(outcome, "refused-behind", "the function has only"),
     },
     Check {
+        name: "a member that does not exist is refused with its structure and what is like it",
+        verify: |_, outcome| {
+            refused(
+                outcome,
+                "refused-member",
+                "cannot fetch from `kprobe:vfs_read`: `struct file` has no member `f_flagz`; \
+                 did you mean `f_flags`",
+            )
+        },
+    },
+    Check {
+        name: "an argument that does not exist is refused with those that do",
+        verify: |_, outcome| {
+            refused(
+                outcome,
+                "refused-argument",
+                "there is no `fille` here; did you mean `file`",
+            )?;
+            Kept::read(outcome, "refused-argument")?
+                .expect_error("there is `file`, `buf`, `count`, `pos`")
+        },
+    },
+    Check {
+        name: "a function that exists in variants only is refused with these",
+        verify: |_, outcome| {
+            refused(
+                outcome,
+                "refused-variants",
+                "probe `kprobe:__tty_hangup.part.0`",
+            )
+        },
+    },
+    Check {
+        // Nothing of it is left in these kernels, not even its type.
+        name: "a function that is inlined everywhere is none",
+        verify: |_, outcome| refused(outcome, "refused-inlined", "no such function"),
+    },
+    Check {
+        name: "a function of a module that is not loaded is refused with the module",
+        verify: |_, outcome| {
+            refused(
+                outcome,
+                "refused-module",
+                "it belongs to the module `nf_tables`, which is not loaded; load it: `modprobe \
+                 nf_tables`",
+            )
+        },
+    },
+    Check {
         name: "a name of several functions is refused with their places",
         verify: |_, outcome| {
             refused(outcome, "refused-several", "functions have this name")?;
@@ -60,22 +103,30 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Names of results, and the probes that must not attach.
-const PROBES: [(&str, &str); 6] = [
+const PROBES: [(&str, &str); 10] = [
     ("refused-own", "kprobe:get_kprobe"),
     ("refused-notrace", "kretprobe:trace_clock_local"),
     ("refused-unknown", "kprobe:vfs_reed"),
     ("refused-middle", "kprobe:vfs_read+1"),
     ("refused-behind", "kprobe:vfs_read+1000000"),
     ("refused-several", "kprobe:c_start"),
+    ("refused-variants", "kprobe:__tty_hangup"),
+    ("refused-inlined", "kprobe:d_is_dir"),
+    ("refused-member", "kprobe:vfs_read{file->f_flagz}"),
+    ("refused-argument", "kprobe:vfs_read{fille->f_flags}"),
 ];
 
 pub(super) fn commands() -> Vec<Command> {
-    PROBES
-        .map(|(name, probe)| {
-            let line = format!("tracer record -o /out/{name}/trace -e {probe} -- work exit 0");
-            Command::new(name, line)
-        })
-        .into()
+    let record = |probe| format!("tracer record -o trace -e {probe} -- work exit 0");
+    let mut commands: Vec<Command> = PROBES
+        .map(|(name, probe)| Command::new(name, record(probe)))
+        .into();
+    commands.push(
+        Command::new("refused-module", "work sequence --")
+            .then("work module nf_tables nft_do_chain ;")
+            .then(record("kprobe:nft_do_chain")),
+    );
+    commands
 }
 
 fn refused(outcome: &Outcome, name: &str, message: &str) -> Result<()> {

@@ -24,99 +24,296 @@ pub(super) const CHECKS: &[Check] = &[Check {
     },
 }];
 
-/// Shapes of programs: how the table calls them, the probe whose program has the shape,
-/// and the name that the kernel has for that program.
-const SHAPES: [(&str, &str, &str); 9] = [
-    ("tracepoint, fixed", "sched:sched_switch", "sched_sched_swi"),
-    (
-        "tracepoint, a string",
-        "sched:sched_process_exec",
-        "sched_sched_pro",
-    ),
-    (
-        "tracepoint, four strings",
-        "power:device_pm_callback_start",
-        "power_device_pm",
-    ),
-    ("kprobe", "kprobe:vfs_read", "kprobe_vfs_read"),
-    ("kretprobe", "kretprobe:vfs_read", "kretprobe_vfs_r"),
-    ("system call, entry", "syscall:openat", "on_sys_enter"),
-    ("system call, exit", "syscall:openat", "on_sys_exit"),
-    (
+/// A recording with programs whose numbers are on record.
+struct Recording {
+    /// Folder of its results.
+    name: &'static str,
+    /// What all its programs have, for the table.
+    variant: Option<&'static str>,
+    options: &'static [&'static str],
+    shapes: &'static [Shape],
+}
+
+/// What a program looks like: the copies for other probes differ little from it.
+struct Shape {
+    /// How the table calls it, before the variant.
+    name: &'static str,
+    /// The probe whose program has it.
+    probe: &'static str,
+    /// The name that the kernel has for that program, of 15 bytes at most.
+    program: &'static str,
+}
+
+impl Shape {
+    const fn new(name: &'static str, probe: &'static str, program: &'static str) -> Self {
+        Self {
+            name,
+            probe,
+            program,
+        }
+    }
+}
+
+const RECORDINGS: [Recording; 7] = [
+    Recording {
+        name: "programs",
+        variant: None,
+        options: &[],
+        shapes: &[
+            Shape::new("tracepoint, fixed", "sched:sched_switch", "sched_switch"),
+            Shape::new(
+                "tracepoint, a string",
+                "sched:sched_process_exec",
+                "sched_process_e",
+            ),
+            Shape::new(
+                "tracepoint, four strings",
+                "power:device_pm_callback_start",
+                "power_device_pm",
+            ),
+            Shape::new("kprobe", "kprobe:vfs_read", "kprobe_vfs_read"),
+            Shape::new("kretprobe", READ_RETURNS, "kretprobe_vfs_r"),
+            Shape::new("kretprobe, entry", READ_RETURNS, "entry_kretprobe"),
+            Shape::new("fentry", "fentry:vfs_read", "fentry_vfs_read"),
+            Shape::new("fexit", "fexit:vfs_read", "fexit_vfs_read"),
+            Shape::new("fexit, entry", "fexit:vfs_read", "entry_fexit_vfs"),
+            Shape::new(
+                "raw tracepoint",
+                "rawtp:sched_process_exec",
+                "rawtp_sched_pro",
+            ),
+            Shape::new("system call, entry", "syscall:openat", "on_sys_enter"),
+            Shape::new("system call, exit", "syscall:openat", "on_sys_exit"),
+            Shape::new(
+                "raw system call, entry",
+                "raw_syscalls:sys_enter",
+                "on_raw_sys_ente",
+            ),
+            Shape::new(
+                "raw system call, exit",
+                "raw_syscalls:sys_exit",
+                "on_raw_sys_exit",
+            ),
+        ],
+    },
+    Recording {
+        name: "programs-strings",
+        variant: Some("fetched strings"),
+        options: &[],
+        shapes: &[
+            Shape::new(
+                "kprobe",
+                "kprobe:vfs_open{file->f_flags,path->dentry->d_parent->d_name.name:str,\
+                 path->dentry->d_name.name:str}",
+                "kprobe_vfs_open",
+            ),
+            Shape::new("kretprobe", WRITE_RETURNS, "kretprobe_vfs_w"),
+            Shape::new("kretprobe, entry", WRITE_RETURNS, "entry_kretprobe"),
+            Shape::new(
+                "fexit",
+                "fexit:vfs_write{ret,count,file->f_path.dentry->d_name.name:str}",
+                "fexit_vfs_write",
+            ),
+            Shape::new(
+                "raw tracepoint",
+                "rawtp:sched_process_exec{p->pid,bprm->filename:str,p->comm:str}",
+                "rawtp_sched_pro",
+            ),
+        ],
+    },
+    Recording {
+        name: "programs-filtered",
+        variant: Some("filter"),
+        options: &[],
+        shapes: &[
+            Shape::new(
+                "tracepoint",
+                "sched:sched_switch if prev_prio < 100 || !(prev_comm ~ \"kworker/*\")",
+                "sched_switch",
+            ),
+            Shape::new(
+                "kprobe",
+                "kprobe:vfs_read if count >= 4096 && comm != \"work\"",
+                "kprobe_vfs_read",
+            ),
+            Shape::new(
+                "kprobe, a pattern",
+                "kprobe:vfs_open{name=path->dentry->d_name.name:str} if name ~ \"*.so*\"",
+                "kprobe_vfs_open",
+            ),
+            Shape::new(
+                "kretprobe",
+                "kretprobe:vfs_read{ret,count} if ret < 0 || duration > 1000000",
+                "kretprobe_vfs_r",
+            ),
+            Shape::new(
+                "system call, entry, a pattern",
+                "syscalls:sys_enter_openat if filename ~ \"/etc/*\" && (flags & 3) == 0",
+                "on_sys_enter",
+            ),
+            Shape::new(
+                "system call, exit",
+                "syscalls:sys_exit_openat if ret == -2",
+                "on_sys_exit",
+            ),
+            Shape::new(
+                "raw system call, entry",
+                "raw_syscalls:sys_enter if id == 257",
+                "on_raw_sys_ente",
+            ),
+        ],
+    },
+    Recording {
+        name: "programs-contexts",
+        variant: Some("contexts"),
+        options: &["--context", "comm,uid,gid,cgroup,prio,nice,ppid"],
+        shapes: &EACH_KIND,
+    },
+    Recording {
+        name: "programs-stacks",
+        variant: Some("stacks"),
+        options: &["-T=both"],
+        shapes: &EACH_KIND,
+    },
+    Recording {
+        name: "programs-throttled",
+        variant: Some("throttled"),
+        options: &["--every", "10", "--limit", "1000/s"],
+        shapes: &EACH_KIND,
+    },
+    Recording {
+        name: "programs-followed",
+        variant: Some("followed"),
+        options: &["--only-command"],
+        shapes: &[
+            Shape::new("new thread", EXEC, "on_newtask"),
+            Shape::new("exec", EXEC, "on_exec"),
+            Shape::new("thread that is gone", EXEC, "on_free"),
+            Shape::new("tracepoint, exec", EXEC, "sched_process_e"),
+            Shape::new("kprobe", "kprobe:vfs_read", "kprobe_vfs_read"),
+        ],
+    },
+];
+
+/// A program of each kind, for what can be asked of all.
+const EACH_KIND: [Shape; 8] = [
+    Shape::new("tracepoint", "sched:sched_switch", "sched_switch"),
+    Shape::new("kprobe", "kprobe:vfs_read", "kprobe_vfs_read"),
+    Shape::new("kretprobe", READ_RETURNS, "kretprobe_vfs_r"),
+    Shape::new("fexit", "fexit:vfs_read", "fexit_vfs_read"),
+    Shape::new("raw tracepoint", "rawtp:sched_switch", "rawtp_sched_swi"),
+    Shape::new("system call, entry", "syscall:openat", "on_sys_enter"),
+    Shape::new("system call, exit", "syscall:openat", "on_sys_exit"),
+    Shape::new(
         "raw system call, entry",
         "raw_syscalls:sys_enter",
         "on_raw_sys_ente",
     ),
-    (
-        "raw system call, exit",
-        "raw_syscalls:sys_exit",
-        "on_raw_sys_exit",
-    ),
 ];
+
+const READ_RETURNS: &str = "kretprobe:vfs_read{ret,count}";
+const WRITE_RETURNS: &str = "kretprobe:vfs_write{ret,count,file->f_path.dentry->d_name.name:str}";
+const EXEC: &str = "sched:sched_process_exec";
+
+impl Recording {
+    /// How the table calls its shapes, each with the name of the program.
+    fn programs(&self) -> impl Iterator<Item = (String, &'static str)> {
+        self.shapes.iter().map(|shape| {
+            let variant = self.variant.map(|variant| format!(", {variant}"));
+            let name = shape.name.to_owned() + &variant.unwrap_or_default();
+            (name, shape.program)
+        })
+    }
+
+    /// The words that record the shapes whose probes are `wanted`, to the folder `trace`.
+    fn words(&self, wanted: impl Fn(&str) -> bool) -> Vec<&'static str> {
+        let mut probes: Vec<&str> = self.shapes.iter().map(|shape| shape.probe).collect();
+        probes.dedup();
+        probes.retain(|probe| wanted(probe));
+        let probes = probes.into_iter().flat_map(|probe| ["-e", probe]);
+        let options = self.options.iter().copied();
+        ["record", "--quiet", "-o", "trace"]
+            .into_iter()
+            .chain(options)
+            .chain(probes)
+            .chain(["--"])
+            .collect()
+    }
+
+    /// What `work programs` printed: lines of the name of a program, and its number.
+    fn parse(&self, text: &str) -> Walked {
+        let number = |wanted: &str| {
+            text.lines().find_map(|line| {
+                let (name, number) = line.split_once(' ')?;
+                (name == wanted).then(|| number.parse().ok())?
+            })
+        };
+        self.programs()
+            .filter_map(|(name, program)| Some((name, number(program)?)))
+            .collect()
+    }
+}
+
+/// Columns that the table has for names.
+const NAME_WIDTH: usize = 48;
 
 /// Numbers may be off by a tenth: the compiler's version shows in them.
 const TOLERANCE_PERCENT: u64 = 10;
 
-pub(super) fn command() -> Command {
-    let probes = SHAPES.map(|(_, probe, _)| probe).join(",");
-    Command::new(
-        "programs",
-        format!("tracer record -o /tmp/programs -e {probes} -- work programs"),
-    )
+pub(super) fn commands() -> Vec<Command> {
+    let command = |recording: &Recording| {
+        let mut command = Command::new(recording.name, "tracer");
+        for word in recording.words(|_| true) {
+            command = command.word(word);
+        }
+        command.then("work programs")
+    };
+    RECORDINGS.iter().map(command).collect()
 }
 
 /// Instructions by shape.
-type Walked = BTreeMap<&'static str, u64>;
+type Walked = BTreeMap<String, u64>;
 
 fn walked(outcome: &Outcome) -> Result<Walked> {
-    let kept = Kept::succeeded(outcome, "programs")?;
-    let walked = parse(&kept.stdout);
-    ensure!(
-        walked.len() == SHAPES.len(),
-        "not every program was loaded: {}{}",
-        kept.stdout,
-        kept.stderr
-    );
-    Ok(walked)
-}
-
-/// Reads the lines of `work programs`: the name of a program, and its number.
-fn parse(text: &str) -> Walked {
-    let number = |wanted: &str| {
-        text.lines().find_map(|line| {
-            let (name, number) = line.split_once(' ')?;
-            (name == wanted).then(|| number.parse().ok())?
-        })
-    };
-    let shapes = SHAPES.into_iter();
-    shapes
-        .filter_map(|(shape, _, name)| Some((shape, number(name)?)))
-        .collect()
+    let mut all = Walked::new();
+    for recording in &RECORDINGS {
+        let kept = Kept::succeeded(outcome, recording.name)?;
+        let walked = recording.parse(&kept.stdout);
+        ensure!(
+            walked.len() == recording.shapes.len(),
+            "not every program of `{}` was loaded: {}{}",
+            recording.name,
+            kept.stdout,
+            kept.stderr
+        );
+        all.extend(walked);
+    }
+    Ok(all)
 }
 
 /// The same on the running kernel, for as many shapes as it has probes for.
 fn walked_here() -> Result<Walked> {
     let tracer = build::everything(Profile::Release, Show::Progress)?;
     let work = build::work(Show::Progress)?;
-    let is_known = |probe: &&str| {
+    let is_known = |probe: &str| {
+        // Without what is fetched, and without the filter.
+        let probe = probe.split(['{', ' ']).next().unwrap_or_default();
         let mut list = process::Command::new(&tracer);
         let listed = list.args(["list", probe]).output();
         listed.is_ok_and(|output| output.status.success())
     };
-    let probes: Vec<&str> = SHAPES
-        .map(|(_, probe, _)| probe)
-        .into_iter()
-        .filter(is_known)
-        .collect();
-    let dir = tempfile::tempdir().context("cannot create a folder for the trace")?;
-    let mut command = process::Command::new(&tracer);
-    command
-        .args(["record", "--quiet", "-e", &probes.join(","), "-o"])
-        .arg(dir.path().join("trace"))
-        .arg("--")
-        .arg(work)
-        .arg("programs");
-    Ok(parse(&crate::process::output(&mut command)?))
+    let mut all = Walked::new();
+    for recording in &RECORDINGS {
+        let dir = tempfile::tempdir().context("cannot create a folder for the trace")?;
+        let mut command = process::Command::new(&tracer);
+        command
+            .args(recording.words(is_known))
+            .arg(&work)
+            .arg("programs")
+            .current_dir(dir.path());
+        all.extend(recording.parse(&crate::process::output(&mut command)?));
+    }
+    Ok(all)
 }
 
 /// The numbers on record.
@@ -193,7 +390,7 @@ fn render(columns: &[(&str, Walked)]) -> String {
     );
     let mut row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
         // Writing to a string cannot fail.
-        let _ = write!(text, "{name:<24}");
+        let _ = write!(text, "{name:<NAME_WIDTH$}");
         for cell in cells {
             let _ = write!(text, " | {cell:>6}");
         }
@@ -203,12 +400,12 @@ fn render(columns: &[(&str, Walked)]) -> String {
         "program",
         &mut columns.iter().map(|(kernel, _)| (*kernel).to_owned()),
     );
-    for (shape, _, _) in SHAPES {
+    for (shape, _) in RECORDINGS.iter().flat_map(Recording::programs) {
         let cell = |(_, walked): &(&str, Walked)| {
-            let number = walked.get(shape);
+            let number = walked.get(&shape);
             number.map_or_else(|| "-".to_owned(), u64::to_string)
         };
-        row(shape, &mut columns.iter().map(cell));
+        row(&shape, &mut columns.iter().map(cell));
     }
     text
 }
@@ -221,7 +418,7 @@ fn render(columns: &[(&str, Walked)]) -> String {
 pub fn measure(update: bool) -> Result<()> {
     let mut columns = Vec::new();
     for kernel in Kernel::ALL {
-        let outcome = vm::run(kernel, &super::job(vec![command()]))?;
+        let outcome = vm::run(kernel, &super::job(commands()))?;
         columns.push((kernel.name(), walked(&outcome)?));
     }
     let record = render(&columns);
@@ -244,7 +441,8 @@ mod tests {
     use super::*;
 
     fn walked_by_all(number: u64) -> Walked {
-        SHAPES.map(|(shape, _, _)| (shape, number)).into()
+        let programs = RECORDINGS.iter().flat_map(Recording::programs);
+        programs.map(|(shape, _)| (shape, number)).collect()
     }
 
     fn table(number: u64) -> Table {
@@ -257,9 +455,15 @@ mod tests {
     }
 
     #[test]
+    fn every_shape_has_a_name_of_its_own() {
+        let shapes = RECORDINGS.iter().flat_map(Recording::programs).count();
+        assert_eq!(walked_by_all(1).len(), shapes);
+    }
+
+    #[test]
     fn a_program_is_found_by_its_whole_name() {
-        let walked = parse("on_sys_enter 7\non_sys_enter_x 8\n");
-        assert_eq!(walked, Walked::from([("system call, entry", 7)]));
+        let walked = RECORDINGS[0].parse("on_sys_enter_x 8\non_sys_enter 7\n");
+        assert_eq!(walked, Walked::from([("system call, entry".to_owned(), 7)]));
     }
 
     #[test]

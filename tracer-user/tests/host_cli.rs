@@ -33,6 +33,39 @@ fn fields_of_a_probe_are_listed() {
 }
 
 #[test]
+fn raw_tracepoints_are_listed_with_their_types() {
+    let output = tracer(&["list", "-v", "rawtp:sched_swit*"]);
+    assert!(output.status.success(), "{output:?}");
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(lines[0], "rawtp:sched_switch");
+    assert!(lines.contains(&"    prev: u64 hex"), "{lines:?}");
+    assert!(lines.contains(&"    next: u64 hex"), "{lines:?}");
+    let all = tracer(&["list", "rawtp:*"]);
+    let count = text(&all.stdout).lines().count();
+    assert!(count > 100, "{count} raw tracepoints");
+}
+
+#[test]
+fn functions_of_a_program_are_listed() {
+    for (kind, field) in [
+        ("uprobe", "    arg5: u64 hex"),
+        ("uretprobe", "    ret: u64 hex"),
+    ] {
+        let output = tracer(&["list", "-v", &format!("{kind}:{TRACER}:mai[n]")]);
+        assert!(output.status.success(), "{output:?}");
+        let lines: Vec<&str> = text(&output.stdout).lines().collect();
+        assert_eq!(lines[0], format!("{kind}:{TRACER}:main"));
+        assert!(lines.contains(&field), "{lines:?}");
+    }
+    let output = tracer(&["list", &format!("uprobe:{TRACER}:no_such_function")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("no_such_function"),
+        "{output:?}"
+    );
+}
+
+#[test]
 fn a_pattern_that_matches_nothing_is_an_error() {
     let output = tracer(&["list", "no_such_event"]);
     assert_eq!(output.status.code(), Some(1));

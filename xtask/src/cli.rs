@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     bench,
     build::{self, Profile, Show},
-    privilege, run, setup, test, vm,
+    fuzz, privilege, run, setup, test, vm,
 };
 
 /// Build, run, test and measure the tracer.
@@ -57,6 +57,8 @@ enum Command {
         #[arg(long)]
         update: bool,
     },
+    /// Try millions of damaged inputs on the parsers; those that fail are kept in the corpus
+    Fuzz(fuzz::Args),
     /// Measure what recording costs, beside perf and trace-cmd
     Bench(bench::Args),
     /// The quick check while developing: format, lints, unit tests
@@ -113,6 +115,7 @@ pub fn run() -> Result<ExitCode> {
             vm::jobs::verifier::measure(update)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check => Ok(test::run(&test::QUICK.map(str::to_owned))),
     }

@@ -4,6 +4,7 @@
 //! - [`setup`]: brings the eBPF toolchain; every building command calls it first.
 //! - [`build`], [`run`]: the eBPF object, the recorder that embeds it, and starting it.
 //! - [`mod@test`]: the tiers of checks, and their summary.
+//! - [`fuzz`]: damaged inputs for the parsers, by the million.
 //! - [`mod@bench`]: what recording costs, beside other recorders.
 //! - [`vm`]: other kernels in virtual machines; `guest-init` and `work` run inside.
 //! - [`apt`]: what Debian's packages provide, without configuring the machine.
@@ -14,6 +15,7 @@ pub mod apt;
 pub mod bench;
 pub mod build;
 pub mod cli;
+pub mod fuzz;
 pub mod privilege;
 pub mod process;
 pub mod run;

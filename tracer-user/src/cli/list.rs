@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::event::{Display, Field, FieldType, IntegerType};
-use crate::fetch::Fetched;
-use crate::probe::kprobe::{self, Functions, Source};
+use crate::probe::kprobe::{Functions, Source};
 use crate::probe::listing::{self, Listed};
 use crate::probe::tracefs::Tracefs;
-use crate::probe::{KernelFiles, ProbeError, ProbeText, Target};
+use crate::probe::{self, KernelFiles, ProbeError, ProbeText, Target};
 
 /// List the probes of this kernel.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Only these: `sched:*`, `syscall:open*`, `kprobe:vfs_*`, or a word that names contain
+    /// Only these: `sched:*`, `syscall:open*`, a word that names contain, or functions:
+    /// `kprobe:vfs_*`, `fexit:vfs_read`, `rawtp:*`, `uprobe:/bin/bash:read*`
     #[arg(value_name = "PATTERN")]
     pattern: Option<String>,
 
@@ -43,20 +43,56 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// Kinds of probes that are no part of tracefs: what they match is asked of the functions
+/// of the kernel or of a program.
+const FUNCTION_KINDS: [&str; 8] = [
+    "kprobe",
+    "kretprobe",
+    "fentry",
+    "fexit",
+    "func",
+    "rawtp",
+    "uprobe",
+    "uretprobe",
+];
+
 fn list(pattern: &str, verbose: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let tracefs = Tracefs::open()?;
-    let files = KernelFiles::running(&tracefs);
-    if pattern.starts_with("kprobe:") || pattern.starts_with("kretprobe:") {
-        return list_functions(&files, pattern, verbose, out);
+    list_of(&KernelFiles::running(&tracefs), pattern, verbose, out)
+}
+
+fn list_of(
+    files: &KernelFiles,
+    pattern: &str,
+    verbose: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    if let Some((kind, _)) = pattern.split_once(':')
+        && FUNCTION_KINDS.contains(&kind)
+    {
+        let probe: ProbeText = pattern.parse()?;
+        return match &probe.target {
+            // All names of a kernel are many, and need no types.
+            Target::Kprobe {
+                function,
+                offset: 0,
+            }
+            | Target::Kretprobe { function }
+                if !verbose && !probe.is_explicit() && probe.fetch.is_none() =>
+            {
+                list_names(files, kind, function, out)
+            }
+            _ => list_resolved(files, probe, verbose, out),
+        };
     }
-    let found = listing::matching(&files, pattern).context("cannot list probes")?;
+    let found = listing::matching(files, pattern).context("cannot list probes")?;
     if found.is_empty() {
         return Err(ProbeError::NothingMatches(pattern.to_owned()).into());
     }
     for probe in found {
         writeln!(out, "{probe}")?;
         if verbose {
-            print_details(&files, &probe, out)?;
+            print_details(files, &probe, out)?;
         }
     }
     Ok(())
@@ -84,46 +120,43 @@ fn print_fields(fields: &[Field], out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn list_functions(
+/// The functions of the kernel that match, as probes of this kind.
+fn list_names(
     files: &KernelFiles,
-    pattern: &str,
-    verbose: bool,
+    kind: &str,
+    function: &str,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let probe: ProbeText = pattern.parse()?;
-    let (kind, function, fields) = match &probe.target {
-        Target::Kprobe { function, .. } => ("kprobe", function, fields_of(kprobe::registers())),
-        Target::Kretprobe { function } => {
-            ("kretprobe", function, fields_of(vec![kprobe::returned()]))
-        }
-        _ => anyhow::bail!("`{pattern}` names no function"),
-    };
+    let pattern = format!("{kind}:{function}");
     let functions = Functions::read(files).with_context(|| format!("cannot list `{pattern}`"))?;
-    if verbose || functions.source() != Source::FilterFunctions {
+    if functions.source() != Source::FilterFunctions {
         eprintln!("tracer: functions from {}", functions.source().describe());
     }
-    let mut found = false;
-    for name in functions.matching(function) {
-        found = true;
-        writeln!(out, "{kind}:{name}")?;
-        if verbose {
-            print_fields(&fields, out)?;
-        }
+    let mut names = functions.matching(function).peekable();
+    if names.peek().is_none() {
+        return Err(ProbeError::NothingMatches(pattern).into());
     }
-    if !found {
-        // An exact name that cannot be probed has a better reason than "no match".
-        if probe.is_explicit() {
-            functions
-                .check(function, 0)
-                .with_context(|| format!("cannot attach to `{probe}`"))?;
-        }
-        return Err(ProbeError::NothingMatches(pattern.to_owned()).into());
+    for name in names {
+        writeln!(out, "{kind}:{name}")?;
     }
     Ok(())
 }
 
-fn fields_of(fetched: Vec<Fetched>) -> Vec<Field> {
-    fetched.into_iter().map(|value| value.field).collect()
+/// What would be recorded: each event class, and its fields.
+fn list_resolved(
+    files: &KernelFiles,
+    probe: ProbeText,
+    verbose: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let context = format!("cannot list `{probe}`");
+    for resolved in probe::resolve(files, &[probe]).context(context)? {
+        writeln!(out, "{}", resolved.class.name)?;
+        if verbose {
+            print_fields(&resolved.class.fields, out)?;
+        }
+    }
+    Ok(())
 }
 
 /// A type as people write it: `u32`, `i64 hex`, `char[16]`, `u8[] hex`, `string`.
@@ -152,7 +185,142 @@ fn integer_text(integer: IntegerType, brackets: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+    use crate::btf::builder::Builder;
+
+    /// A kernel with two functions that can be probed and a raw tracepoint.
+    fn kernel(root: &Path, with_types: bool) -> KernelFiles {
+        let write = |path: &str, bytes: &[u8]| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        write("sys/bus/event_source/devices/kprobe/type", b"8\n");
+        write(
+            "tracefs/available_filter_functions",
+            b"vfs_read\nvfs_sync\n",
+        );
+        write(
+            "proc/kallsyms",
+            b"ffffffff81000100 T vfs_read\nffffffff81000200 T vfs_sync\n",
+        );
+        if with_types {
+            let mut types = Builder::new();
+            let long = types.integer("long", 8, true);
+            let int = types.integer("int", 4, true);
+            let file = types.structure("file", 4, &[("flags", int, 0)]);
+            let file = types.pointer(file);
+            types.function("vfs_read", long, &[("file", file), ("count", int)]);
+            types.function("vfs_sync", 0, &[]);
+            let data = types.pointer(0);
+            let tracepoint = types.prototype(0, &[("__data", data), ("pid", int)]);
+            let tracepoint = types.pointer(tracepoint);
+            types.typedef("btf_trace_exec", tracepoint);
+            write("sys/kernel/btf/vmlinux", &types.bytes());
+        }
+        KernelFiles {
+            tracefs: root.join("tracefs"),
+            proc: root.join("proc"),
+            sys: root.join("sys"),
+            modules: root.join("modules"),
+        }
+    }
+
+    fn listed(with_types: bool, pattern: &str, verbose: bool) -> Vec<String> {
+        let root = tempfile::tempdir().unwrap();
+        let mut out = Vec::new();
+        list_of(&kernel(root.path(), with_types), pattern, verbose, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        text.lines().map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn arguments_have_their_types() {
+        assert_eq!(
+            listed(true, "kprobe:vfs_*", true),
+            [
+                "kprobe:vfs_read",
+                "    file: u64 hex",
+                "    count: i32",
+                "kprobe:vfs_sync"
+            ]
+        );
+        assert_eq!(
+            listed(true, "fentry:vfs_read", true),
+            ["fentry:vfs_read", "    file: u64 hex", "    count: i32"]
+        );
+    }
+
+    #[test]
+    fn what_is_returned_has_its_type_and_the_time_that_it_took() {
+        assert_eq!(
+            listed(true, "kretprobe:vfs_read", true),
+            ["kretprobe:vfs_read", "    duration: i64", "    ret: i64"]
+        );
+        assert_eq!(
+            listed(true, "fexit:vfs_read", true),
+            [
+                "fexit:vfs_read",
+                "    duration: i64",
+                "    ret: i64",
+                "    file: u64 hex",
+                "    count: i32"
+            ]
+        );
+    }
+
+    #[test]
+    fn without_types_there_are_registers() {
+        let lines = listed(false, "kprobe:vfs_read", true);
+        assert_eq!(lines[..2], ["kprobe:vfs_read", "    arg0: u64 hex"]);
+        assert_eq!(lines.len(), 7);
+        assert_eq!(
+            listed(false, "kretprobe:vfs_read", true),
+            [
+                "kretprobe:vfs_read",
+                "    duration: i64",
+                "    ret: u64 hex"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_are_listed_by_their_kind() {
+        for (pattern, expected) in [
+            ("kprobe:*", &["kprobe:vfs_read", "kprobe:vfs_sync"][..]),
+            ("kretprobe:*_sync", &["kretprobe:vfs_sync"]),
+            ("func:vfs_s*", &["fentry:vfs_sync"]),
+            ("rawtp:*", &["rawtp:exec"]),
+        ] {
+            assert_eq!(listed(true, pattern, false), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_is_fetched_is_listed() {
+        assert_eq!(
+            listed(true, "rawtp:exec{number=pid:x32}", true),
+            ["rawtp:exec", "    number: u32 hex"]
+        );
+    }
+
+    #[test]
+    fn a_function_that_cannot_be_probed_says_why() {
+        let root = tempfile::tempdir().unwrap();
+        let files = kernel(root.path(), true);
+        for (pattern, reason) in [
+            ("kprobe:vfs_reed", "vfs_read"),
+            ("kprobe:ext4_*", "no probe matches"),
+            ("rawtp:exit", "exit"),
+        ] {
+            let error = list_of(&files, pattern, false, &mut Vec::new()).unwrap_err();
+            let shown = format!("{error:#}");
+            assert!(shown.contains(reason), "{shown}");
+        }
+    }
 
     #[test]
     fn types_are_short() {

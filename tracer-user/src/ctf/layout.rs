@@ -192,6 +192,7 @@ fn check_packet(ty: Option<&Type>, expected: &[(&str, u32)]) -> Option<()> {
 static NO_MEMBERS: Struct = Struct {
     members: Vec::new(),
     align_bits: 1,
+    depth: 1,
 };
 
 fn members(ty: Option<&Type>) -> Result<&Struct, String> {

@@ -45,7 +45,7 @@ pub use error::ReadError;
 pub use metadata::{Clock, EnvValue, TraceInfo, metadata};
 pub use packet::{FIRST_EVENT_OFFSET, PACKET_HEADER_LEN, PacketError, PacketHeader};
 pub use place::FieldPlace;
-pub use read::{Events, Record, Trace};
+pub use read::{Events, Record, Trace, parse_metadata};
 pub use repair::{Cut, RepairSummary, repair};
 pub use scan::Tail;
 pub use stream::{Event, Fields, Loss};

@@ -253,8 +253,27 @@ fn read_metadata(dir: &Path) -> Result<(Vec<u8>, Layout), ReadError> {
         return Err(not_text("it is larger than any metadata"));
     }
     let bytes = fs::read(&path).map_err(io_error)?;
+    let layout = layout_of(&bytes, &path)?;
+    Ok((bytes, layout))
+}
+
+/// Reads metadata that is in no folder: what holds for the whole trace, and its event classes.
+/// Errors name `path`.
+///
+/// # Errors
+/// Where it is no metadata, or that of a trace that this reader cannot decode.
+pub fn parse_metadata(bytes: &[u8], path: &Path) -> Result<(TraceInfo, Vec<Class>), ReadError> {
+    let layout = layout_of(bytes, path)?;
+    Ok((layout.info, layout.classes))
+}
+
+fn layout_of(bytes: &[u8], path: &Path) -> Result<Layout, ReadError> {
+    let not_text = |what| ReadError::NotText {
+        path: path.to_owned(),
+        what,
+    };
     if bytes.is_empty() {
-        return Err(ReadError::EmptyMetadata(path));
+        return Err(ReadError::EmptyMetadata(path.to_owned()));
     }
     let magic = METADATA_MAGIC.to_le_bytes();
     if bytes.starts_with(&magic) || bytes.iter().take(4).rev().eq(magic.iter()) {
@@ -262,19 +281,18 @@ fn read_metadata(dir: &Path) -> Result<(Vec<u8>, Layout), ReadError> {
             "it is in packets; `babeltrace2 -o ctf-metadata` shows it as text",
         ));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| not_text("it is not UTF-8 text"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| not_text("it is not UTF-8 text"))?;
     if !text.starts_with("/* CTF 1.8") {
         return Err(not_text("it does not start with `/* CTF 1.8 */`"));
     }
     let document = tsdl::parse(text).map_err(|source| ReadError::Metadata {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })?;
-    let layout = Layout::new(document).map_err(|what| ReadError::Unsupported {
-        path: path.clone(),
+    Layout::new(document).map_err(|what| ReadError::Unsupported {
+        path: path.to_owned(),
         what,
-    })?;
-    Ok((bytes, layout))
+    })
 }
 
 /// What happened next in a trace.

@@ -106,8 +106,8 @@ fn what_is_known_too_late_cannot_decide() {
 #[test]
 fn a_filter_may_name_fields_as_the_kernel_or_as_the_trace_does() {
     for field in ["prev_pid", "prev_tid"] {
-        let text = format!("sched:sched_switch if {field} == 7");
-        let probes = applied(&[request(&text)], Naming::Lttng).unwrap();
+        let asked = request(&format!("sched:sched_switch if {field} == 7"));
+        let probes = applied(&[asked], Naming::Lttng).unwrap();
         let names = |probe: &ResolvedProbe, index: usize| probe.class.fields[index].name.clone();
         let Some(Condition::Number(test)) = &probes[0].filter else {
             panic!("{:?}", probes[0].filter);

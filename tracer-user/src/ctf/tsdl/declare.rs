@@ -10,6 +10,7 @@ use crate::event::{Display, IntegerType};
 
 /// How deep types may lie inside each other.
 const MAX_DEPTH: u32 = 16;
+const TOO_DEEP: &str = "types lie too deep inside each other";
 /// Members of one structure, labels of one enumeration.
 const MAX_MEMBERS: usize = labels::MAX_LABELS;
 /// Elements of an array.
@@ -75,7 +76,7 @@ impl Parser<'_> {
 
     fn built_in(&mut self) -> Result<Type> {
         if self.depth == MAX_DEPTH {
-            return self.error("types lie too deep inside each other");
+            return self.error(TOO_DEEP);
         }
         self.depth += 1;
         let ty = match self.word()? {
@@ -189,9 +190,11 @@ impl Parser<'_> {
                 parser.check_align(align_bits)?;
                 parser.expect(')')?;
             }
+            let depth = parser.depth_of(&members)?;
             Ok(Type::Struct(Arc::new(Struct {
                 members,
                 align_bits,
+                depth,
             })))
         })
     }
@@ -203,11 +206,22 @@ impl Parser<'_> {
                 parser.expect('>')?;
             }
             let members = parser.members()?;
+            let depth = parser.depth_of(&members)?;
             Ok(Type::Variant(Arc::new(Struct {
                 members,
                 align_bits: 1,
+                depth,
             })))
         })
+    }
+
+    /// That of a structure of these; types that were declared before count like others.
+    fn depth_of(&self, members: &[Member]) -> Result<u32> {
+        let inner = members.iter().map(|member| member.ty.depth()).max();
+        match inner.unwrap_or(0) {
+            MAX_DEPTH.. => self.error(TOO_DEEP),
+            inner => Ok(inner + 1),
+        }
     }
 
     fn members(&mut self) -> Result<Vec<Member>> {

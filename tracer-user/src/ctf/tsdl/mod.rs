@@ -114,6 +114,24 @@ mod tests {
     }
 
     #[test]
+    fn structures_that_were_declared_before_do_not_lie_deeper_than_others() {
+        let chain = |length: u32| {
+            let first = "struct s0 { integer { size = 8; } a; };".to_owned();
+            let others = (1..length).map(|n| {
+                let before = n - 1;
+                format!("struct s{n} {{ struct s{before} a; struct s{before} b[2]; }};")
+            });
+            let text: String = std::iter::once(first).chain(others).collect();
+            parse(&text).map(|_| ()).map_err(|error| error.what)
+        };
+        assert_eq!(chain(16), Ok(()));
+        // Each is dropped inside the one before it, which takes a stack of their number.
+        let too_deep = Err("types lie too deep inside each other".to_owned());
+        assert_eq!(chain(17), too_deep);
+        assert_eq!(chain(100_000), too_deep);
+    }
+
+    #[test]
     fn a_uuid_of_another_length_is_refused() {
         assert_eq!(parse_uuid("00-11"), None);
         assert_eq!(parse_uuid("g"), None);

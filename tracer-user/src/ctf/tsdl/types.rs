@@ -20,6 +20,18 @@ pub(in crate::ctf) enum Type {
     String,
 }
 
+impl Type {
+    /// How many structures lie inside each other.
+    pub(super) fn depth(&self) -> u32 {
+        match self {
+            Self::Struct(of) | Self::Variant(of) => of.depth,
+            // arrays of arrays are limited where they are declared
+            Self::Array(element, _) | Self::Sequence(element, _) => element.depth(),
+            _ => 0,
+        }
+    }
+}
+
 /// A number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ctf) struct Integer {
@@ -52,6 +64,8 @@ pub(in crate::ctf) struct Struct {
     pub(in crate::ctf) members: Vec<Member>,
     /// Declared alignment in bits; that of the members may be larger.
     pub(in crate::ctf) align_bits: u64,
+    /// How many structures lie inside each other, this one included.
+    pub(in crate::ctf) depth: u32,
 }
 
 /// A member of a structure.

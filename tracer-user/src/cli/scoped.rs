@@ -12,6 +12,7 @@ use clap::{
 
 use crate::{
     attach::Rate,
+    filter::probe_and_filter,
     session::{ProbeRequest, StackRequest},
 };
 
@@ -117,9 +118,12 @@ struct Span<'a> {
 
 /// The request of the span `own`; what it leaves open, `all` says.
 fn request(matches: &ArgMatches, own: &Span<'_>, all: &Span<'_>) -> Result<ProbeRequest, Error> {
+    let says_filter = own
+        .probe
+        .is_some_and(|text| probe_and_filter(text).1.is_some());
     Ok(ProbeRequest {
         text: own.probe.map(str::to_owned),
-        filter: setting(matches, FILTER, own, all)?,
+        filter: setting(matches, FILTER, own, if says_filter { own } else { all })?,
         limit: setting(matches, LIMIT, own, all)?,
         every: setting(matches, EVERY, own, all)?,
         stack: setting(matches, STACK, own, all)?,
@@ -222,6 +226,20 @@ mod tests {
             .map(|request| request.limit.map(|limit| limit.to_string()))
             .collect();
         assert_eq!(limits, [Some("5/s".into()), Some("7/ms".into())]);
+    }
+
+    #[test]
+    fn a_filter_in_a_probe_takes_the_place_of_that_for_all() {
+        let filters = |words: &[&str]| -> Vec<Option<String>> {
+            let requests = read(words).unwrap();
+            requests.into_iter().map(|request| request.filter).collect()
+        };
+        let filtered = "c:d if y == 2";
+        let all = filters(&["-f", "x == 1", "-e", "a:b", "-e", filtered]);
+        assert_eq!(all, [Some("x == 1".into()), None]);
+        // One behind it is refused later, with the reason.
+        let behind = filters(&["-e", filtered, "-f", "x == 1"]);
+        assert_eq!(behind, [Some("x == 1".into())]);
     }
 
     #[test]

@@ -297,3 +297,7 @@ impl Code {
         self.op_imm(back, dst, unused);
     }
 }
+
+#[cfg(test)]
+#[path = "asm_tests.rs"]
+mod tests;

@@ -361,6 +361,17 @@ impl Writer<'_> {
     /// Goes to `yes` if the text starts with these bytes, and, if they are to be `whole`, ends
     /// behind them.
     fn starts_with(&mut self, text: &Text, bytes: &[u8], whole: bool, yes: Label, no: Label) {
+        let is_longer = bytes.len() > text.len as usize;
+        if is_longer || (bytes.is_empty() && !whole) {
+            // The answer is known; but a text that cannot be read is refused all the same.
+            let (known, other) = if is_longer { (no, yes) } else { (yes, no) };
+            self.code.set(SEEN, 0);
+            self.read(text, 1);
+            // No helper returns this. The kernel refuses code that no jump leads to.
+            self.code.jump_if_imm(Jump::Equal, Reg::R0, i32::MAX, other);
+            self.code.jump(known);
+            return;
+        }
         let mut bytes = bytes.to_vec();
         if whole && bytes.len() < text.len as usize {
             bytes.push(0);

@@ -10,3 +10,7 @@ mod value;
 pub(super) use context::context;
 pub(super) use filter::{Question, Tables, filter, syscall_filter};
 pub(super) use value::Abi;
+
+#[cfg(test)]
+#[path = "code_tests.rs"]
+mod tests;

@@ -77,11 +77,15 @@ fn records_of_tracepoints_are_fetched_with_casts() {
             .run()
     });
     error.assert_refused(&["two fields are called `a`"]);
-    let probe = "sched:sched_process_exec{pid, low=(u8)pid, high=(u16)old_pid, again=pid:x32}";
+    let probe = "sched:sched_process_exec{low=(u8)pid, high=(u16)old_pid, again=pid:x32}";
     let (trace, pid) = recorded(&["-e", probe, "--names", "tracefs"], &["getppid", "1"]);
     let events = of_process(&trace, "sched:sched_process_exec", pid);
     assert_eq!(events.len(), 1);
-    let fields = json!({ "pid": pid, "low": pid as u8, "high": pid as u16, "again": pid });
+    // Behind the record.
+    let fields = json!({
+        "filename": work(), "pid": pid, "old_pid": pid,
+        "low": pid as u8, "high": pid as u16, "again": pid,
+    });
     assert_eq!(json!(events[0].fields), fields);
 }
 

@@ -47,13 +47,8 @@ fn trace_of(recording: &Recording) -> Trace {
 /// The addresses of a stack; `None` where the event has no such field.
 fn stack(event: &Event, field: &str) -> Option<Vec<u64>> {
     let addresses = event.fields.get(field)?.as_array().unwrap();
-    // Those with a name are objects or strings in front of nothing else; the numbers stay.
-    Some(
-        addresses
-            .iter()
-            .map(|address| address.as_u64().unwrap())
-            .collect(),
-    )
+    let address = |frame: &Value| frame["address"].as_u64().expect("an address");
+    Some(addresses.iter().map(address).collect())
 }
 
 /// The address and the size of a symbol of the workload, and whether it is loaded anywhere.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use super::{Args, machine, measure, recorder::privileged, stats::Sample};
+use super::{Args, machine, recorder::privileged, stats::Sample};
 use crate::{
     build::{self, Profile, Show},
     privilege, process, workspace,
@@ -50,15 +50,21 @@ pub(super) fn run(args: &Args) -> Result<Value> {
                 .arg(&work)
                 .args(["getppid", "1"]);
             let start = monotonic();
-            let finished = measure::run(&mut command, folder.path(), |_| {})?.checked(&command)?;
+            // Without the limit of other runs: the kernel takes minutes to let go of all
+            // tracepoints.
+            let ended = command
+                .output()
+                .with_context(|| format!("cannot start `{}`", process::display(&command)))?;
+            let summary = String::from_utf8_lossy(&ended.stderr);
+            ensure!(
+                ended.status.success(),
+                "`{probe}` could not be recorded: {summary}"
+            );
             let mut report = privileged(&tracer);
             report.arg("report").arg(&output);
             let first = first_event(&mut report)?;
             times.push(first.saturating_sub(start).as_secs_f64() * 1000.0);
-            let line = finished
-                .stderr
-                .lines()
-                .find(|line| line.starts_with("attached "));
+            let line = summary.lines().find(|line| line.starts_with("attached "));
             attached = line.unwrap_or_default().to_owned();
         }
         let word = if times.median() <= most {

@@ -65,14 +65,14 @@ pub(super) fn run(args: &Args) -> Result<Value> {
             let first = first_event(&mut report)?;
             times.push(first.saturating_sub(start).as_secs_f64() * 1000.0);
             let line = summary.lines().find(|line| line.starts_with("attached "));
-            attached = line.unwrap_or_default().to_owned();
+            line.unwrap_or_default().clone_into(&mut attached);
         }
-        let word = if times.median() <= most {
+        let verdict = if times.median() <= most {
             "reached"
         } else {
             "NOT REACHED"
         };
-        println!("{probe:12} {times:>30.0}   at most {most:.0}  {word}  ({attached})");
+        println!("{probe:12} {times:>30.0}   at most {most:.0}  {verdict}  ({attached})");
         rows.push(json!({ "probe": probe, "first_event_ms": times.json(), "at_most": most }));
     }
     Ok(rows.into())

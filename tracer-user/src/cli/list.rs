@@ -240,18 +240,28 @@ mod tests {
     #[test]
     fn arguments_have_their_types() {
         assert_eq!(
-            listed(true, "kprobe:vfs_*", true),
-            [
-                "kprobe:vfs_read",
-                "    file: u64 hex",
-                "    count: i32",
-                "kprobe:vfs_sync"
-            ]
+            listed(true, "kprobe:vfs_read", true),
+            ["kprobe:vfs_read", "    file: u64 hex", "    count: i32"]
         );
         assert_eq!(
             listed(true, "fentry:vfs_read", true),
             ["fentry:vfs_read", "    file: u64 hex", "    count: i32"]
         );
+    }
+
+    #[test]
+    fn functions_of_a_pattern_have_all_registers() {
+        let lines = listed(true, "kprobe:vfs_r*", true);
+        assert_eq!(
+            lines[..4],
+            [
+                "kprobe:vfs_read",
+                "    file: u64 hex",
+                "    count: i32",
+                "    arg2: u64 hex"
+            ]
+        );
+        assert_eq!(lines.len(), 7);
     }
 
     #[test]

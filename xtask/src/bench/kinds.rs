@@ -256,7 +256,10 @@ fn table(untraced: &[Sample; 4], added: &[Sample]) -> String {
     );
     for (kind, own) in KINDS.iter().zip(added) {
         let of_empty = kind.of_empty(added, own).map(|ratios| {
-            let word = if ratios.median() <= MOST_OF_EMPTY {
+            let word = if ratios.median() <= 0.0 {
+                // The noise was greater than what the empty program adds.
+                "not to be told"
+            } else if ratios.median() <= MOST_OF_EMPTY {
                 "reached"
             } else {
                 "NOT REACHED"

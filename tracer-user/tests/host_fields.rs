@@ -118,12 +118,16 @@ fn the_longest_string_that_fits_is_whole() {
 #[test]
 fn a_string_that_cannot_be_read_is_empty_and_says_so() {
     let (trace, pid, _) = recorded("syscall:openat", &["open-nowhere", "2"]);
-    let calls = with_text(&trace, "syscall_entry_openat", pid, "filename", "");
-    assert_eq!(calls.len(), 2);
-    for call in calls {
+    // The loader's own calls have an empty name, too, where the page of the name is not
+    // there yet when the call begins; the kernel then reads it, and they succeed.
+    let (failed, read): (Vec<&Event>, Vec<&Event>) =
+        with_text(&trace, "syscall_entry_openat", pid, "filename", "")
+            .into_iter()
+            .partition(|call| returned(&trace, "syscall_exit_openat", call) == -EFAULT);
+    assert_eq!(failed.len(), 2);
+    for call in failed.iter().chain(&read) {
         assert_eq!(call.number("string_fault"), 1 << 1);
         assert_eq!(call.number("string_cut"), 0);
-        assert_eq!(returned(&trace, "syscall_exit_openat", call), -EFAULT);
     }
 }
 

@@ -4,7 +4,7 @@
 //! recorder points each such call at a function that it appends to the copy of the program,
 //! or replaces the call by its default result.
 
-/// `fn(ctx, ret) -> u64`: whether the event is wanted. Default: 1.
+/// `fn(ctx, duration, entry) -> u64`: whether the event is wanted. Default: 1.
 pub const FILTER: u32 = 0x7ead_0001;
 
 /// `fn(payload) -> u64`: writes the contexts of the event. Default: 0, nothing is written.

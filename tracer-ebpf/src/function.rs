@@ -7,13 +7,14 @@
 use aya_ebpf::{
     EbpfContext, helpers::bpf_get_attach_cookie, macros::kprobe, programs::ProbeContext,
 };
+use core::ptr;
 use tracer_common::spec_flags;
 
 use crate::{emit, hook, maps::constant, scope, scratch::Scratch, throttle};
 
 #[kprobe]
 pub(crate) fn on_function(ctx: ProbeContext) -> u32 {
-    if hook::filter(ctx.as_ptr(), 0)
+    if hook::filter(ctx.as_ptr(), 0, ptr::null())
         && let Some(scope) = scope::admit()
     {
         let (class, flags) = (class(&ctx), constant!(SPEC.flags));

@@ -93,7 +93,9 @@ pub(crate) fn on_return(ctx: ProbeContext) -> u32 {
         unsafe { bpf_ktime_get_ns().wrapping_sub((*entry).timestamp_ns) as i64 }
     };
     let throttled = flags & spec_flags::THROTTLED != 0;
-    if hook::filter(ctx.as_ptr(), duration) && throttle::passes(throttled, constant!(SPEC.class)) {
+    if hook::filter(ctx.as_ptr(), duration, entry)
+        && throttle::passes(throttled, constant!(SPEC.class))
+    {
         if flags & spec_flags::VARIABLE == 0 {
             emit_fixed(&ctx, &scope, entry, duration);
         } else {

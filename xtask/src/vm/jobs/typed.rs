@@ -130,7 +130,8 @@ pub(super) fn commands() -> Vec<Command> {
             .word(&format!("kprobe:hrtimer_nanosleep if rqtp >= {LIMIT_NS}"))
             .then("-e")
             .word(&format!(
-                "kretprobe:hrtimer_nanosleep{{ret,rqtp}} if duration >= {LIMIT_NS}"
+                "kretprobe:hrtimer_nanosleep{{ret,rqtp}} if duration >= {LIMIT_NS} && \
+                 rqtp >= {LIMIT_NS}"
             ))
             .then("-e")
             .word(&format!(
@@ -143,6 +144,8 @@ pub(super) fn commands() -> Vec<Command> {
             .word("kretprobe:__x64_sys_openat{ret,folder=regs->di:s32} if ret == -2")
             .then("-e")
             .word("kprobe:vfs_open{name=path->dentry->d_name.name:str} if name == \"init\"")
+            .then("-e")
+            .word("kretprobe:vfs_open{ret,name=path->dentry->d_name.name:str} if name ~ \"in?t\"")
             .then(format!(
                 "-- work sequence -- work open /nowhere {FAILED_OPENS} ; \
                  work open /init {OTHER_OPENS}"
@@ -333,13 +336,15 @@ fn verify_failed_opens(_: Kernel, outcome: &Outcome) -> Result<()> {
         failed.all(|event| event.text("ret") == Some("-2")),
         "`{class}` has other results than -2"
     );
-    let opened = trace.events("kprobe:vfs_open").count() as u64;
-    let named = trace.events("kprobe:vfs_open");
-    let named = named.filter(|event| event.text("name") == Some("init"));
-    ensure!(
-        opened == OTHER_OPENS && named.count() as u64 == opened,
-        "{opened} events `kprobe:vfs_open` for {OTHER_OPENS} opens of `init`"
-    );
+    for class in ["kprobe:vfs_open", "kretprobe:vfs_open"] {
+        let opened = trace.events(class).count() as u64;
+        let named = trace.events(class);
+        let named = named.filter(|event| event.text("name") == Some("init"));
+        ensure!(
+            opened == OTHER_OPENS && named.count() as u64 == opened,
+            "{opened} events `{class}` for {OTHER_OPENS} opens of `init`"
+        );
+    }
     Ok(())
 }
 

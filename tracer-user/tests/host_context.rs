@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,16 +17,20 @@ use serde_json::{Map, Value, json};
 const ENTRY: &str = "syscall_entry_getppid";
 const EXIT: &str = "syscall_exit_getppid";
 
-/// The contexts of the events of a trace, as `tracer report --json` prints them.
-fn contexts(recording: &Recording) -> Vec<Map<String, Value>> {
+/// The events of a trace, as `tracer report --json` prints them.
+fn events(recording: &Recording) -> Vec<Value> {
     // Both readers have to have them.
     recording.trace();
     let text = common::trace::report(recording.trace_dir(), &["--json"]);
-    let context = |line: &str| {
-        let event: Value = serde_json::from_str(line).unwrap();
-        event["context"].as_object().cloned().unwrap_or_default()
-    };
-    text.lines().map(context).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Their contexts.
+fn contexts(recording: &Recording) -> Vec<Map<String, Value>> {
+    let context = |event: Value| event["context"].as_object().cloned().unwrap_or_default();
+    events(recording).into_iter().map(context).collect()
 }
 
 /// Records getppid of a shell script alone, with contexts; gives also what it printed.
@@ -119,12 +124,131 @@ fn the_parent_is_who_started_the_process() {
     );
 }
 
+#[test]
+fn effective_and_saved_ids_are_told_apart() {
+    let script = format!("exec {} as 3000 3", work());
+    let (contexts, _) = recorded("uid,euid,suid,gid,egid,sgid", &script);
+    let expected = json!({
+        "uid": 3000, "euid": 3001, "suid": 3002, "gid": 3003, "egid": 3004, "sgid": 3005,
+    });
+    assert_eq!(contexts.len(), 3);
+    assert!(
+        contexts.iter().all(|context| json!(context) == expected),
+        "{contexts:?}"
+    );
+}
+
+#[test]
+fn the_first_namespace_has_the_numbers_that_every_event_has() {
+    let script = format!("echo parent $$; {} tree 0 3; :", work());
+    let recording = Recorder::new(&[
+        "-e",
+        "syscalls:sys_enter_getppid if comm == 'work'",
+        "--only-command",
+        "--context",
+        "pid,vpid,tid,vtid,vppid",
+    ])
+    .command(["sh", "-c", &script])
+    .run();
+    let parent = said(&recording.stdout, "parent");
+    let events = events(&recording);
+    let threads: BTreeSet<_> = events.iter().map(|event| event["tid"].as_u64()).collect();
+    // The workload has two threads.
+    assert_eq!((events.len(), threads.len()), (6, 2));
+    for event in events {
+        let expected = json!({ "vpid": event["pid"], "vtid": event["tid"], "vppid": parent });
+        assert_eq!(event["context"], expected);
+    }
+}
+
+/// Prints what namespaces it is in, and what the process is called in each that it is in, the
+/// outermost first; then has a child call, and calls itself.
+const IN_NAMESPACES: &str = r#"
+for name in cgroup ipc mnt net pid time user uts; do
+    echo ${name}_ns $(readlink /proc/self/ns/$name | tr -cd 0-9)
+done
+while read name numbers; do
+    [ $name = NSpid: ] && echo outside $numbers
+done </proc/self/status
+"$0" getppid 2
+exec "$0" getppid 3
+"#;
+
+#[test]
+fn namespaces_are_those_that_the_thread_is_in() {
+    let names = [
+        "cgroup_ns",
+        "ipc_ns",
+        "mnt_ns",
+        "net_ns",
+        "pid_ns",
+        "time_ns",
+        "user_ns",
+        "uts_ns",
+    ];
+    let unshare = "unshare --fork --map-root-user --cgroup --ipc --mount --net --pid --time --uts";
+    let recording = Recorder::new(&[
+        "-e",
+        "syscalls:sys_enter_getppid if comm == 'work'",
+        "--only-command",
+        "--context",
+        &names.join(","),
+        "--context",
+        "ppid,vppid,vpid,vtid",
+    ])
+    .command(
+        unshare
+            .split(' ')
+            .chain(["sh", "-c", IN_NAMESPACES, &work()]),
+    )
+    .run();
+    let printed = &recording.stdout;
+    let inodes = names.map(|name| (name, said(printed, name)));
+    // None is the test's.
+    for (name, inode) in inodes {
+        let link = format!("/proc/self/ns/{}", name.trim_end_matches("_ns"));
+        assert_ne!(
+            fs::metadata(link).unwrap().ino(),
+            u64::from(inode),
+            "{name}"
+        );
+    }
+    let outside = said(printed, "outside");
+    let child = said(printed, "pid");
+    let events = events(&recording);
+    assert_eq!(events.len(), 5);
+    for (number, event) in events.iter().enumerate() {
+        let context = &event["context"];
+        for (name, inode) in inodes {
+            assert_eq!(context[name], inode, "{name}");
+        }
+        let numbers = ["vppid", "vpid", "vtid"].map(|name| context[name].as_u64().unwrap());
+        if number < 2 {
+            assert_eq!(context["ppid"], outside);
+            assert_eq!(numbers, [1, child.into(), child.into()]);
+        } else {
+            // The parent is in none of the namespaces that it could have a number in.
+            assert_eq!(event["pid"], outside);
+            assert_eq!(numbers, [0, 1, 1]);
+        }
+    }
+    // A report filters by what is recorded.
+    let inner = common::trace::report(recording.trace_dir(), &["-f", "vpid == 1 && vppid == 0"]);
+    assert_eq!(inner.lines().count(), 3);
+}
+
 /// Contexts stand in front of payloads of all kinds.
 #[test]
 fn payloads_behind_contexts_are_whole() {
     let path = "/no/such/file";
     let probes = "syscall:openat,sched:sched_process_exec,raw_syscalls:sys_enter";
-    for names in ["comm,uid,prio,cgroup", "uid", "gid,nice,ppid", "comm"] {
+    for names in [
+        "comm,uid,prio,cgroup",
+        "uid",
+        "gid,nice,ppid",
+        "comm",
+        "vtid,pid_ns,net_ns",
+    ] {
         let recording = Recorder::new(&["-e", probes, "--only-command", "--context", names])
             .command(work_words(&["open", path, "4"]))
             .run();

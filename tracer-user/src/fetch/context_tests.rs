@@ -2,14 +2,47 @@
 
 use std::fs;
 
+use super::super::{Base, Memory};
 use super::*;
 use crate::btf::{KernelBtfError, builder::Builder};
 
-/// A kernel whose `struct task_struct` has these members, each at its offset in bytes.
-fn kernel(members: &[(&str, u32)]) -> KernelBtf {
+/// A kernel without the member `missing` of `struct task_struct`.
+fn kernel_without(missing: &str) -> KernelBtf {
     let mut types = Builder::new();
     let int = types.integer("int", 4, true);
-    let members: Vec<_> = members.iter().map(|&(name, at)| (name, int, at)).collect();
+    let uint = types.integer("unsigned int", 4, false);
+    let common = types.structure("ns_common", 24, &[("inum", uint, 16)]);
+    let namespace = types.structure("pid_namespace", 128, &[("ns", common, 64)]);
+    let namespace = types.pointer(namespace);
+    let upid = types.structure("upid", 16, &[("nr", int, 0), ("ns", namespace, 8)]);
+    let numbers = types.array(upid, 0);
+    let pid = types.structure("pid", 96, &[("level", uint, 4), ("numbers", numbers, 96)]);
+    let pid = types.pointer(pid);
+    let pids = types.array(pid, 4);
+    let signal = types.structure("signal_struct", 1024, &[("pids", pids, 400)]);
+    let signal = types.pointer(signal);
+    let uts = types.structure("uts_namespace", 448, &[("ns", common, 416)]);
+    let uts = types.pointer(uts);
+    let proxy = types.structure("nsproxy", 72, &[("uts_ns", uts, 8)]);
+    let proxy = types.pointer(proxy);
+    let user = types.structure("", 4, &[("val", uint, 0)]);
+    let user = types.typedef("kuid_t", user);
+    let cred = types.structure("cred", 176, &[("euid", user, 24)]);
+    let cred = types.constant(cred);
+    let cred = types.pointer(cred);
+    let forward = types.forward("task_struct");
+    let parent = types.pointer(forward);
+    let members = [
+        ("prio", int, 100),
+        ("static_prio", int, 104),
+        ("tgid", int, 200),
+        ("real_parent", parent, 208),
+        ("thread_pid", pid, 216),
+        ("cred", cred, 224),
+        ("nsproxy", proxy, 232),
+        ("signal", signal, 240),
+    ];
+    let members: Vec<_> = members.into_iter().filter(|row| row.0 != missing).collect();
     types.structure("task_struct", 4096, &members);
     let sys = tempfile::tempdir().unwrap();
     let folder = sys.path().join("kernel/btf");
@@ -18,25 +51,26 @@ fn kernel(members: &[(&str, u32)]) -> KernelBtf {
     KernelBtf::read(sys.path()).unwrap()
 }
 
-/// A context that must not need the types of the kernel.
-fn plain(name: &str) -> Context {
-    Context::named(name, || panic!("`{name}` needs no types")).unwrap()
+fn named(name: &str) -> Context {
+    let kernel = kernel_without("nothing");
+    let context = Context::named(name, || Ok(&kernel)).unwrap().unwrap();
+    assert_eq!((context.field.name.as_str(), context.len()), (name, 4));
+    context
 }
 
-fn of_task(name: &str) -> (Vec<i64>, Load, i32) {
-    let kernel = kernel(&[
-        ("prio", 100),
-        ("static_prio", 104),
-        ("tgid", 200),
-        ("real_parent", 208),
-    ]);
-    let context = Context::named(name, || Ok(&kernel)).unwrap();
-    assert_eq!((context.field.name.as_str(), context.len()), (name, 4));
-    let ContextSource::Task { fetch, minus } = context.source else {
-        panic!("{:?}", context.source);
-    };
-    assert_eq!(fetch.base, Base::Task);
-    (fetch.steps, fetch.load, minus)
+/// A context that must not need the types of the kernel.
+fn plain(name: &str) -> Context {
+    let context = Context::named(name, || panic!("`{name}` needs no types"));
+    context.unwrap().unwrap()
+}
+
+/// A way from the thread.
+fn way(steps: &[i64], load: Load) -> Fetch {
+    Fetch {
+        base: Base::Task,
+        steps: steps.to_vec(),
+        load,
+    }
 }
 
 fn number_at(offset: i64) -> Load {
@@ -49,14 +83,52 @@ fn number_at(offset: i64) -> Load {
 }
 
 #[test]
-fn priorities_are_counted_as_lttng_does() {
-    assert_eq!(of_task("prio"), (vec![], number_at(100), 100));
-    assert_eq!(of_task("nice"), (vec![], number_at(104), 120));
+fn numbers_of_the_thread_are_at_the_ends_of_their_ways() {
+    for (name, steps, offset, minus, signed) in [
+        // Counted as LTTng does.
+        ("prio", &[][..], 100, 100, true),
+        ("nice", &[], 104, 120, true),
+        ("ppid", &[208], 200, 0, true),
+        ("euid", &[224], 24, 0, false),
+        ("uts_ns", &[232, 8], 432, 0, false),
+    ] {
+        let context = named(name);
+        let fetch = way(steps, number_at(offset));
+        assert_eq!(context.source, ContextSource::Task { fetch, minus });
+        let ty = IntegerType::natural(4, signed, Display::Decimal);
+        assert_eq!(context.field.ty, FieldType::Integer(ty), "{name}");
+    }
 }
 
 #[test]
-fn the_parent_is_one_step_away() {
-    assert_eq!(of_task("ppid"), (vec![208], number_at(200), 0));
+fn numbers_of_namespaces_are_in_entries() {
+    for (name, to_number, steps, offset) in [
+        ("vtid", &[216][..], &[][..], 0),
+        ("vpid", &[240, 408], &[], 0),
+        ("vppid", &[208, 240, 408], &[], 0),
+        ("pid_ns", &[216], &[8], 80),
+    ] {
+        let entry = Entry {
+            level: way(&[216], number_at(4)),
+            last: way(to_number, number_at(4)),
+            first: way(to_number, Load::AddressOf { offset: 96 }),
+            len: 16,
+        };
+        let fetch = Fetch {
+            base: Base::Entry,
+            ..way(steps, number_at(offset))
+        };
+        let entry = Box::new(entry);
+        assert_eq!(named(name).source, ContextSource::Entry { entry, fetch });
+    }
+}
+
+#[test]
+fn what_every_event_has_costs_nothing() {
+    for name in ["pid", "tid"] {
+        let context = Context::named(name, || panic!("`{name}` needs no types"));
+        assert_eq!(context.unwrap(), None);
+    }
 }
 
 #[test]
@@ -69,12 +141,12 @@ fn the_name_of_the_thread_has_two_names() {
 
 #[test]
 fn a_member_that_the_kernel_lacks_is_named() {
-    let kernel = kernel(&[("tgid", 200)]);
+    let kernel = kernel_without("real_parent");
     let error = Context::named("ppid", || Ok(&kernel)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "this kernel has no `task_struct.real_parent`, which context `ppid` is read from"
-    );
+    let shown = error.to_string();
+    let begin = "this kernel has no context `ppid`, which is its `task->real_parent->tgid`: \
+                 `struct task_struct` has no member `real_parent`";
+    assert!(shown.starts_with(begin), "{shown}");
 }
 
 #[test]
@@ -95,7 +167,7 @@ fn what_may_have_been_meant_is_said() {
     let shown = error.to_string();
     assert!(shown.starts_with("there is no context `pppid`"), "{shown}");
     assert!(
-        shown.contains("`ppid`") && shown.contains("cgroup"),
+        shown.contains("`ppid`") && names().iter().all(|name| shown.contains(name)),
         "{shown}"
     );
 }

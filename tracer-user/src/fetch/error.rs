@@ -4,55 +4,13 @@ use thiserror::Error;
 
 use super::MAX_FETCHED;
 use crate::names::Suggestions;
-use crate::names::place::{Span, marks, one_line};
+use crate::names::place::{self, Misplaced};
 
-/// Why a text is no fetch list, or none for a probe. Displays as the cause, then the text
-/// between the braces in a line of its own, then a line that marks the place in it.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{}\n  {}\n  {}", one_line(&problem.to_string()), one_line(text), marks(text, *span))]
-pub struct FetchError {
-    text: Box<str>,
-    span: Span,
-    problem: Box<Problem>,
-}
+/// Why a text is no fetch list, or none for a probe; its place is in the text between the braces.
+pub type FetchError = Misplaced<Problem>;
 
-impl FetchError {
-    pub(super) fn new(text: &str, fault: Fault) -> Self {
-        Self {
-            text: text.into(),
-            span: fault.span,
-            problem: fault.problem,
-        }
-    }
-
-    /// Where in the text between the braces.
-    #[must_use]
-    pub fn span(&self) -> Span {
-        self.span
-    }
-
-    /// What is wrong there.
-    #[must_use]
-    pub fn problem(&self) -> &Problem {
-        &self.problem
-    }
-}
-
-/// A problem before the text that it is in is put beside it.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) span: Span,
-    pub(super) problem: Box<Problem>,
-}
-
-impl Fault {
-    pub(super) fn new(span: Span, problem: Problem) -> Self {
-        Self {
-            span,
-            problem: Box::new(problem),
-        }
-    }
-}
+/// The same before the text is known.
+pub(super) type Fault = place::Fault<Problem>;
 
 /// What is wrong with a fetch list.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -102,7 +60,7 @@ pub enum Problem {
     #[error("the recorder adds a field of this name itself; choose another one")]
     ReservedName,
     /// A way begins with a name that there is not.
-    #[error("there is no `{name}` here{suggestions}{} there is {names}", separator(.suggestions))]
+    #[error("there is no `{name}` here{suggestions}{} there is {names}", .suggestions.separator())]
     NoSuchName {
         /// As typed.
         name: String,
@@ -120,7 +78,7 @@ pub enum Problem {
         reason: String,
     },
     /// A structure has no such member.
-    #[error("`{ty}` has no member `{name}`{suggestions}{} it has {names}", separator(.suggestions))]
+    #[error("`{ty}` has no member `{name}`{suggestions}{} it has {names}", .suggestions.separator())]
     NoSuchMember {
         /// The structure.
         ty: String,
@@ -251,15 +209,6 @@ pub enum Problem {
     /// A structure as a value.
     #[error("values cannot be taken for a `{0}`; cast to a pointer: `({0} *)`")]
     CastToStructure(String),
-}
-
-/// What stands before the next part of a message: suggestions end with a question mark.
-fn separator(suggestions: &Suggestions) -> &'static str {
-    if suggestions.names().is_empty() {
-        ";"
-    } else {
-        ""
-    }
 }
 
 /// The most names in a message.

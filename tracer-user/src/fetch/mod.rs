@@ -140,6 +140,9 @@ pub enum Base {
     },
     /// The kernel's description of the thread (`struct task_struct`).
     Task,
+    /// An entry of a process number, whose address is worked out before
+    /// ([`Entry`](context::Entry)).
+    Entry,
     /// The number of the system call.
     SyscallNumber,
     /// An address that is known when the program is loaded: a variable of the kernel.

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::registers::{ARGUMENT_REGISTERS, places};
 use super::syntax::TypeName;
 use super::types::{CType, Shape};
-use super::{Base, Fetched, parser, walk};
-use crate::btf::{Btf, Found, Prototype};
+use super::{Base, Fetched, Memory, parser, walk};
+use crate::btf::{Btf, Found, Named, Prototype};
 use crate::event::{Display, IntegerType};
 use crate::names::unique;
 use crate::probe::format::{Format, FormatField, Shape as RecordShape};
@@ -127,6 +127,23 @@ impl<'a> Scope<'a> {
         };
         scope.add_return(None);
         scope.add_registers(ARGUMENT_REGISTERS);
+        scope
+    }
+
+    /// In any thread: `task`, the kernel's description of it, and `entry`, what a process
+    /// number is to its namespace ([`Entry`](super::context::Entry)).
+    #[must_use]
+    pub fn thread(types: &'a Btf) -> Self {
+        let mut scope = Self::empty(Some(types));
+        for (name, base, structure) in [
+            ("task", Base::Task, "task_struct"),
+            ("entry", Base::Entry, "upid"),
+        ] {
+            let structure = types.find(Named::Struct, structure).map(CType::of_btf);
+            if let Some(pointer) = structure.and_then(|ty| ty.pointed_to(Memory::Kernel)) {
+                scope.add(name.to_owned(), base, pointer);
+            }
+        }
         scope
     }
 

@@ -246,5 +246,5 @@ impl<'a> Walk<'_, 'a> {
 }
 
 #[cfg(test)]
-#[path = "walk_tests.rs"]
+#[path = "walk_tests/mod.rs"]
 mod tests;

@@ -2,58 +2,15 @@
 
 use thiserror::Error;
 
-use super::syntax::Span;
 use super::value_type::ValueType;
 use crate::names::Suggestions;
-use crate::names::place::{marks, one_line};
+use crate::names::place::{self, Misplaced};
 
-/// Why a text is no filter, or none for an event class. Displays as the cause, then the
-/// text in a line of its own, then a line that marks the place in it.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{}\n  {}\n  {}", one_line(&problem.to_string()), one_line(text), marks(text, *span))]
-pub struct FilterError {
-    text: Box<str>,
-    span: Span,
-    problem: Box<Problem>,
-}
+/// Why a text is no filter, or none for an event class; its place is in the filter.
+pub type FilterError = Misplaced<Problem>;
 
-impl FilterError {
-    pub(super) fn new(text: &str, fault: Fault) -> Self {
-        Self {
-            text: text.into(),
-            span: fault.span,
-            problem: fault.problem,
-        }
-    }
-
-    /// Where in the text of the filter.
-    #[must_use]
-    pub fn span(&self) -> Span {
-        self.span
-    }
-
-    /// What is wrong there.
-    #[must_use]
-    pub fn problem(&self) -> &Problem {
-        &self.problem
-    }
-}
-
-/// A problem before the text that it is in is put beside it.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) span: Span,
-    pub(super) problem: Box<Problem>,
-}
-
-impl Fault {
-    pub(super) fn new(span: Span, problem: Problem) -> Self {
-        Self {
-            span,
-            problem: Box::new(problem),
-        }
-    }
-}
+/// The same before the text is known.
+pub(super) type Fault = place::Fault<Problem>;
 
 /// What is wrong with a filter.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -128,7 +85,7 @@ pub enum Problem {
     /// Neither a field nor a context.
     #[error(
         "`{class}` has no field `{name}`{suggestions}{} it has {fields}; every event has {contexts}",
-        separator(.suggestions)
+        .suggestions.separator()
     )]
     NoSuchField {
         /// As typed.
@@ -143,7 +100,7 @@ pub enum Problem {
         contexts: String,
     },
     /// No context.
-    #[error("there is no context `{name}`{suggestions}{} every event has {contexts}", separator(.suggestions))]
+    #[error("there is no context `{name}`{suggestions}{} every event has {contexts}", .suggestions.separator())]
     NoSuchContext {
         /// As typed, without `ctx.`.
         name: String,
@@ -230,50 +187,4 @@ fn instead(character: char) -> &'static str {
 
 fn behind(before: Option<&str>) -> String {
     before.map_or_else(String::new, |before| format!(" after `{before}`"))
-}
-
-/// What stands before the next part of a message: suggestions end with a question mark.
-fn separator(suggestions: &Suggestions) -> &'static str {
-    if suggestions.names().is_empty() {
-        ";"
-    } else {
-        ""
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(text: &str, start: usize, end: usize) -> FilterError {
-        FilterError::new(text, Fault::new(Span { start, end }, Problem::Chained))
-    }
-
-    fn lines(error: &FilterError) -> Vec<String> {
-        let shown = error.to_string();
-        shown.lines().skip(1).map(ToOwned::to_owned).collect()
-    }
-
-    #[test]
-    fn the_place_is_marked_below_the_text() {
-        let error = error("a < b <= c", 6, 8);
-        assert_eq!(lines(&error), ["  a < b <= c", "        ^^"]);
-    }
-
-    #[test]
-    fn what_was_typed_does_not_break_the_line_of_the_cause() {
-        let problem = Problem::NameAlone("a\nb".into());
-        let error = FilterError::new("x", Fault::new(Span::default(), problem));
-        assert_eq!(error.to_string().lines().count(), 3);
-    }
-
-    #[test]
-    fn the_end_of_the_text_has_a_mark_too() {
-        assert_eq!(lines(&error("ab", 2, 2)), ["  ab", "    ^"]);
-    }
-
-    #[test]
-    fn the_mark_counts_characters_and_lines_do_not_break() {
-        assert_eq!(lines(&error("é\n\tx", 4, 5)), ["  é  x", "     ^"]);
-    }
 }

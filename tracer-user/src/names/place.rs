@@ -54,17 +54,108 @@ impl<T: fmt::Display> fmt::Display for Spanned<T> {
     }
 }
 
+/// What is wrong with a text that a user typed, and where in it. Displays as the cause, then the
+/// text in a line of its own, then a line that marks the place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misplaced<P> {
+    text: Box<str>,
+    fault: Fault<P>,
+}
+
+/// A problem before the text that it is in is put beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault<P> {
+    pub(crate) span: Span,
+    pub(crate) problem: Box<P>,
+}
+
+impl<P> Fault<P> {
+    pub(crate) fn new(span: Span, problem: P) -> Self {
+        Self {
+            span,
+            problem: Box::new(problem),
+        }
+    }
+}
+
+impl<P> Misplaced<P> {
+    pub(crate) fn new(text: &str, fault: Fault<P>) -> Self {
+        Self {
+            text: text.into(),
+            fault,
+        }
+    }
+
+    /// Where in the text.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.fault.span
+    }
+
+    /// What is wrong there.
+    #[must_use]
+    pub fn problem(&self) -> &P {
+        &self.fault.problem
+    }
+}
+
+impl<P: fmt::Display> fmt::Display for Misplaced<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = one_line(&self.problem().to_string());
+        let marks = marks(&self.text, self.span());
+        write!(f, "{cause}\n  {}\n  {marks}", one_line(&self.text))
+    }
+}
+
+impl<P: fmt::Display + fmt::Debug> std::error::Error for Misplaced<P> {}
+
 /// The text without line breaks, and with tabs as wide as other characters, so that marks
 /// can stand below it.
-pub(crate) fn one_line(text: &str) -> String {
+fn one_line(text: &str) -> String {
     let blank = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(blank).collect()
 }
 
 /// A line that marks the place in the line above it.
-pub(crate) fn marks(text: &str, span: Span) -> String {
+fn marks(text: &str, span: Span) -> String {
     let columns = |bytes: &str| bytes.chars().count();
     let before = columns(text.get(..span.start).unwrap_or(text));
     let marked = columns(text.get(span.start..span.end).unwrap_or_default()).max(1);
     format!("{:before$}{:^<marked$}", "", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str, start: usize, end: usize) -> Misplaced<&'static str> {
+        Misplaced::new(text, Fault::new(Span { start, end }, "no"))
+    }
+
+    fn lines(error: &Misplaced<&str>) -> Vec<String> {
+        let shown = error.to_string();
+        shown.lines().skip(1).map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn the_place_is_marked_below_the_text() {
+        let error = error("a < b <= c", 6, 8);
+        assert_eq!(lines(&error), ["  a < b <= c", "        ^^"]);
+    }
+
+    #[test]
+    fn what_was_typed_does_not_break_the_line_of_the_cause() {
+        let error = Misplaced::new("x", Fault::new(Span::default(), "`a\nb` is nothing"));
+        assert_eq!(error.to_string().lines().count(), 3);
+    }
+
+    #[test]
+    fn the_end_of_the_text_has_a_mark_too() {
+        assert_eq!(lines(&error("ab", 2, 2)), ["  ab", "    ^"]);
+    }
+
+    #[test]
+    fn the_mark_counts_characters_and_lines_do_not_break() {
+        assert_eq!(lines(&error("é\n\tx", 4, 5)), ["  é  x", "     ^"]);
+    }
 }

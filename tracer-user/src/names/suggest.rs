@@ -46,6 +46,11 @@ impl Suggestions {
         )
     }
 
+    /// What stands between them and the next part of a message: they end with a question mark.
+    pub(crate) fn separator(&self) -> &'static str {
+        if self.0.is_empty() { ";" } else { "" }
+    }
+
     /// The names, best first.
     #[must_use]
     pub fn names(&self) -> &[String] {

@@ -132,7 +132,9 @@ pub(super) fn contexts(
             Some(btf) => Ok(btf),
             None => KernelBtf::read(&files.sys).map(|read| btf.get_or_init(|| read)),
         })?;
-        if !contexts.contains(&context) {
+        if let Some(context) = context
+            && !contexts.contains(&context)
+        {
             contexts.push(context);
         }
     }

@@ -93,14 +93,12 @@ pub fn verify(outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-/// Counts, prints, and with `update` writes the numbers to the file that is committed.
+/// Counts, compares with the committed numbers, and with `update` puts the new ones in their
+/// place.
 pub(super) fn run(update: bool) -> Result<Value> {
     let outcome = vm::run(KERNEL, &job())?;
     let counts = counts(&outcome)?;
     let path = Baseline::path();
-    if update {
-        Baseline(counts.clone()).write(&path)?;
-    }
     // Without the file there is nothing to compare with, and the numbers are worth showing.
     let baseline = Baseline::read(&path).unwrap_or_default();
     println!(
@@ -116,6 +114,10 @@ pub(super) fn run(update: bool) -> Result<Value> {
             Change::New => "not committed".to_owned(),
         };
         println!("{name:40} {count:>8.1}  {verdict}");
+    }
+    // Only now, so that what is shown is what has changed.
+    if update {
+        Baseline(counts.clone()).write(&path)?;
     }
     Ok(json!({ "release": outcome.release, "instructions": counts }))
 }

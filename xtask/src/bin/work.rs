@@ -63,6 +63,13 @@ enum Command {
         /// Number of calls
         count: u64,
     },
+    /// Call getppid(2) with other numbers of users and groups
+    As {
+        /// Real user, the next ones are effective and saved user, and those of the group
+        first: u32,
+        /// Number of calls
+        count: u64,
+    },
     /// Call getppid(2) in processes and threads that start each other
     Tree {
         /// Each process forks twice, for so many levels, and has two threads
@@ -243,6 +250,10 @@ fn work(cli: &Cli) -> Result<ExitCode> {
     }
     match &cli.command {
         Command::Getppid { count } => getppid(*count)?,
+        Command::As { first, count } => {
+            family::become_others(*first)?;
+            getppid(*count)?;
+        }
         Command::Name { count } => name(*count)?,
         Command::Tree { levels, count } => family::tree(*levels, *count)?,
         Command::Leaderless { count } => family::leaderless(*count)?,

@@ -2,8 +2,8 @@
 
 use aya_obj::generated::{
     BPF_ADD, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_B, BPF_CALL, BPF_DW, BPF_EXIT, BPF_H, BPF_IMM,
-    BPF_JMP, BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MEM, BPF_MOV, BPF_OR, BPF_PSEUDO_MAP_VALUE,
-    BPF_RSH, BPF_ST, BPF_STX, BPF_W, BPF_X, bpf_insn,
+    BPF_JMP, BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MEM, BPF_MOV, BPF_MUL, BPF_OR,
+    BPF_PSEUDO_MAP_VALUE, BPF_RSH, BPF_ST, BPF_STX, BPF_W, BPF_X, bpf_insn,
 };
 
 /// A register. `R0` holds results, `R1` to `R5` arguments, which calls destroy; `R6` to `R9`
@@ -108,6 +108,7 @@ impl Jump {
 pub(super) enum Op {
     Move,
     Add,
+    Multiply,
     And,
     Or,
     ShiftLeft,
@@ -121,6 +122,7 @@ impl Op {
         match self {
             Self::Move => BPF_MOV,
             Self::Add => BPF_ADD,
+            Self::Multiply => BPF_MUL,
             Self::And => BPF_AND,
             Self::Or => BPF_OR,
             Self::ShiftLeft => BPF_LSH,

@@ -105,7 +105,10 @@ fn as_many_values_as_there_are_bits_can_be_fetched() {
 
 #[test]
 fn contexts_fill_up_to_the_payload() {
-    let named = |name: &str| Context::named(name, || unreachable!("no types needed")).unwrap();
+    let named = |name: &str| {
+        let context = Context::named(name, || unreachable!("no types needed"));
+        context.unwrap().unwrap()
+    };
     let contexts = [named("cgroup"), named("uid"), named("comm")];
     let code = context(&contexts).unwrap();
     assert_closed(&code);

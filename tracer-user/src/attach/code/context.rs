@@ -3,10 +3,10 @@
 use aya_obj::generated::bpf_insn;
 
 use super::{
-    asm::{Code, Helper, Op, Reg, TooLong, Width},
-    value::Abi,
+    asm::{Code, Helper, Jump, Label, Op, Reg, TooLong, Width},
+    value::{Abi, ENTRY},
 };
-use crate::fetch::{Context, ContextSource};
+use crate::fetch::{Context, ContextSource, context::Entry};
 
 /// Where the contexts go, for the time that the function runs.
 const CONTEXTS: Reg = Reg::R7;
@@ -47,17 +47,41 @@ fn write(code: &mut Code, at: i16, context: &Context) {
         }
         ContextSource::Cgroup => code.call(Helper::GetCurrentCgroupId),
         ContextSource::Task { fetch, minus } => {
-            let (fail, done) = (code.label(), code.label());
-            code.number(Abi::Record, fetch, true, fail);
-            code.add(Reg::R0, -i64::from(*minus));
-            if code.is_used(fail) {
-                code.jump(done);
-                // The kernel's own memory of a thread that runs can be read.
-                code.place(fail);
-                code.set(Reg::R0, 0);
-            }
-            code.place(done);
+            or_zero(code, |code, fail| {
+                code.number(Abi::Record, fetch, true, fail);
+                code.add(Reg::R0, -i64::from(*minus));
+            });
+        }
+        ContextSource::Entry { entry, fetch } => {
+            or_zero(code, |code, fail| {
+                find(code, entry, fail);
+                code.number(Abi::Record, fetch, true, fail);
+            });
         }
     }
     code.store(width, CONTEXTS, at, Reg::R0);
+}
+
+/// [`ENTRY`] = the address of the entry; jumps to `fail` where there is none.
+fn find(code: &mut Code, entry: &Entry, fail: Label) {
+    code.number(Abi::Record, &entry.level, false, fail);
+    code.op(Op::Move, ENTRY, Reg::R0);
+    code.number(Abi::Record, &entry.last, false, fail);
+    code.jump_if(Jump::Less, Reg::R0, ENTRY, fail);
+    code.number(Abi::Record, &entry.first, false, fail);
+    code.op_imm(Op::Multiply, ENTRY, entry.len);
+    code.op(Op::Add, ENTRY, Reg::R0);
+}
+
+/// Code that leaves a value in `R0`, and 0 there where it jumps to the label that it is given:
+/// a thread that ends has no namespaces any more, nor a number.
+fn or_zero(code: &mut Code, value: impl FnOnce(&mut Code, Label)) {
+    let (fail, done) = (code.label(), code.label());
+    value(code, fail);
+    if code.is_used(fail) {
+        code.jump(done);
+        code.place(fail);
+        code.set(Reg::R0, 0);
+    }
+    code.place(done);
 }

@@ -23,6 +23,9 @@ pub(in crate::attach) enum Abi {
 /// The context of a function, for the time that it runs.
 pub(super) const CTX: Reg = Reg::R6;
 
+/// Where the code of contexts keeps the address of [`Base::Entry`].
+pub(super) const ENTRY: Reg = Reg::R8;
+
 /// Where a word is put on the stack for a helper.
 pub(super) const WORD: i16 = -8;
 /// Where a filter keeps what a system call returns, or how long a function took.
@@ -156,6 +159,7 @@ impl Code {
             }
             (Base::Argument(_), Abi::Record) => self.jump(fail),
             (Base::Task, _) => self.call(Helper::GetCurrentTask),
+            (Base::Entry, _) => self.op(Op::Move, Reg::R0, ENTRY),
             (Base::SyscallNumber, _) => {
                 self.load(Width::Double, Reg::R0, CTX, pt_regs::ORIG_AX);
             }

@@ -33,6 +33,17 @@ pub(super) fn tree(levels: u32, calls: u64) -> Result<()> {
     children.into_iter().try_for_each(wait)
 }
 
+/// Gives the process these users and groups, which it cannot go back from.
+pub(super) fn become_others(first: u32) -> Result<()> {
+    // SAFETY: these calls are handed numbers only; groups come first, while it is allowed.
+    let result = unsafe {
+        libc::setresgid(first + 3, first + 4, first + 5)
+            | libc::setresuid(first, first + 1, first + 2)
+    };
+    ensure!(result == 0, "cannot have users and groups from {first} on");
+    Ok(())
+}
+
 /// A process whose first thread ends. Another one then calls, and so does a child of its.
 pub(super) fn leaderless(calls: u64) -> Result<()> {
     thread::spawn(move || {

@@ -78,6 +78,13 @@ const READS: u64 = 300;
 const WRITES: u64 = 100;
 const LEVELS: usize = 3;
 const STACKS: u64 = 50;
+/// Numbers of inodes that the namespaces of the first process always have
+/// (`include/linux/proc_ns.h`).
+const FIRST_NAMESPACES: [(&str, u64); 3] = [
+    ("uts_ns", 0xefff_fffe),
+    ("user_ns", 0xefff_fffd),
+    ("pid_ns", 0xefff_fffc),
+];
 const CALLS: u64 = 1000;
 const FAILED_OPENS: u64 = 40;
 const OTHER_OPENS: u64 = 30;
@@ -102,7 +109,8 @@ pub(super) fn commands() -> Vec<Command> {
                   name=path->dentry->d_name.name:str}";
     let name = "name=file->f_path.dentry->d_name.name:str";
     let (short, long) = (SHORT, LONG);
-    let stacks = "--context comm,uid,nice,prio -T=kernel -e kprobe:vfs_read,kretprobe:vfs_read";
+    let stacks = "--context comm,uid,nice,prio,euid,vpid,vtid,pid_ns,user_ns,uts_ns,net_ns \
+                  -T=kernel -e kprobe:vfs_read,kretprobe:vfs_read";
     vec![
         record(
             "typed-opens",
@@ -409,6 +417,14 @@ fn verify_contexts(_: Kernel, outcome: &Outcome) -> Result<()> {
                 && event.has("uid", 0)
                 && event.has("nice", 0)
                 && event.has("prio", 20)
+                && event.has("euid", 0)
+                && event.has("vpid", pid)
+                && event.has("vtid", pid)
+                && FIRST_NAMESPACES
+                    .iter()
+                    .all(|(name, inode)| event.has(name, *inode))
+                // That of the first network namespace is given out at boot.
+                && event.number("net_ns") > Some(0)
         })?;
     }
     Ok(())

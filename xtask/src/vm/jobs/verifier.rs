@@ -166,7 +166,12 @@ const RECORDINGS: [Recording; 7] = [
     Recording {
         name: "programs-contexts",
         variant: Some("contexts"),
-        options: &["--context", "comm,uid,gid,cgroup,prio,nice,ppid"],
+        options: &[
+            "--context",
+            "comm,uid,gid,cgroup,prio,nice,ppid,euid,suid,egid,sgid,vtid,vpid,vppid",
+            "--context",
+            "cgroup_ns,ipc_ns,mnt_ns,net_ns,pid_ns,time_ns,user_ns,uts_ns",
+        ],
         shapes: &EACH_KIND,
     },
     Recording {

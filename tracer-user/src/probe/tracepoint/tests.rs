@@ -2,7 +2,9 @@
 
 use tracer_common::spec_flags;
 
+use super::types::BYTE;
 use super::*;
+use crate::event::{Display, FieldType, IntegerType};
 
 fn format(fields: &[&str], print_fmt: &str) -> Format {
     let mut text = String::from(

@@ -1,0 +1,218 @@
+//! Functions of the kernel and of programs, and raw tracepoints.
+
+use super::super::error::ProbeError;
+use super::super::functions::{
+    self, Way, kernel_function, one_of_many, raw_tracepoint, user_function,
+};
+use super::super::kernel::KernelFiles;
+use super::super::kprobe::{Functions, Source};
+use super::super::resolve::Place;
+use super::super::spec::{ProbeText, Target};
+use super::{Found, Resolver};
+use crate::btf;
+use crate::names::Suggestions;
+use crate::names::glob;
+
+impl Resolver<'_> {
+    /// Functions of the kernel that a name or a pattern stands for.
+    pub(super) fn add_kernel_functions(&mut self, probe: &ProbeText) -> Result<bool, ProbeError> {
+        let (function, offset) = match &probe.target {
+            Target::Kprobe { function, offset } => (function.as_str(), *offset),
+            Target::Kretprobe { function }
+            | Target::Fentry { function }
+            | Target::Fexit { function }
+            | Target::Func { function } => (function.as_str(), 0),
+            _ => return Ok(false),
+        };
+        let functions = functions(&mut self.functions, self.files, probe)?;
+        if probe.is_explicit() {
+            functions
+                .check(function, offset)
+                .map_err(|source| ProbeError::Kprobe {
+                    probe: probe.to_string(),
+                    source,
+                })?;
+            return self
+                .add_kernel_function(probe, function, offset)
+                .map(|()| true);
+        }
+        let names: Vec<String> = functions.matching(function).map(Into::into).collect();
+        let mut refused = None;
+        let mut found = false;
+        for name in &names {
+            match self.add_kernel_function(probe, name, 0) {
+                Ok(()) => found = true,
+                Err(error) => {
+                    log::debug!("`{name}` is left out: {error}");
+                    refused.get_or_insert(error);
+                }
+            }
+        }
+        match refused {
+            Some(error) if !found => Err(error),
+            _ => Ok(found),
+        }
+    }
+
+    fn add_kernel_function(
+        &mut self,
+        probe: &ProbeText,
+        symbol: &str,
+        offset: u64,
+    ) -> Result<(), ProbeError> {
+        let btf = self.types.get(&self.files.sys);
+        let found = btf.as_ref().and_then(|btf| btf.function(symbol));
+        let way = self.way(probe, symbol, found.as_ref())?;
+        let kind = match way {
+            Way::Kprobe => "kprobe",
+            Way::Kretprobe => "kretprobe",
+            Way::Fentry => "fentry",
+            Way::Fexit => "fexit",
+        };
+        let name = match offset {
+            0 => format!("{kind}:{symbol}"),
+            _ => format!("{kind}:{symbol}+{offset:#x}"),
+        };
+        if way == Way::Kprobe && !probe.is_explicit() && probe.fetch.is_none() {
+            return self.push_function(name, false, one_of_many(symbol, found.as_ref()));
+        }
+        let resolved = kernel_function(
+            way,
+            symbol,
+            offset,
+            found.as_ref(),
+            btf.as_ref().map(|btf| btf.vmlinux()),
+            probe.fetch.as_ref(),
+        )
+        .map_err(|source| ProbeError::Fetch {
+            probe: name.clone(),
+            source,
+        })?;
+        self.push_function(name, probe.is_explicit(), resolved)
+    }
+
+    /// How a function is probed: `func:` by trampoline, where the kernel has one for it.
+    fn way(
+        &mut self,
+        probe: &ProbeText,
+        symbol: &str,
+        found: Option<&btf::Found<'_>>,
+    ) -> Result<Way, ProbeError> {
+        let has_trampolines = self
+            .functions
+            .as_ref()
+            .is_some_and(|functions| functions.source() == Source::FilterFunctions);
+        let obstacle = match found {
+            None => Some(format!("the kernel does not describe `{symbol}`")),
+            Some(found) if found.is_in_module() => {
+                Some(format!("`{symbol}` is in module `{}`", found.object))
+            }
+            Some(_) => None,
+        };
+        let trampoline = |way, instead| match &obstacle {
+            None => Ok(way),
+            Some(reason) => Err(ProbeError::NoTrampoline {
+                probe: probe.to_string(),
+                reason: reason.clone(),
+                instead,
+            }),
+        };
+        match &probe.target {
+            Target::Kretprobe { .. } => Ok(Way::Kretprobe),
+            Target::Fentry { .. } => trampoline(Way::Fentry, "kprobe"),
+            Target::Fexit { .. } => trampoline(Way::Fexit, "kretprobe"),
+            Target::Func { .. } if obstacle.is_none() && has_trampolines => Ok(Way::Fentry),
+            _ => Ok(Way::Kprobe),
+        }
+    }
+
+    pub(super) fn add_raw_tracepoints(
+        &mut self,
+        probe: &ProbeText,
+        name: &str,
+    ) -> Result<bool, ProbeError> {
+        let btf = self
+            .types
+            .get(&self.files.sys)
+            .ok_or_else(|| ProbeError::NoTypes(probe.to_string()))?;
+        let mut names: Vec<&str> = if probe.is_explicit() {
+            vec![name]
+        } else {
+            let all = btf.raw_tracepoints();
+            all.filter(|known| glob::matches(name, known)).collect()
+        };
+        names.sort_unstable();
+        for name in &names {
+            let found =
+                btf.raw_tracepoint(name)
+                    .ok_or_else(|| ProbeError::NoSuchRawTracepoint {
+                        probe: probe.to_string(),
+                        suggestions: Suggestions::near(name, btf.raw_tracepoints())
+                            .prefixed("rawtp:"),
+                    })?;
+            let resolved =
+                raw_tracepoint(name, &found, probe.fetch.as_ref()).map_err(|source| {
+                    ProbeError::Fetch {
+                        probe: format!("rawtp:{name}"),
+                        source,
+                    }
+                })?;
+            self.push_function(format!("rawtp:{name}"), probe.is_explicit(), resolved)?;
+        }
+        Ok(!names.is_empty())
+    }
+
+    pub(super) fn add_user_functions(&mut self, probe: &ProbeText) -> Result<bool, ProbeError> {
+        let btf = probe
+            .fetch
+            .as_ref()
+            .and_then(|_| self.types.get(&self.files.sys));
+        let places = user_function(probe, btf.as_ref().map(|btf| btf.vmlinux()))?;
+        let found = !places.is_empty();
+        for (name, resolved) in places {
+            self.push_function(name, probe.is_explicit(), resolved)?;
+        }
+        Ok(found)
+    }
+
+    fn push_function(
+        &mut self,
+        name: String,
+        explicit: bool,
+        resolved: functions::Resolved,
+    ) -> Result<(), ProbeError> {
+        self.check_list(&name)?;
+        self.push(name, explicit, |_| {
+            let (fields, sources) = resolved.fields();
+            Found {
+                fields,
+                sources,
+                place: Place::Function {
+                    target: resolved.target,
+                    layout: resolved.layout,
+                    entry: resolved.entry,
+                },
+            }
+        });
+        Ok(())
+    }
+}
+
+/// The kernel's functions, read at first use.
+fn functions<'a>(
+    slot: &'a mut Option<Functions>,
+    files: &KernelFiles,
+    probe: &ProbeText,
+) -> Result<&'a Functions, ProbeError> {
+    if slot.is_none() {
+        let functions = Functions::read(files).map_err(|source| ProbeError::Kprobe {
+            probe: probe.to_string(),
+            source,
+        })?;
+        log::debug!("functions come from {}", functions.source().describe());
+        *slot = Some(functions);
+    }
+    // Filled just above.
+    slot.as_ref()
+        .ok_or_else(|| ProbeError::NothingMatches(probe.to_string()))
+}

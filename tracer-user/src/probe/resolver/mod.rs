@@ -1,0 +1,145 @@
+//! Asks the kernel's files what exists, expands patterns, merges what was named twice,
+//! and numbers the classes.
+
+mod functions;
+mod syscalls;
+mod tracepoints;
+
+use std::collections::HashMap;
+
+use super::catalog::Catalog;
+use super::error::ProbeError;
+use super::functions::Types;
+use super::kernel::KernelFiles;
+use super::kprobe::Functions;
+use super::resolve::{Place, ResolvedProbe, Stacks};
+use super::spec::{ProbeText, Target};
+use crate::event::{EventClass, Field};
+use crate::fetch::{self, FetchList};
+
+/// What has been resolved so far.
+pub(super) struct Resolver<'a> {
+    files: &'a KernelFiles,
+    catalog: Catalog<'a>,
+    /// Read when the first function is named.
+    functions: Option<Functions>,
+    resolved: Vec<ResolvedProbe>,
+    /// Position in `resolved` by class name.
+    by_name: HashMap<String, usize>,
+    /// What is being added was asked for by this request.
+    request: usize,
+    /// What is to be fetched there.
+    fetch: Option<FetchList>,
+    /// What was to be fetched, by class name.
+    lists: HashMap<String, Option<FetchList>>,
+    /// Read when they are first needed.
+    types: Types,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(files: &'a KernelFiles) -> Self {
+        Self {
+            files,
+            catalog: Catalog::new(files),
+            functions: None,
+            resolved: Vec::new(),
+            by_name: HashMap::new(),
+            request: 0,
+            fetch: None,
+            lists: HashMap::new(),
+            types: Types::default(),
+        }
+    }
+
+    /// In the order of their class ids.
+    pub(super) fn into_resolved(self) -> Vec<ResolvedProbe> {
+        self.resolved
+    }
+
+    /// Looks one text up and adds what it names. What was there before belongs to this
+    /// `request` from now on.
+    pub(super) fn add(&mut self, probe: &ProbeText, request: usize) -> Result<(), ProbeError> {
+        self.request = request;
+        self.fetch.clone_from(&probe.fetch);
+        let before = self.resolved.len();
+        let found = match &probe.target {
+            Target::Tracepoint { system, name } if probe.is_explicit() => {
+                self.add_tracepoint(system, name)?;
+                true
+            }
+            Target::Tracepoint { system, name } => self.add_tracepoints(system, name)?,
+            Target::Syscall { name } if probe.is_explicit() => {
+                self.add_syscall(name)?;
+                true
+            }
+            Target::Syscall { name } => self.add_syscalls(name)?,
+            Target::Kprobe { .. }
+            | Target::Kretprobe { .. }
+            | Target::Fentry { .. }
+            | Target::Fexit { .. }
+            | Target::Func { .. } => self.add_kernel_functions(probe)?,
+            Target::RawTracepoint { name } => self.add_raw_tracepoints(probe, name)?,
+            Target::Uprobe { .. } | Target::Uretprobe { .. } => self.add_user_functions(probe)?,
+        };
+        log::debug!("`{probe}` adds {} probes", self.resolved.len() - before);
+        if found {
+            Ok(())
+        } else {
+            Err(ProbeError::NothingMatches(probe.to_string()))
+        }
+    }
+
+    /// A class has one list of values.
+    fn check_list(&mut self, name: &str) -> Result<(), ProbeError> {
+        let known = self.lists.insert(name.to_owned(), self.fetch.clone());
+        match known {
+            Some(list) if list != self.fetch => Err(ProbeError::TwoLists(name.to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a class is there already; that it was named again, maybe exactly, is noted.
+    fn is_known(&mut self, class_name: &str, explicit: bool) -> bool {
+        let Some(&index) = self.by_name.get(class_name) else {
+            return false;
+        };
+        self.resolved[index].explicit |= explicit;
+        self.resolved[index].request = self.request;
+        true
+    }
+
+    /// Adds a class under the next free id, unless it is known.
+    fn push(&mut self, class_name: String, explicit: bool, make: impl FnOnce(u32) -> Found) {
+        if self.is_known(&class_name, explicit) {
+            return;
+        }
+        let id = self.resolved.len() as u32;
+        let Found {
+            fields,
+            sources,
+            place,
+        } = make(id);
+        self.by_name.insert(class_name.clone(), self.resolved.len());
+        self.resolved.push(ResolvedProbe {
+            class: EventClass {
+                id,
+                name: class_name,
+                context: Vec::new(),
+                fields,
+            },
+            place,
+            sources,
+            filter: None,
+            stacks: Stacks::default(),
+            explicit,
+            request: self.request,
+        });
+    }
+}
+
+/// What a probe turned out to be.
+struct Found {
+    fields: Vec<Field>,
+    sources: Vec<fetch::Source>,
+    place: Place,
+}

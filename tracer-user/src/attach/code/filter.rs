@@ -12,7 +12,7 @@ use tracer_common::{CallEntry, MAX_STRING_LEN};
 
 use super::{
     asm::{Code, Helper, Jump, Label, Op, Reg, Width},
-    value::{Abi, CTX, ENTRY, FREE, RETURNED},
+    value::{Abi, CALL_ENTRY, CTX, FREE, RETURNED},
 };
 use crate::{
     fetch::{Load, Memory, Source},
@@ -71,7 +71,7 @@ pub(in crate::attach) fn filter(
     let mut code = Code::default();
     code.op(Op::Move, CTX, Reg::R1);
     code.store(Width::Double, Reg::Frame, RETURNED, Reg::R2);
-    code.store(Width::Double, Reg::Frame, ENTRY, Reg::R3);
+    code.store(Width::Double, Reg::Frame, CALL_ENTRY, Reg::R3);
     let (wanted, refused) = (code.label(), code.label());
     let mut writer = Writer {
         code,
@@ -288,7 +288,7 @@ impl Writer<'_> {
     /// `fault` of their mask.
     fn kept(&mut self, fault: Option<u8>) {
         let code = &mut self.code;
-        code.load(Width::Double, Reg::R1, Reg::Frame, ENTRY);
+        code.load(Width::Double, Reg::R1, Reg::Frame, CALL_ENTRY);
         code.jump_if_imm(Jump::Equal, Reg::R1, 0, self.refused);
         if let Some(bit) = fault {
             code.load(Width::Word, Reg::R0, Reg::R1, KEPT);

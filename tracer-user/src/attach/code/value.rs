@@ -31,7 +31,7 @@ pub(super) const WORD: i16 = -8;
 /// Where a filter keeps what a system call returns, or how long a function took.
 pub(super) const RETURNED: i16 = -16;
 /// Where a filter keeps the address of what was kept from the entry of a function.
-pub(super) const ENTRY: i16 = -24;
+pub(super) const CALL_ENTRY: i16 = -24;
 /// The first byte of the stack that is free for others.
 pub(super) const FREE: i16 = -24;
 

@@ -7,8 +7,8 @@ mod common;
 mod conditions;
 mod links;
 
-use common::recording::{Held, Recorder, leaves_nothing_attached, said, work_words};
-use common::trace::Trace;
+use common::recording::{Held, Recorder, Recording, leaves_nothing_attached, said, work_words};
+use common::trace::{Event, Trace};
 use links::Links;
 
 /// Numbers that the workload's calls have, each in calls of their own.

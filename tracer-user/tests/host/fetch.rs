@@ -1,12 +1,9 @@
 //! Values that probes fetch, each compared with what is known otherwise. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 
-use common::recording::{Recorder, leaves_nothing_attached, said, work, work_words};
-use common::trace::{Event, Trace};
+use crate::common::recording::{Recorder, leaves_nothing_attached, said, work, work_words};
+use crate::common::trace::{Event, Trace};
 use serde_json::{Value, json};
 
 /// What a recording of the workload has, and the process of the workload.
@@ -93,7 +90,7 @@ fn records_of_tracepoints_are_fetched_with_casts() {
 fn a_pointer_in_a_record_is_followed_with_a_cast() {
     // `raw_syscalls` and others have numbers only; this record has an address of the kernel.
     let probe = "kmem:kmalloc{bytes_req, site=call_site:x64, first=*(u8 *)call_site}";
-    let held = common::recording::Held::new(&["getppid", "10"]);
+    let held = crate::common::recording::Held::new(&["getppid", "10"]);
     let pid = held.pid().to_string();
     let recording = Recorder::new(&["-e", probe, "-p", &pid])
         .command(["sh", "-c", &held.script()])
@@ -363,7 +360,7 @@ fn wrong_ways_name_the_structure_and_what_is_near() {
 #[test]
 fn two_ways_to_a_value_lead_to_the_same() {
     let raw = "rawtp:sched_switch{prev->pid, next->pid, next->prio, next->comm:str}";
-    let held = common::recording::Held::new(&["--cpu", "1", "switch", "100"]);
+    let held = crate::common::recording::Held::new(&["--cpu", "1", "switch", "100"]);
     let pid = held.pid().to_string();
     let recording = Recorder::new(&["-e", raw, "-e", "sched:sched_switch", "-p", &pid])
         .command(["sh", "-c", &held.script()])

@@ -16,7 +16,7 @@ const LOOM_PREEMPTIONS: &str = "3";
 pub(super) fn loom(checks: &mut Checks) {
     let mut cargo = workspace::cargo();
     cargo
-        .args(["test", "--release", "--no-fail-fast"])
+        .args(["test", "--profile", "loom", "--no-fail-fast"])
         .args(PACKAGES)
         .args(["--test", "subbuf_loom", "--target-dir"])
         .arg(workspace::target_dir().join("loom"))

@@ -1,21 +1,22 @@
 //! Calls of the code that the recorder makes for one probe (`tracer_common::hook`).
 
 use core::{ffi::c_void, mem::transmute};
-use tracer_common::hook;
+use tracer_common::{CallEntry, hook};
 
-/// Whether the event is wanted. `ret` is what a function or a system call returns.
+/// Whether the event is wanted. `duration` is how long a function took that returns, and
+/// `entry` what was kept from its entry; null where there is none.
 #[inline(always)]
-pub(crate) fn filter(ctx: *const c_void, ret: i64) -> bool {
+pub(crate) fn filter(ctx: *const c_void, duration: i64, entry: *const CallEntry) -> bool {
     // SAFETY: the number of a helper function, as all helpers are called; the recorder
     // replaces it before the kernel sees it.
     unsafe {
-        let call: unsafe extern "C" fn(*const c_void, i64) -> u64 =
+        let call: unsafe extern "C" fn(*const c_void, i64, *const CallEntry) -> u64 =
             transmute(hook::FILTER as usize);
-        call(ctx, ret) != 0
+        call(ctx, duration, entry) != 0
     }
 }
 
-/// As [`filter`], for a filter of the system-call table.
+/// As [`filter`], for a filter of the system-call table. `ret` is what the call returns.
 #[inline(always)]
 pub(crate) fn syscall_filter(regs: *const c_void, filter: u64, ret: i64) -> bool {
     // SAFETY: as above.
@@ -44,6 +45,29 @@ pub(crate) fn fetch(ctx: *const c_void, payload: *mut u8) -> Fetched {
         let call: unsafe extern "C" fn(*const c_void, *mut u8) -> u64 =
             transmute(hook::FETCH as usize);
         Fetched(call(ctx, payload))
+    }
+}
+
+/// Whether the program of a session runs for the return of a call, and not for its entry.
+#[inline(always)]
+pub(crate) fn session_is_return(ctx: *const c_void) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        let call: unsafe extern "C" fn(*const c_void) -> bool =
+            transmute(hook::SESSION_IS_RETURN as usize);
+        call(ctx)
+    }
+}
+
+/// What the program of a session keeps from the entry of a call to its return. As long as the
+/// program runs, it can be read and written.
+#[inline(always)]
+pub(crate) fn session_cookie(ctx: *const c_void) -> *mut u64 {
+    // SAFETY: as above.
+    unsafe {
+        let call: unsafe extern "C" fn(*const c_void) -> *mut u64 =
+            transmute(hook::SESSION_COOKIE as usize);
+        call(ctx)
     }
 }
 

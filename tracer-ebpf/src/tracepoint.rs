@@ -26,7 +26,7 @@ pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     }
     let scope = if flags & spec_flags::UNFILTERED != 0 {
         scope::admit_unfiltered()
-    } else if !hook::filter(ctx.as_ptr(), 0) {
+    } else if !hook::filter(ctx.as_ptr(), 0, core::ptr::null()) {
         None
     } else if flags & spec_flags::WITH_RECORDER != 0 {
         scope::admit_with_recorder()

@@ -4,7 +4,9 @@
 //! what has a fixed size, each value with its natural alignment, then the strings, one behind
 //! the other. The fields of the class are in the same order.
 
-use super::{FETCH_FAULT, Fetch, Fetched, Load, MAX_FETCHED, Source};
+use std::iter;
+
+use super::{FETCH_FAULT, Fetch, Fetched, Load, MAX_FETCHED, MAX_FETCHED_STRING, Source};
 use crate::event::{Display, Field, FieldType, IntegerType};
 
 /// Values begin at a multiple of 8 bytes, which the first field says.
@@ -82,6 +84,30 @@ impl Layout {
             }
             (field, Source::Fetch(value.fetch.clone()))
         });
+        mask.into_iter().chain(values)
+    }
+
+    /// Where a program finds the values once they are written down, in the order of
+    /// [`fields`](Self::fields). Where strings begin is known of the first alone.
+    pub fn kept(&self) -> impl Iterator<Item = Source> {
+        let fixed = self.fixed.iter().map(|(at, value)| {
+            let (size, _) = size_and_alignment(&value.field.ty).unwrap_or_default();
+            Some((*at, size))
+        });
+        let first_string = Some((self.len, MAX_FETCHED_STRING as u32 - 1));
+        let places = fixed.chain([first_string]).chain(iter::repeat(None));
+        let values = self
+            .values()
+            .zip(places)
+            .zip(0..)
+            .map(|((value, place), bit)| {
+                place.map_or(Source::Nowhere, |(offset, len)| Source::Kept {
+                    offset,
+                    len,
+                    fault: value.fetch.reads_memory().then_some(bit),
+                })
+            });
+        let mask = self.faults.then_some(Source::Nowhere);
         mask.into_iter().chain(values)
     }
 
@@ -164,6 +190,32 @@ mod tests {
         let layout = Layout::new(&[string("s"), number("a", 8, Load::Itself)]);
         assert_eq!(names(&layout), [FETCH_FAULT, "a", "s"]);
         assert_eq!((layout.len, layout.fixed_len()), (16, None));
+    }
+
+    #[test]
+    fn values_that_were_written_down_are_found_again() {
+        let memory = Load::Number {
+            offset: 0,
+            size: 4,
+            bits: None,
+            memory: Memory::Kernel,
+        };
+        let layout = Layout::new(&[
+            string("s"),
+            number("a", 8, Load::Itself),
+            string("t"),
+            number("b", 4, memory),
+        ]);
+        assert_eq!(names(&layout), [FETCH_FAULT, "a", "b", "s", "t"]);
+        let kept = |offset, len, fault| Source::Kept { offset, len, fault };
+        let places = [
+            Source::Nowhere,
+            kept(8, 8, None),
+            kept(16, 4, Some(1)),
+            kept(20, 255, Some(2)),
+            Source::Nowhere,
+        ];
+        assert_eq!(layout.kept().collect::<Vec<_>>(), places);
     }
 
     #[test]

@@ -219,6 +219,15 @@ pub enum Source {
         /// It counts from the end of the word, not from the start of the record.
         relative: bool,
     },
+    /// Among the values that were kept from the entry of a function.
+    Kept {
+        /// From the first of them, in bytes.
+        offset: u32,
+        /// How many bytes it has; of a string, the most, without its terminator.
+        len: u32,
+        /// Its bit in the mask of those that could not be read, if it can be one of them.
+        fault: Option<u8>,
+    },
     /// It is not to be had.
     Nowhere,
 }

@@ -118,7 +118,7 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    /// Where a function of a program returns: `ret`.
+    /// Where a function of a program returns: `ret`, and what it was entered with.
     #[must_use]
     pub fn user_exit(types: Option<&'a Btf>) -> Self {
         let mut scope = Self {
@@ -126,6 +126,7 @@ impl<'a> Scope<'a> {
             ..Self::empty(types)
         };
         scope.add_return(None);
+        scope.add_registers(ARGUMENT_REGISTERS);
         scope
     }
 

@@ -48,16 +48,10 @@ impl Resolved {
         }
         all.extend(self.layout.fields());
         if let Some(entry) = &self.entry {
-            for (mut field, source) in entry.fields() {
+            for ((mut field, _), source) in entry.fields().zip(entry.kept()) {
                 if field.name == FETCH_FAULT {
                     ENTRY_FAULT.clone_into(&mut field.name);
                 }
-                // What was fetched at the entry is gone when the filter looks, but where the
-                // target is a trampoline, which has the arguments until the end.
-                let source = match self.target {
-                    FunctionTarget::Fexit { .. } => source,
-                    _ => Source::Nowhere,
-                };
                 all.push((field, source));
             }
         }
@@ -175,17 +169,23 @@ pub(super) fn kernel_function(
                     None => vec![kprobe::returned()],
                 },
             };
-            let (returned, entered): (Vec<_>, Vec<_>) = values
-                .into_iter()
-                .partition(|value| value.fetch.base == Base::Return);
+            let (returned, entered) = by_moment(values);
             Resolved {
                 target: FunctionTarget::Kretprobe { symbol },
-                layout: Layout::new(&returned),
-                entry: Some(Layout::new(&entered)),
+                layout: returned,
+                entry: Some(entered),
                 typed: Vec::new(),
             }
         }
     })
+}
+
+/// What is fetched when a function returns, and what is to be kept from its entry.
+fn by_moment(values: Vec<Fetched>) -> (Layout, Layout) {
+    let (returned, entered): (Vec<_>, Vec<_>) = values
+        .into_iter()
+        .partition(|value| value.fetch.base == Base::Return);
+    (Layout::new(&returned), Layout::new(&entered))
 }
 
 /// What is fetched where both arguments and result are known.
@@ -259,7 +259,12 @@ pub(super) fn user_function(
         None if returns => vec![kprobe::returned()],
         None => kprobe::registers(),
     };
-    let layout = Layout::new(&values);
+    let (layout, entry) = if returns {
+        let (returned, entered) = by_moment(values);
+        (returned, Some(entered))
+    } else {
+        (Layout::new(&values), None)
+    };
     let resolve = |(symbol, file_offset): (String, u64)| {
         let (path, offset) = (PathBuf::from(path), file_offset + offset);
         let kind = if returns { "uretprobe" } else { "uprobe" };
@@ -275,7 +280,7 @@ pub(super) fn user_function(
         let resolved = Resolved {
             target,
             layout: layout.clone(),
-            entry: returns.then(Layout::default),
+            entry: entry.clone(),
             typed: Vec::new(),
         };
         (name, resolved)

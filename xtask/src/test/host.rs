@@ -1,9 +1,8 @@
 //! Tier `host`: tests that attach real programs to this machine's kernel.
 //!
-//! They are the files `tracer-user/tests/host_*.rs`, with `#![cfg(feature =
-//! "host-tests")]`. They run one at a time, since what one traces another would see, with
-//! tracefs mounted for them alone where the machine has it nowhere, and find the workload
-//! by the variable `TRACER_WORK`.
+//! They are in `tracer-user/tests/host`, built with the feature `host-tests`. They run one at a
+//! time, since what one traces another would see, with tracefs mounted for them alone where
+//! the machine has it nowhere, and find the workload by the variable `TRACER_WORK`.
 
 use std::{path::Path, process::Command};
 
@@ -71,7 +70,7 @@ fn command() -> Result<Command> {
     let mut cargo = build::tracer_cargo(&object, "test");
     cargo
         .args(["--release", "--no-fail-fast", "--package", "tracer-user"])
-        .args(["--features", "host-tests", "--test", "host_*"])
+        .args(["--features", "host-tests", "--test", "host"])
         .env(WORK_VARIABLE, work);
     if let Some(runner) = runner().context("the tests cannot be given privileges")? {
         cargo.arg("--config").arg(runner);

@@ -8,11 +8,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context as _, Result};
 use aya_obj::generated::bpf_insn;
-use tracer_common::MAX_STRING_LEN;
+use tracer_common::{CallEntry, MAX_STRING_LEN};
 
 use super::{
     asm::{Code, Helper, Jump, Label, Op, Reg, Width},
-    value::{Abi, CTX, FREE, RETURNED},
+    value::{Abi, CALL_ENTRY, CTX, FREE, RETURNED},
 };
 use crate::{
     fetch::{Load, Memory, Source},
@@ -25,6 +25,8 @@ use crate::{
 const CHUNK: u32 = 64;
 /// Where they are, with a NUL behind them, on the stack.
 const TEXT: i16 = FREE - 72;
+/// Where the values of an entry are, from its address.
+const KEPT: i16 = size_of::<CallEntry>() as i16;
 /// Bytes of the name of a thread (`TASK_COMM_LEN`).
 const COMM_LEN: u32 = 16;
 
@@ -60,7 +62,7 @@ impl Question<'_> {
 #[derive(Debug, Default)]
 pub(in crate::attach) struct Tables(Vec<OwnedFd>);
 
-/// The function `fn(ctx, ret) -> wanted`.
+/// The function `fn(ctx, duration, entry) -> wanted`.
 pub(in crate::attach) fn filter(
     question: Question<'_>,
     abi: Abi,
@@ -69,6 +71,7 @@ pub(in crate::attach) fn filter(
     let mut code = Code::default();
     code.op(Op::Move, CTX, Reg::R1);
     code.store(Width::Double, Reg::Frame, RETURNED, Reg::R2);
+    code.store(Width::Double, Reg::Frame, CALL_ENTRY, Reg::R3);
     let (wanted, refused) = (code.label(), code.label());
     let mut writer = Writer {
         code,
@@ -266,10 +269,31 @@ impl Writer<'_> {
                     code.op_imm(Op::ShiftRight, Reg::R0, shift.into());
                     code.extend(Reg::R0, bits.into(), test.ty.signed);
                 }
+                &Source::Kept { offset, len, fault } => {
+                    self.kept(fault);
+                    let width = Width::of(len).unwrap_or(Width::Double);
+                    let code = &mut self.code;
+                    code.load(width, Reg::R0, Reg::R1, KEPT + offset as i16);
+                    code.extend(Reg::R0, test.ty.size_bits.into(), test.ty.signed);
+                }
                 Source::RecordText { .. } | Source::RecordString { .. } | Source::Nowhere => {
                     code.jump(self.refused);
                 }
             },
+        }
+    }
+
+    /// `R1` = the address of what was kept from the entry, whose values begin at [`KEPT`].
+    /// Refuses where nothing was, or where the value could not be read that has the bit
+    /// `fault` of their mask.
+    fn kept(&mut self, fault: Option<u8>) {
+        let code = &mut self.code;
+        code.load(Width::Double, Reg::R1, Reg::Frame, CALL_ENTRY);
+        code.jump_if_imm(Jump::Equal, Reg::R1, 0, self.refused);
+        if let Some(bit) = fault {
+            code.load(Width::Word, Reg::R0, Reg::R1, KEPT);
+            code.set(Reg::R2, 1 << bit);
+            code.jump_if(Jump::Bits, Reg::R0, Reg::R2, self.refused);
         }
     }
 
@@ -340,6 +364,12 @@ impl Writer<'_> {
                     code.add(STRING, i64::from(offset) + 4);
                 }
                 (Place::Record, MAX_STRING_LEN as u32)
+            }
+            &Source::Kept { offset, len, fault } => {
+                self.kept(fault);
+                self.code.op(Op::Move, STRING, Reg::R1);
+                self.code.add(STRING, i64::from(KEPT) + i64::from(offset));
+                (Place::Record, len)
             }
             Source::RecordBits { .. } | Source::Nowhere => return None,
         };
@@ -482,7 +512,7 @@ impl Writer<'_> {
 /// Where a string is.
 #[derive(Clone, Copy)]
 enum Place {
-    /// In the record of a tracepoint.
+    /// In the record of a tracepoint, or in what was kept from an entry.
     Record,
     /// Behind an address.
     Memory(Memory),

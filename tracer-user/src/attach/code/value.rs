@@ -28,10 +28,12 @@ pub(super) const ENTRY: Reg = Reg::R8;
 
 /// Where a word is put on the stack for a helper.
 pub(super) const WORD: i16 = -8;
-/// Where a filter keeps what a function or a system call returns.
+/// Where a filter keeps what a system call returns, or how long a function took.
 pub(super) const RETURNED: i16 = -16;
+/// Where a filter keeps the address of what was kept from the entry of a function.
+pub(super) const CALL_ENTRY: i16 = -24;
 /// The first byte of the stack that is free for others.
-pub(super) const FREE: i16 = -16;
+pub(super) const FREE: i16 = -24;
 
 /// Offset of a register in `struct pt_regs` (`arch/x86/include/asm/ptrace.h`).
 mod pt_regs {

@@ -138,7 +138,8 @@ pub(super) fn commands() -> Vec<Command> {
             .word(&format!("kprobe:hrtimer_nanosleep if rqtp >= {LIMIT_NS}"))
             .then("-e")
             .word(&format!(
-                "kretprobe:hrtimer_nanosleep{{ret,rqtp}} if duration >= {LIMIT_NS}"
+                "kretprobe:hrtimer_nanosleep{{ret,rqtp}} if duration >= {LIMIT_NS} && \
+                 rqtp >= {LIMIT_NS}"
             ))
             .then("-e")
             .word(&format!(
@@ -151,6 +152,8 @@ pub(super) fn commands() -> Vec<Command> {
             .word("kretprobe:__x64_sys_openat{ret,folder=regs->di:s32} if ret == -2")
             .then("-e")
             .word("kprobe:vfs_open{name=path->dentry->d_name.name:str} if name == \"init\"")
+            .then("-e")
+            .word("kretprobe:vfs_open{ret,name=path->dentry->d_name.name:str} if name ~ \"in?t\"")
             .then(format!(
                 "-- work sequence -- work open /nowhere {FAILED_OPENS} ; \
                  work open /init {OTHER_OPENS}"
@@ -179,7 +182,7 @@ pub(super) fn commands() -> Vec<Command> {
 }
 
 /// The recording of `/out/NAME/trace`, and the process that the workload says it was.
-fn recorded(outcome: &Outcome, name: &str) -> Result<(Trace, Kept, u64)> {
+pub(super) fn recorded(outcome: &Outcome, name: &str) -> Result<(Trace, Kept, u64)> {
     let kept = Kept::succeeded(outcome, name)?;
     kept.expect_error("lost 0 events")?;
     let pid = kept.number("pid")?;
@@ -187,7 +190,7 @@ fn recorded(outcome: &Outcome, name: &str) -> Result<(Trace, Kept, u64)> {
 }
 
 /// Exactly `count` events of a class of process `pid` are such.
-fn expect(
+pub(super) fn expect(
     trace: &Trace,
     class: &str,
     pid: u64,
@@ -341,13 +344,15 @@ fn verify_failed_opens(_: Kernel, outcome: &Outcome) -> Result<()> {
         failed.all(|event| event.text("ret") == Some("-2")),
         "`{class}` has other results than -2"
     );
-    let opened = trace.events("kprobe:vfs_open").count() as u64;
-    let named = trace.events("kprobe:vfs_open");
-    let named = named.filter(|event| event.text("name") == Some("init"));
-    ensure!(
-        opened == OTHER_OPENS && named.count() as u64 == opened,
-        "{opened} events `kprobe:vfs_open` for {OTHER_OPENS} opens of `init`"
-    );
+    for class in ["kprobe:vfs_open", "kretprobe:vfs_open"] {
+        let opened = trace.events(class).count() as u64;
+        let named = trace.events(class);
+        let named = named.filter(|event| event.text("name") == Some("init"));
+        ensure!(
+            opened == OTHER_OPENS && named.count() as u64 == opened,
+            "{opened} events `{class}` for {OTHER_OPENS} opens of `init`"
+        );
+    }
     Ok(())
 }
 
@@ -385,7 +390,7 @@ fn verify_stacks(_: Kernel, outcome: &Outcome) -> Result<()> {
 }
 
 /// Events of a class in a report that have this function in the lines below them.
-fn stacks_with(report: &str, class: &str, function: &str) -> u64 {
+pub(super) fn stacks_with(report: &str, class: &str, function: &str) -> u64 {
     let (event, frame) = (format!(" {class}: "), format!(" {function}+0x"));
     let mut found = 0;
     let mut is_open = false;

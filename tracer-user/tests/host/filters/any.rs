@@ -14,10 +14,10 @@ use tracer::filter::{Context, Filter};
 use tracer::probe::tracefs::Tracefs;
 use tracer::probe::{KernelFiles, resolve_texts};
 
+use super::conditions::filters_for;
+use super::links::Links;
 use crate::common::recording::{Recorder, Recording, work_words};
 use crate::common::trace::Event;
-use crate::conditions::filters_for;
-use crate::links::Links;
 
 /// Probes whose events in the workload are the same each time.
 const PROBES: [&str; 9] = [

@@ -1,14 +1,13 @@
 //! What the kernel selects is what a filter says of the events. Needs root.
-#![cfg(feature = "host-tests")]
 
 mod any;
-#[path = "../common/mod.rs"]
-mod common;
 mod conditions;
 mod links;
 
-use common::recording::{Held, Recorder, leaves_nothing_attached, said, work_words};
-use common::trace::Trace;
+use crate::common::recording::{
+    Held, Recorder, Recording, leaves_nothing_attached, said, work_words,
+};
+use crate::common::trace::{Event, Trace};
 use links::Links;
 
 /// Numbers that the workload's calls have, each in calls of their own.

@@ -1,14 +1,11 @@
 //! Recordings that something happens to: a full disk, a folder that goes away, a recorder
 //! that is killed. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use common::recording::{Recorder, Recording, Running, leaves_nothing_attached, work};
-use common::trace::{Trace, tracer};
+use crate::common::recording::{Recorder, Recording, Running, leaves_nothing_attached, work};
+use crate::common::trace::{Trace, tracer};
 use rustix::process::Signal;
 
 const ENTRY: &str = "syscall_entry_getppid";
@@ -114,7 +111,7 @@ fn killed() -> Recording {
 
 fn wait_for_bytes(running: &Running, bytes: u64) {
     let stream = stream_0(&running.trace_dir());
-    common::recording::wait_for("bytes in the stream", || {
+    crate::common::recording::wait_for("bytes in the stream", || {
         (stream.metadata().ok()?.len() >= bytes).then_some(())
     });
 }
@@ -126,8 +123,12 @@ fn stream_0(trace: &Path) -> PathBuf {
 /// Has `tracer repair` do its work; gives what it says.
 fn repair(trace: &Path) -> String {
     let output = tracer(|tracer| tracer.arg("repair").arg(trace));
-    assert!(output.status.success(), "{}", common::stderr(&output));
-    common::stdout(&output)
+    assert!(
+        output.status.success(),
+        "{}",
+        crate::common::stderr(&output)
+    );
+    crate::common::stdout(&output)
 }
 
 #[test]
@@ -135,8 +136,12 @@ fn a_killed_recorder_leaves_nothing_attached_and_a_trace() {
     let recording = leaves_nothing_attached(killed);
     // It may have been writing, and the report complain about half a packet.
     let output = tracer(|tracer| tracer.arg("report").arg(recording.trace_dir()));
-    assert!(output.status.success(), "{}", common::stderr(&output));
-    let events = common::stdout(&output).lines().count();
+    assert!(
+        output.status.success(),
+        "{}",
+        crate::common::stderr(&output)
+    );
+    let events = crate::common::stdout(&output).lines().count();
     repair(recording.trace_dir());
     assert_eq!(Trace::read(recording.trace_dir()).events.len(), events);
     assert!(events > 1000);
@@ -153,9 +158,13 @@ fn half_a_packet_at_the_end_is_cut_off() {
     file.set_len(whole - 5000).unwrap();
 
     let output = tracer(|tracer| tracer.arg("report").arg(recording.trace_dir()));
-    assert!(output.status.success(), "{}", common::stderr(&output));
-    let events = common::stdout(&output).lines().count();
-    let note = common::stderr(&output);
+    assert!(
+        output.status.success(),
+        "{}",
+        crate::common::stderr(&output)
+    );
+    let events = crate::common::stdout(&output).lines().count();
+    let note = crate::common::stderr(&output);
     assert!(note.contains("tracer repair"), "{note}");
     assert!(repair(recording.trace_dir()).contains("of half a packet off"));
     assert_eq!(Trace::read(recording.trace_dir()).events.len(), events);

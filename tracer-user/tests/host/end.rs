@@ -1,12 +1,9 @@
 //! How recordings end, and what the command and its user see of them. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use common::recording::{Recorder, Recording, leaves_nothing_attached};
+use crate::common::recording::{Recorder, Recording, leaves_nothing_attached};
 use rustix::process::Signal;
 
 const PROBE: [&str; 2] = ["-e", "syscall:getppid"];
@@ -18,7 +15,7 @@ fn shell(script: &str) -> Recording {
 
 /// The trace of a recording, whatever its exit status is, is whole.
 fn assert_whole(recording: &Recording) {
-    let trace = common::trace::Trace::read(recording.trace_dir());
+    let trace = crate::common::trace::Trace::read(recording.trace_dir());
     // A shell asks for its parent when it starts.
     assert!(trace.of("syscall_entry_getppid").count() > 0);
     assert!(

@@ -1,9 +1,6 @@
 //! What fired, what was recorded and what was lost add up, exactly. Needs root.
-#![cfg(feature = "host-tests")]
 
-mod common;
-
-use common::recording::{Held, Recorder, Recording, said, work_words};
+use crate::common::recording::{Held, Recorder, Recording, said, work_words};
 
 /// `getppid` in the kernel's table.
 const GETPPID: i64 = 110;

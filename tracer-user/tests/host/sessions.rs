@@ -1,7 +1,4 @@
 //! Sessions of real recorders: their names, their sockets, and who may ask them. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 use std::io::Read as _;
@@ -12,8 +9,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::thread;
 
-use common::recording::{NOBODY, Recorder, Running, TRACER, wait_for};
-use common::{stderr, stdout};
+use crate::common::recording::{NOBODY, Recorder, Running, TRACER, wait_for};
+use crate::common::{stderr, stdout};
 use rustix::process::{Signal, Uid};
 use rustix::thread::set_thread_res_uid;
 use serde_json::Value;
@@ -76,7 +73,7 @@ impl Sockets {
 }
 
 /// Ends a recorder and its command.
-fn end(running: Running) -> common::recording::Recording {
+fn end(running: Running) -> crate::common::recording::Recording {
     running.signal(Signal::TERM);
     running.wait()
 }

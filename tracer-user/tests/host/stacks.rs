@@ -1,13 +1,10 @@
 //! Stacks of events. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 
-use common::recording::{Recorder, Recording, said, work, work_words};
-use common::trace::{Event, Trace, babeltrace, tracer};
+use crate::common::recording::{Recorder, Recording, said, work, work_words};
+use crate::common::trace::{Event, Trace, babeltrace, tracer};
 use serde_json::Value;
 
 const KERNEL: &str = "callstack_kernel";
@@ -27,14 +24,14 @@ fn recorded(probe: &str, which: &str) -> Recording {
 fn report(recording: &Recording, args: &[&str]) -> String {
     assert!(recording.status.success(), "{}", recording.stderr);
     let output = tracer(|tracer| tracer.arg("report").arg(recording.trace_dir()).args(args));
-    for line in common::stderr(&output).lines() {
+    for line in crate::common::stderr(&output).lines() {
         assert!(
             line.starts_with("tracer: note: ") && line.contains("stacks of"),
             "{line}"
         );
     }
     assert!(output.status.success());
-    common::stdout(&output)
+    crate::common::stdout(&output)
 }
 
 fn trace_of(recording: &Recording) -> Trace {

@@ -1,13 +1,10 @@
 //! Recordings in chunks. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::recording::{Held, Recorder, Recording, Running, wait_for, work, work_words};
-use common::trace::{Trace, babeltrace, chunks, is_complete, report, tracer};
+use crate::common::recording::{Held, Recorder, Recording, Running, wait_for, work, work_words};
+use crate::common::trace::{Trace, babeltrace, chunks, is_complete, report, tracer};
 use rustix::process::Signal;
 
 const CALLS: u32 = 100_000;
@@ -176,10 +173,14 @@ fn a_killed_recorder_leaves_chunks_that_can_be_repaired() {
     let recording = running.wait();
     let trace = recording.trace_dir();
     let output = tracer(|tracer| tracer.arg("report").arg(trace));
-    let events = common::stdout(&output).lines().count();
+    let events = crate::common::stdout(&output).lines().count();
     let repaired = tracer(|tracer| tracer.arg("repair").arg(trace));
-    assert!(repaired.status.success(), "{}", common::stderr(&repaired));
-    assert!(common::stdout(&repaired).contains("completed the chunk"));
+    assert!(
+        repaired.status.success(),
+        "{}",
+        crate::common::stderr(&repaired)
+    );
+    assert!(crate::common::stdout(&repaired).contains("completed the chunk"));
     assert_eq!(Trace::read_chunks(trace).events.len(), events);
     assert!(events > 1000);
 }
@@ -279,7 +280,7 @@ fn what_has_no_folder_has_no_chunks() {
                 .args(["--", "true"])
         });
         assert_eq!(output.status.code(), Some(1));
-        let said = common::stderr(&output);
+        let said = crate::common::stderr(&output);
         assert!(
             said.contains("--rotate-size, --rotate-time and --max-size are for"),
             "{said}"

@@ -1,16 +1,13 @@
 //! Traces begin with the threads and open files that are there, which are no events that
 //! fired. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process;
 
-use common::recording::{Recorder, Recording, work_words};
-use common::trace::{Event, babeltrace, report};
+use crate::common::recording::{Recorder, Recording, work_words};
+use crate::common::trace::{Event, babeltrace, report};
 
 const NAMES: &str = "lttng_statedump*";
 
@@ -183,7 +180,7 @@ fn a_new_thread_has_the_process_that_made_it() {
         .command(work_words(&["crowd", "5", "1"]))
         .run();
     let trace = recording.trace();
-    let pid = common::recording::said(&recording.stdout, "pid");
+    let pid = crate::common::recording::said(&recording.stdout, "pid");
     let of_work = || {
         trace
             .of("sched_process_fork")

@@ -1,7 +1,4 @@
 //! Snapshots of real recorders in overwrite mode. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::{
     fs,
@@ -9,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use common::{
+use crate::common::{
     recording::{Recorder, Running, TRACER, said, wait_for, work},
     stderr, stdout,
     trace::{Trace, babeltrace},
@@ -40,7 +37,7 @@ fn with_calls(args: &[&str]) -> (Running, u32) {
 }
 
 /// Has the shell of [`with_calls`] end.
-fn end(running: Running) -> common::recording::Recording {
+fn end(running: Running) -> crate::common::recording::Recording {
     fs::write(running.folder().join("end"), "\n").unwrap();
     running.wait()
 }
@@ -213,11 +210,11 @@ fn a_snapshot_that_cannot_be_written_leaves_recording_alone() {
 fn a_folder_with_something_in_it_is_refused() {
     let (running, _) = with_calls(&[]);
     let path = snapshot(&running, "first");
-    let before = common::recording::files(&path);
+    let before = crate::common::recording::files(&path);
     let output = tracer(&running, &["snapshot", "-o", "first"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("name another"), "{output:?}");
-    assert_eq!(common::recording::files(&path), before);
+    assert_eq!(crate::common::recording::files(&path), before);
     end(running);
 }
 

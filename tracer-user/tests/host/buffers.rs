@@ -1,16 +1,13 @@
 //! Sub-buffers between ring and file: what waits, what is overwritten, and what pages it
 //! takes. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 use std::process::{self, Command};
 use std::thread;
 
-use common::recording::{Held, Recorder, Recording, TRACER, said, wait_for, work};
-use common::stdout;
+use crate::common::recording::{Held, Recorder, Recording, TRACER, said, wait_for, work};
+use crate::common::stdout;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::Value;
 use tracer::control::RUNTIME_DIR_VARIABLE;

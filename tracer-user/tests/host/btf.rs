@@ -1,5 +1,4 @@
 //! Types of this machine's kernel.
-#![cfg(feature = "host-tests")]
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -1,12 +1,9 @@
 //! Rates and sampling: what is recorded and what is left out add up, exactly. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 
-use common::recording::{Held, Recorder, Recording};
-use common::trace::Trace;
+use crate::common::recording::{Held, Recorder, Recording};
+use crate::common::trace::Trace;
 
 const ENTRY: &str = "syscall_entry_getppid";
 const EXIT: &str = "syscall_exit_getppid";

@@ -1,16 +1,13 @@
 //! Processes that are followed, and commands that are recorded alone. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use common::recording::{
+use crate::common::recording::{
     Held, Recorder, Recording, leaves_nothing_attached, said, wait_for, work, work_words,
 };
-use common::trace::Trace;
+use crate::common::trace::Trace;
 
 const GETPPID: [&str; 2] = ["-e", "syscalls:sys_enter_getppid"];
 

@@ -2,15 +2,12 @@
 //!
 //! Detaching takes the kernel a good part of the time that all other tests take together
 //! (tens of milliseconds for each of more than a thousand tracepoints): there is one test.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::recording::{Recorder, TRACER, leaves_nothing_attached};
+use crate::common::recording::{Recorder, TRACER, leaves_nothing_attached};
 
 #[test]
 fn all_probes_at_once_are_recorded() {
@@ -36,7 +33,7 @@ fn all_probes_at_once_are_recorded() {
         let metadata = fs::read_to_string(recording.trace_dir().join("metadata")).unwrap();
         let classes = metadata.matches("\nevent {\n").count();
         let listed = Command::new(TRACER).arg("list").output().unwrap();
-        let listed = common::stdout(&listed);
+        let listed = crate::common::stdout(&listed);
         let of_line = |line: &str| 1 + usize::from(line.starts_with("syscall:"));
         assert_eq!(classes, listed.lines().map(of_line).sum::<usize>());
     });

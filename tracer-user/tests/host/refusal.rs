@@ -1,8 +1,5 @@
 //! What cannot be recorded is refused, with a message and without leaving anything behind.
 //! Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,10 +7,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use common::recording::{
+use crate::common::recording::{
     NOBODY, Recorder, TRACER, files, leaves_nothing_attached, said, work_words,
 };
-use common::trace::Trace;
+use crate::common::trace::Trace;
 
 const PROBE: [&str; 2] = ["-e", "syscall:getppid"];
 
@@ -34,7 +31,7 @@ fn assert_misused(args: &[&str], parts: &[&str]) {
 }
 
 /// Records into a folder that exists and holds `files`.
-fn into_folder_with(files: &[&str], args: &[&str]) -> common::recording::Recording {
+fn into_folder_with(files: &[&str], args: &[&str]) -> crate::common::recording::Recording {
     let recorder = Recorder::new(&[&PROBE[..], args].concat()).command(["sh", "-c", "true"]);
     fs::create_dir(recorder.trace_dir()).unwrap();
     for name in files {
@@ -66,7 +63,7 @@ fn without_privileges_the_way_out_is_named() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = common::stderr(&output);
+    let said = crate::common::stderr(&output);
     assert!(
         said.contains("recording needs root: run `sudo tracer record"),
         "{said}"
@@ -133,7 +130,7 @@ fn a_folder_below_one_that_does_not_exist_is_named() {
         .args(["--", "true"])
         .output()
         .unwrap();
-    let said = common::stderr(&output);
+    let said = crate::common::stderr(&output);
     assert_eq!(output.status.code(), Some(1));
     assert!(
         said.contains(&format!("cannot create the folder `{}`", path.display())),

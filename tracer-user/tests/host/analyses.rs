@@ -1,15 +1,12 @@
 //! Programs that were written for LTTng's kernel traces (lttng-analyses) find in ours what they
 //! look for, and their figures are right. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::recording::{Recorder, Recording, said, work};
-use common::trace::Trace;
+use crate::common::recording::{Recorder, Recording, said, work};
+use crate::common::trace::Trace;
 use serde_json::Value;
 
 /// Everything that these programs look at.
@@ -67,7 +64,10 @@ impl Recorded {
         let output = output.unwrap_or_else(|error| {
             panic!("`{program}` must be installed (`apt install python3-lttnganalyses`): {error}")
         });
-        let (stdout, stderr) = (common::stdout(&output), common::stderr(&output));
+        let (stdout, stderr) = (
+            crate::common::stdout(&output),
+            crate::common::stderr(&output),
+        );
         assert!(output.status.success(), "{program}: {stdout}{stderr}");
         assert_eq!(stderr, "", "{program} complains");
         stdout
@@ -186,7 +186,8 @@ fn wake_ups_are_seen(recorded: &Recorded) {
     let tables = recorded.tables("lttng-schedstats", &[]);
     let row = tables.row("per_tid_stats", |row| has_tid(row, other));
     let switches = recorded.trace.of("sched_switch");
-    let to_other = |event: &&common::trace::Event| event.number("next_tid") == i64::from(other);
+    let to_other =
+        |event: &&crate::common::trace::Event| event.number("next_tid") == i64::from(other);
     let switches = switches.filter(to_other).count() as u64;
     let seen = number(&row[1]);
     // The other thread sleeps in each round, but when it was too late to.

@@ -1,7 +1,4 @@
 //! `tracer report` of traces that were just recorded. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use common::recording::{Recorder, TRACER, said, work, work_words};
-use common::trace::Trace;
+use crate::common::recording::{Recorder, TRACER, said, work, work_words};
+use crate::common::trace::Trace;
 
 const PROBE: [&str; 2] = ["-e", "syscall:getppid"];
 
@@ -89,7 +86,7 @@ fn a_closed_pipe_ends_the_report_quietly() {
     let output = report.wait_with_output().unwrap();
     assert!(first.contains("getppid"), "{first}");
     assert!(output.status.success(), "{}", output.status);
-    assert_eq!(common::stderr(&output), "");
+    assert_eq!(crate::common::stderr(&output), "");
 }
 
 /// A trace tells what others do.

@@ -1,5 +1,4 @@
 //! `tracer list` and `tracer doctor` on the kernel that runs the test. Needs root.
-#![cfg(feature = "host-tests")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -1,12 +1,9 @@
 //! Values that probes fetch, each compared with what is known otherwise. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 
-use common::recording::{Recorder, leaves_nothing_attached, said, work, work_words};
-use common::trace::{Event, Trace};
+use crate::common::recording::{Recorder, leaves_nothing_attached, said, work, work_words};
+use crate::common::trace::{Event, Trace};
 use serde_json::{Value, json};
 
 /// What a recording of the workload has, and the process of the workload.
@@ -93,7 +90,7 @@ fn records_of_tracepoints_are_fetched_with_casts() {
 fn a_pointer_in_a_record_is_followed_with_a_cast() {
     // `raw_syscalls` and others have numbers only; this record has an address of the kernel.
     let probe = "kmem:kmalloc{bytes_req, site=call_site:x64, first=*(u8 *)call_site}";
-    let held = common::recording::Held::new(&["getppid", "10"]);
+    let held = crate::common::recording::Held::new(&["getppid", "10"]);
     let pid = held.pid().to_string();
     let recording = Recorder::new(&["-e", probe, "-p", &pid])
         .command(["sh", "-c", &held.script()])
@@ -228,6 +225,41 @@ fn returns_are_filtered_by_what_is_returned() {
     assert_eq!(returned, expected.collect::<Vec<_>>());
 }
 
+#[test]
+fn what_a_function_was_entered_with_is_kept_until_it_returns() {
+    let probe = format!(
+        "uretprobe:{}:{FUNCTION}{{ret:d64, number=arg0:u64, text=arg1:ustr, signed=arg2:d32}}",
+        work()
+    );
+    let numbers = |filter: &[&str]| -> Vec<i64> {
+        let (trace, _) = probed(&probe, filter);
+        let number = |event: &Event| {
+            let number = event.number("number");
+            assert_eq!(event.number("ret"), number * 3 + 1);
+            assert_eq!(event.number("signed"), -number);
+            // The text of every fourth call is nowhere.
+            let readable = number % 4 != 3;
+            let text = readable.then(|| format!("call {number}"));
+            assert_eq!(event.text("text"), text.unwrap_or_default());
+            // Numbers first, then strings: `number`, `signed`, `text`.
+            let fault = if readable { 0 } else { 1 << 2 };
+            assert_eq!(event.number("entry_fetch_fault"), fault);
+            number
+        };
+        trace.events.iter().map(number).collect()
+    };
+    assert_eq!(numbers(&[]), (0..CALLS).collect::<Vec<_>>());
+    assert_eq!(numbers(&["-f", "signed < -9 && ret < 37"]), [10, 11]);
+    assert_eq!(
+        numbers(&["-f", "text ~ '*2' && duration >= 0"]),
+        [2, 12, 22, 32]
+    );
+    // What could not be read is neither equal nor different.
+    let different = numbers(&["-f", "text != 'call 8' && number > 6"]);
+    let expected = (7..CALLS).filter(|number| number % 4 != 3 && *number != 8);
+    assert_eq!(different, expected.collect::<Vec<_>>());
+}
+
 /// Entry and return of one function in one recording.
 #[test]
 fn two_probes_of_a_function_see_each_call() {
@@ -328,7 +360,7 @@ fn wrong_ways_name_the_structure_and_what_is_near() {
 #[test]
 fn two_ways_to_a_value_lead_to_the_same() {
     let raw = "rawtp:sched_switch{prev->pid, next->pid, next->prio, next->comm:str}";
-    let held = common::recording::Held::new(&["--cpu", "1", "switch", "100"]);
+    let held = crate::common::recording::Held::new(&["--cpu", "1", "switch", "100"]);
     let pid = held.pid().to_string();
     let recording = Recorder::new(&["-e", raw, "-e", "sched:sched_switch", "-p", &pid])
         .command(["sh", "-c", &held.script()])

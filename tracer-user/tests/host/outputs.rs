@@ -1,9 +1,5 @@
 //! Recordings through each sink, killed recorders, and pipes and connections to the next
 //! program. Needs root.
-#![cfg(feature = "host-tests")]
-
-#[path = "common/on_disk.rs"]
-mod on_disk;
 
 use std::os::unix::process::CommandExt as _;
 use std::{
@@ -22,7 +18,7 @@ use tracer::ctf::{
     index,
 };
 
-use on_disk::{folder, run};
+use crate::on_disk::{folder, run};
 
 const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
 

@@ -1,17 +1,14 @@
 //! What events say of their threads, and whose events are recorded. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use common::recording::{
+use crate::common::recording::{
     NOBODY, Recorder, Recording, leaves_nothing_attached, said, work, work_words,
 };
-use common::trace::Trace;
+use crate::common::trace::Trace;
 use serde_json::{Map, Value, json};
 
 const ENTRY: &str = "syscall_entry_getppid";
@@ -21,7 +18,7 @@ const EXIT: &str = "syscall_exit_getppid";
 fn events(recording: &Recording) -> Vec<Value> {
     // Both readers have to have them.
     recording.trace();
-    let text = common::trace::report(recording.trace_dir(), &["--json"]);
+    let text = crate::common::trace::report(recording.trace_dir(), &["--json"]);
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
@@ -233,7 +230,8 @@ fn namespaces_are_those_that_the_thread_is_in() {
         }
     }
     // A report filters by what is recorded.
-    let inner = common::trace::report(recording.trace_dir(), &["-f", "vpid == 1 && vppid == 0"]);
+    let inner =
+        crate::common::trace::report(recording.trace_dir(), &["-f", "vpid == 1 && vppid == 0"]);
     assert_eq!(inner.lines().count(), 3);
 }
 

@@ -1,5 +1,4 @@
 //! The eBPF object inside a binary that `cargo xtask` built.
-#![cfg(feature = "host-tests")]
 
 use tracer::programs;
 

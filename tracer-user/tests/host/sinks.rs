@@ -1,9 +1,5 @@
 //! Sinks on real file systems and full disks. Needs root, loop devices, and the programs
 //! that make file systems.
-#![cfg(feature = "host-tests")]
-
-#[path = "common/on_disk.rs"]
-mod on_disk;
 
 use std::{
     fs,
@@ -19,7 +15,7 @@ use tracer::{
     sys::memory::PageBuffer,
 };
 
-use on_disk::{folder, run};
+use crate::on_disk::{folder, run};
 
 const PACKET: usize = 256 << 10;
 const KINDS: [SinkKind; 3] = [SinkKind::Auto, SinkKind::Splice, SinkKind::Copy];

@@ -1,12 +1,9 @@
 //! Events have the values that are known to be right, field by field. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::fs;
 
-use common::recording::{Recorder, Recording, said, work, work_words};
-use common::trace::{Event, Trace};
+use crate::common::recording::{Recorder, Recording, said, work, work_words};
+use crate::common::trace::{Event, Trace};
 use serde_json::json;
 
 const AT_FDCWD: i64 = -100;

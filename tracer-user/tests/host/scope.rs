@@ -1,7 +1,4 @@
 //! What is recorded, and what is left out. Needs root.
-#![cfg(feature = "host-tests")]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::recording::{Held, Recorder, said, work_words};
-use common::trace::Trace;
+use crate::common::recording::{Held, Recorder, said, work_words};
+use crate::common::trace::Trace;
 
 const ENTRY: &str = "syscall_entry_getppid";
 const EXIT: &str = "syscall_exit_getppid";

@@ -1,5 +1,4 @@
 //! Resolving against the kernel that runs the test. Needs root.
-#![cfg(feature = "host-tests")]
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};

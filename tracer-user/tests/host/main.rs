@@ -1,0 +1,36 @@
+//! Tests that attach programs to this machine's kernel. They need root, and run one at a time:
+//! what one traces, another would see.
+//!
+//! Run by `cargo xtask test --tier host`.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/on_disk.rs"]
+mod on_disk;
+
+mod analyses;
+mod btf;
+mod buffers;
+mod cli;
+mod context;
+mod damage;
+mod end;
+mod fetch;
+mod fields;
+mod filters;
+mod follow;
+mod outputs;
+mod probes;
+mod programs;
+mod refusal;
+mod report;
+mod rotation;
+mod scope;
+mod sessions;
+mod sinks;
+mod snapshots;
+mod stacks;
+mod state_dump;
+mod throttle;
+mod truth;
+mod whole_kernel;

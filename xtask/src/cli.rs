@@ -11,7 +11,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench,
+    bench, btf,
     build::{self, Profile, Show},
     fuzz, privilege, run, setup, test, vm,
 };
@@ -57,6 +57,8 @@ enum Command {
         #[arg(long)]
         update: bool,
     },
+    /// Record types of the kernels of the virtual machines, for tests
+    RecordBtf,
     /// Try millions of damaged inputs on the parsers; those that fail are kept in the corpus
     Fuzz(fuzz::Args),
     /// Measure what recording costs, beside perf and trace-cmd
@@ -115,6 +117,7 @@ pub fn run() -> Result<ExitCode> {
             vm::jobs::verifier::measure(update)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::RecordBtf => btf::record().map(|()| ExitCode::SUCCESS),
         Command::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check => Ok(test::run(&test::QUICK.map(str::to_owned))),

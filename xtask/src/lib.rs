@@ -4,6 +4,7 @@
 //! - [`setup`]: brings the eBPF toolchain; every building command calls it first.
 //! - [`build`], [`run`]: the eBPF object, the recorder that embeds it, and starting it.
 //! - [`mod@test`]: the tiers of checks, and their summary.
+//! - [`btf`]: types of other kernels, recorded for tests.
 //! - [`fuzz`]: damaged inputs for the parsers, by the million.
 //! - [`mod@bench`]: what recording costs, beside other recorders.
 //! - [`vm`]: other kernels in virtual machines; `guest-init` and `work` run inside.
@@ -13,6 +14,7 @@
 
 pub mod apt;
 pub mod bench;
+pub mod btf;
 pub mod build;
 pub mod cli;
 pub mod fuzz;

@@ -79,6 +79,9 @@ struct VmArgs {
     /// Put a file of this machine into the guest's /data
     #[arg(long, value_name = "PATH")]
     file: Vec<PathBuf>,
+    /// Put a program of this machine into the guest, with its libraries
+    #[arg(long, value_name = "NAME")]
+    program: Vec<String>,
     /// Keep what the command leaves in /out, in this folder with one per kernel
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -138,6 +141,9 @@ fn run_vm(args: VmArgs) -> Result<ExitCode> {
         .timeout(Duration::from_secs(args.timeout));
     for path in args.file {
         job = job.file(path)?;
+    }
+    for name in &args.program {
+        job = job.program(name)?;
     }
     let mut code = 0;
     for kernel in args.kernel.kernels() {

@@ -362,13 +362,14 @@ fn rename(from: &Path, to: &Path, count: u64) -> Result<()> {
 fn read(path: &Path, count: u64) -> Result<()> {
     let file = fs::File::open(path).with_context(|| cannot("open", path))?;
     let mut byte = [0];
-    let time = repeat(count, || {
+    let times = measured(count, || {
         // At a position, so that each round is this one call.
         rustix::io::pread(&file, &mut byte, 0)?;
         Ok(())
     })
     .with_context(|| cannot("read", path))?;
-    report("read", count, time);
+    times.print("read", count);
+    println!();
     Ok(())
 }
 

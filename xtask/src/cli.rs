@@ -59,7 +59,7 @@ enum Command {
     },
     /// Try millions of damaged inputs on the parsers; those that fail are kept in the corpus
     Fuzz(fuzz::Args),
-    /// Measure what recording costs, beside perf and trace-cmd
+    /// Measure what recording costs, beside perf, trace-cmd and bpftrace
     Bench(bench::Args),
     /// The quick check while developing: format, lints, unit tests
     Check,

@@ -61,7 +61,7 @@ enum Command {
     RecordBtf,
     /// Try millions of damaged inputs on the parsers; those that fail are kept in the corpus
     Fuzz(fuzz::Args),
-    /// Measure what recording costs, beside perf and trace-cmd
+    /// Measure what recording costs, beside perf, trace-cmd and bpftrace
     Bench(bench::Args),
     /// The quick check while developing: format, lints, unit tests
     Check,
@@ -81,6 +81,9 @@ struct VmArgs {
     /// Put a file of this machine into the guest's /data
     #[arg(long, value_name = "PATH")]
     file: Vec<PathBuf>,
+    /// Put a program of this machine into the guest, with its libraries
+    #[arg(long, value_name = "NAME")]
+    program: Vec<String>,
     /// Keep what the command leaves in /out, in this folder with one per kernel
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -141,6 +144,9 @@ fn run_vm(args: VmArgs) -> Result<ExitCode> {
         .timeout(Duration::from_secs(args.timeout));
     for path in args.file {
         job = job.file(path)?;
+    }
+    for name in &args.program {
+        job = job.program(name)?;
     }
     let mut code = 0;
     for kernel in args.kernel.kernels() {

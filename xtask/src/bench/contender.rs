@@ -1,13 +1,14 @@
 //! One recorder with one event, run once beside the loop and once without it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{
     count::{self, Counts},
-    measure::{self, Finished},
-    recorder::{Probe, Recorder, bytes_of},
+    measure,
+    recorder::{Probe, Recorder, Wanted, bytes_of},
+    rounds::Round,
 };
 
 /// The loop, as what it prints about itself.
@@ -61,20 +62,21 @@ pub(super) struct Stage<'a> {
 impl Stage<'_> {
     /// The command line of the loop.
     pub(super) fn workload(&self, count: u64) -> Vec<String> {
-        [
-            &*self.work.to_string_lossy(),
-            "--cpu",
-            &self.cpu.to_string(),
-            "getppid",
-            &count.to_string(),
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        self.round(Round::Getppid, count)
+    }
+
+    /// The same of another loop.
+    pub(super) fn round(&self, round: Round, count: u64) -> Vec<String> {
+        round.command(&self.work.to_string_lossy(), self.cpu, count)
     }
 
     /// Runs the loop that nobody traces.
     pub(super) fn untraced(&self) -> Result<Loop> {
-        let words = self.workload(self.count);
+        self.run(&self.workload(self.count))
+    }
+
+    /// Runs a loop that nobody traces.
+    pub(super) fn run(&self, words: &[String]) -> Result<Loop> {
         let mut command = std::process::Command::new(&words[0]);
         command.args(&words[1..]);
         let finished = measure::run(&mut command, self.folder, |_| {})?.checked(&command)?;
@@ -119,13 +121,47 @@ impl Figures {
 }
 
 /// One recording.
-struct Recording {
-    traced: Loop,
+pub(super) struct Recording {
+    pub(super) traced: Loop,
     /// CPU time of everything but the workload.
     recorder_cpu_ns: u64,
     bytes: u64,
-    counts: Counts,
+    pub(super) counts: Counts,
     peak_bytes: u64,
+}
+
+impl Recording {
+    /// Records `wanted` while `workload` runs, and counts the events of its loop, which `mark`
+    /// is in.
+    pub(super) fn of(
+        recorder: Recorder,
+        stage: &Stage<'_>,
+        wanted: &Wanted<'_>,
+        mark: &str,
+        workload: &[String],
+    ) -> Result<Self> {
+        let output = recorder.output(stage.folder);
+        let mut command = recorder.record(stage.tracer, wanted, &output, workload);
+        let finished = measure::run(&mut command, stage.folder, |_| {})?.checked(&command)?;
+        let traced = Loop::parse(&finished.stdout)?;
+        let mut counts = count::count(recorder, stage.tracer, mark, &output, traced.tid)?;
+        if recorder == Recorder::Tracer {
+            counts.lost = count::lost_in_summary(&finished.stderr).with_context(|| {
+                format!(
+                    "the summary of `{}` says nothing of lost events: {}",
+                    recorder.name(),
+                    measure::tail(&finished.stderr)
+                )
+            })?;
+        }
+        Ok(Self {
+            traced,
+            recorder_cpu_ns: finished.cpu_ns.saturating_sub(traced.process_cpu_ns),
+            bytes: bytes_of(&output)?,
+            counts,
+            peak_bytes: finished.peak_bytes,
+        })
+    }
 }
 
 impl Contender {
@@ -171,39 +207,9 @@ impl Contender {
     }
 
     fn record(self, stage: &Stage<'_>, count: u64) -> Result<Recording> {
-        let output = self.output(stage);
-        let workload = stage.workload(count);
-        let mut command = self
-            .recorder
-            .record(stage.tracer, self.probe, &output, &workload);
-        let finished = measure::run(&mut command, stage.folder, |_| {})?.checked(&command)?;
-        let traced = Loop::parse(&finished.stdout)?;
-        let mut counts =
-            count::count(self.recorder, stage.tracer, self.probe, &output, traced.tid)?;
-        if self.recorder == Recorder::Tracer {
-            counts.lost = self.lost(&finished)?;
-        }
-        Ok(Recording {
-            traced,
-            recorder_cpu_ns: finished.cpu_ns.saturating_sub(traced.process_cpu_ns),
-            bytes: bytes_of(&output)?,
-            counts,
-            peak_bytes: finished.peak_bytes,
-        })
-    }
-
-    fn lost(self, finished: &Finished) -> Result<u64> {
-        count::lost_in_summary(&finished.stderr).with_context(|| {
-            format!(
-                "the summary of `{}` says nothing of lost events: {}",
-                self.recorder.name(),
-                measure::tail(&finished.stderr)
-            )
-        })
-    }
-
-    fn output(self, stage: &Stage<'_>) -> PathBuf {
-        self.recorder.output(stage.folder)
+        let Self { recorder, probe } = self;
+        let (mark, workload) = (recorder.mark(probe), stage.workload(count));
+        Recording::of(recorder, stage, &probe.wanted(), &mark, &workload)
     }
 }
 

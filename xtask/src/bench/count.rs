@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::recorder::{Probe, Recorder};
+use super::recorder::Recorder;
 use crate::process;
 
 /// What a trace holds.
@@ -23,11 +23,12 @@ pub(super) struct Counts {
     pub(super) lost: u64,
 }
 
-/// Reads the trace `output` of a loop in the thread `tid`.
+/// Reads the trace `output` of a loop in the thread `tid`, whose events `mark` is in, and in
+/// no others of that thread.
 pub(super) fn count(
     recorder: Recorder,
     tracer: &Path,
-    probe: Probe,
+    mark: &str,
     output: &Path,
     tid: u32,
 ) -> Result<Counts> {
@@ -42,7 +43,7 @@ pub(super) fn count(
     let counts = count_lines(
         BufReader::with_capacity(1 << 18, stdout),
         &recorder.thread(tid),
-        &recorder.mark(probe),
+        mark,
     );
     let status = child
         .wait()

@@ -2,55 +2,32 @@
 //! to, and what an event costs that a filter rejects, beside an eBPF program that returns at
 //! once.
 
-use std::{fmt::Write as _, process::Command};
+use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    contender::{Loop, Stage},
-    count, measure,
-    recorder::{BUFFER_MIB, Recorder, privileged},
+    contender::{Loop, Recording, Stage},
+    measure,
+    recorder::{Recorder, Wanted, privileged},
+    rounds::Round,
     stats::Sample,
 };
 
 /// A rejected event may cost so many times what the empty program costs.
 const MOST_OF_EMPTY: f64 = 1.5;
 
-/// Rounds of these loops are slower than getppid(2): fewer are as exact.
-const SHARE: u64 = 4;
+/// The columns of the table.
+const RECORDERS: [Recorder; 3] = [Recorder::Tracer, Recorder::Perf, Recorder::TraceCmd];
 
-/// A loop of the workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Round {
-    Getppid,
-    /// openat(2) of a file that is not there.
-    Open,
-    /// A thread gives itself a name.
-    Rename,
-    /// A function of the workload is called.
-    Function,
-}
-
-impl Round {
-    const ALL: [Self; 4] = [Self::Getppid, Self::Open, Self::Rename, Self::Function];
-
-    fn words(self, stage: &Stage<'_>) -> Vec<String> {
-        let count = (stage.count / SHARE).max(1).to_string();
-        let words: &[&str] = match self {
-            Self::Getppid => &["getppid", &count],
-            Self::Open => &["open", "/no/such/file", &count],
-            Self::Rename => &["name", &count],
-            Self::Function => &["function", &count],
-        };
-        let head = [
-            stage.work.to_string_lossy().into_owned(),
-            "--cpu".to_owned(),
-            stage.cpu.to_string(),
-        ];
-        let words = words.iter().map(|&word| word.to_owned());
-        head.into_iter().chain(words).collect()
-    }
+/// Rounds of a loop in a run: fewer of those that are slower than getppid(2).
+fn rounds(stage: &Stage<'_>, round: Round) -> u64 {
+    let share = match round {
+        Round::Getppid | Round::Signal => 1,
+        Round::Open | Round::Read | Round::Function => 4,
+    };
+    (stage.count / share).max(1)
 }
 
 /// What is attached.
@@ -58,7 +35,7 @@ impl Round {
 enum Attached {
     /// The empty program, to this raw tracepoint.
     Empty(&'static str),
-    /// The recorder with this probe. `WORK` stands for the workload's program.
+    /// A recorder with this probe. `WORK` stands for the workload's program.
     Probe(&'static str),
     /// The same with a filter that no event of the loop passes.
     Rejected(&'static str, &'static str),
@@ -72,190 +49,204 @@ struct Kind {
     attached: Attached,
     /// The row of the empty program that it is compared with.
     empty: Option<usize>,
+    /// What perf and trace-cmd, given the same words, do otherwise; none: they cannot do it.
+    peers: Option<&'static str>,
 }
 
-const fn kind(name: &'static str, round: Round, attached: Attached) -> Kind {
+/// A row of what only this recorder has.
+const fn own(name: &'static str, round: Round, attached: Attached) -> Kind {
     Kind {
         name,
         round,
         attached,
         empty: None,
+        peers: None,
     }
 }
 
-const fn rejected(name: &'static str, round: Round, attached: Attached, empty: usize) -> Kind {
+/// A row of what perf and trace-cmd do, too.
+const fn shared(name: &'static str, round: Round, attached: Attached) -> Kind {
     Kind {
-        empty: Some(empty),
-        ..kind(name, round, attached)
+        peers: Some(""),
+        ..own(name, round, attached)
+    }
+}
+
+impl Kind {
+    /// Compared with this row of the empty program.
+    const fn over(self, empty: usize) -> Self {
+        Self {
+            empty: Some(empty),
+            ..self
+        }
     }
 }
 
 const RAW: &str = "raw_syscalls:sys_enter";
 const GETPPID: &str = "syscalls:sys_enter_getppid";
 const OPENAT: &str = "syscalls:sys_enter_openat";
-const RENAME: &str = "task:task_rename";
+const SIGNAL: &str = "signal:signal_generate";
 
 const KINDS: [Kind; 15] = {
     use Attached::{Empty, Probe, Rejected};
-    use Round::{Function, Getppid, Open, Rename};
+    use Round::{Function, Getppid, Open, Signal};
     [
-        kind("empty program on sys_enter", Getppid, Empty("sys_enter")),
-        kind("raw system call", Getppid, Probe(RAW)),
-        rejected(
+        own("empty program on sys_enter", Getppid, Empty("sys_enter")),
+        shared("raw system call", Getppid, Probe(RAW)),
+        shared(
             "  rejected by its number",
             Getppid,
             Rejected(RAW, "id == 511"),
-            0,
-        ),
-        kind("system call", Getppid, Probe(GETPPID)),
-        rejected(
+        )
+        .over(0),
+        shared("system call", Getppid, Probe(GETPPID)),
+        own(
             "  rejected by thread",
             Getppid,
             Rejected(GETPPID, "tid == 1"),
-            0,
-        ),
-        kind("raw tracepoint", Getppid, Probe("rawtp:sys_enter{id}")),
-        rejected(
+        )
+        .over(0),
+        own("raw tracepoint", Getppid, Probe("rawtp:sys_enter{id}")),
+        own(
             "  rejected by an argument",
             Getppid,
             Rejected("rawtp:sys_enter{id}", "id == 511"),
-            0,
-        ),
-        kind("empty program on sys_enter", Open, Empty("sys_enter")),
-        kind("system call with a string", Open, Probe(OPENAT)),
-        rejected(
-            "  rejected by a number",
-            Open,
-            Rejected(OPENAT, "dfd == 7"),
-            7,
-        ),
-        rejected(
+        )
+        .over(0),
+        own("empty program on sys_enter", Open, Empty("sys_enter")),
+        Kind {
+            peers: Some(" (address only)"),
+            ..own("system call with a string", Open, Probe(OPENAT))
+        },
+        shared("  rejected by a number", Open, Rejected(OPENAT, "dfd == 7")).over(7),
+        own(
             "  rejected by the string",
             Open,
             Rejected(OPENAT, "filename == '/x'"),
-            7,
+        )
+        .over(7),
+        own(
+            "empty program on signal_generate",
+            Signal,
+            Empty("signal_generate"),
         ),
-        kind("empty program on task_rename", Rename, Empty("task_rename")),
-        kind("tracepoint", Rename, Probe(RENAME)),
-        rejected(
+        shared("tracepoint", Signal, Probe(SIGNAL)),
+        shared(
             "  rejected by a number",
-            Rename,
-            Rejected(RENAME, "oom_score_adj == 77"),
-            11,
-        ),
-        kind("uprobe", Function, Probe("uprobe:WORK:work_probed{arg0}")),
+            Signal,
+            Rejected(SIGNAL, "sig == 64"),
+        )
+        .over(11),
+        own("uprobe", Function, Probe("uprobe:WORK:work_probed{arg0}")),
     ]
 };
 
+/// What each of [`RECORDERS`] adds in a row; empty where it has no part in it.
+type Added = [Sample; RECORDERS.len()];
+
 /// Measures all kinds in turns, prints the table, and returns the figures.
 pub(super) fn run(stage: &Stage<'_>, runs: u32) -> Result<Value> {
+    let is_there = RECORDERS.map(|recorder| recorder.ensure().is_ok());
+    let cells: Vec<_> = (0..KINDS.len())
+        .flat_map(|row| (0..RECORDERS.len()).map(move |column| (row, column)))
+        .filter(|&(row, column)| is_there[column] && KINDS[row].has(RECORDERS[column]))
+        .collect();
     let mut untraced = Round::ALL.map(|_| Sample::default());
-    let mut added = vec![Sample::default(); KINDS.len()];
+    let mut added = vec![Added::default(); KINDS.len()];
     for round in 0..runs as usize {
         eprintln!("xtask: kinds of probes, round {} of {runs}", round + 1);
-        for turn in 0..KINDS.len() {
-            let at = (round + turn) % KINDS.len();
-            let kind = &KINDS[at];
+        for turn in 0..cells.len() {
+            let (row, column) = cells[(round + turn) % cells.len()];
+            let kind = &KINDS[row];
             let before = kind.untraced(stage)?;
-            let traced = kind.traced(stage)?;
+            let traced = kind.traced(stage, RECORDERS[column])?;
             let base = f64::midpoint(before, kind.untraced(stage)?);
             untraced[kind.round as usize].push(base);
-            added[at].push(traced - base);
+            added[row][column].push(traced - base);
         }
     }
     print!("{}", table(&untraced, &added));
     let rows = KINDS.iter().zip(&added).map(|(kind, own)| {
+        let [tracer, perf, trace_cmd] = own;
         json!({
             "name": kind.name.trim(),
-            "loop": format!("{:?}", kind.round),
-            "added_ns": own.json(),
-            "of_empty": kind.of_empty(&added, own).map(|ratios| ratios.json()),
+            "loop": kind.round.name(),
+            "added_ns": tracer.json(),
+            "perf_added_ns": perf.json(),
+            "trace_cmd_added_ns": trace_cmd.json(),
+            "of_empty": kind.of_empty(&added, tracer).map(|ratios| ratios.json()),
         })
     });
     Ok(rows.collect())
 }
 
 impl Kind {
+    /// Whether the row has a figure of this recorder. The empty program's is in the place of
+    /// the first.
+    fn has(&self, recorder: Recorder) -> bool {
+        recorder == Recorder::Tracer || self.peers.is_some()
+    }
+
+    fn workload(&self, stage: &Stage<'_>) -> Vec<String> {
+        stage.round(self.round, rounds(stage, self.round))
+    }
+
     fn untraced(&self, stage: &Stage<'_>) -> Result<f64> {
-        let words = self.round.words(stage);
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
-        let finished = measure::run(&mut command, stage.folder, |_| {})?.checked(&command)?;
-        Ok(Loop::parse(&finished.stdout)?.median_cpu_ns)
+        Ok(stage.run(&self.workload(stage))?.median_cpu_ns)
     }
 
-    fn traced(&self, stage: &Stage<'_>) -> Result<f64> {
-        let workload = self.round.words(stage);
-        let mut command = self.command(stage);
-        command.arg("--").args(&workload);
-        let finished = measure::run(&mut command, stage.folder, |_| {})?.checked(&command)?;
-        self.check(stage, &finished.stderr)
-            .with_context(|| format!("the figures of `{}` are refused", self.name.trim()))?;
-        Ok(Loop::parse(&finished.stdout)?.median_cpu_ns)
-    }
-
-    fn command(&self, stage: &Stage<'_>) -> Command {
+    fn traced(&self, stage: &Stage<'_>, recorder: Recorder) -> Result<f64> {
+        let workload = self.workload(stage);
         let (probe, filter) = match self.attached {
             Attached::Empty(tracepoint) => {
                 let mut command = privileged(stage.work);
-                command.args(["empty-program", tracepoint]);
-                return command;
+                command.args(["empty-program", tracepoint, "--"]);
+                command.args(&workload);
+                let finished = measure::run(&mut command, stage.folder, |_| {})?;
+                return Ok(Loop::parse(&finished.checked(&command)?.stdout)?.median_cpu_ns);
             }
             Attached::Probe(probe) => (probe, None),
             Attached::Rejected(probe, filter) => (probe, Some(filter)),
         };
-        let mut command = privileged(stage.tracer);
-        command.args(["record", "--force", "--no-state-dump", "--buffer-size"]);
-        command.arg(format!("{BUFFER_MIB}M"));
-        let probe = probe.replace("WORK", &stage.work.to_string_lossy());
-        command.args(["-e", &probe]);
-        command.args(filter.iter().flat_map(|filter| ["-f", filter]));
-        command.arg("-o").arg(Recorder::Tracer.output(stage.folder));
-        command
-    }
-
-    /// A figure per event is worth nothing if the events are not there, or if they are where
-    /// they should have been rejected.
-    fn check(&self, stage: &Stage<'_>, summary: &str) -> Result<()> {
-        let calls = (stage.count / SHARE).max(1);
-        let recorded = || {
-            let text = summary
-                .lines()
-                .find_map(|line| line.strip_prefix("recorded "));
-            let number = text.and_then(|text| text.split(' ').next());
-            let number = number.and_then(|number| number.replace(',', "").parse::<u64>().ok());
-            number.context("the summary says nothing of recorded events")
+        let wanted = Wanted {
+            event: &probe.replace("WORK", &stage.work.to_string_lossy()),
+            filter,
         };
-        match self.attached {
-            Attached::Empty(_) => Ok(()),
-            Attached::Probe(_) => {
-                let lost = count::lost_in_summary(summary).unwrap_or_default();
-                let seen = recorded()? + lost;
-                ensure!(seen >= calls, "there are {seen} events of {calls} calls");
-                Ok(())
-            }
-            Attached::Rejected(..) => {
-                let recorded = recorded()?;
-                ensure!(recorded < calls, "{recorded} events passed the filter");
-                Ok(())
-            }
-        }
+        let recording = Recording::of(recorder, stage, &wanted, "", &workload)?;
+        let calls = rounds(stage, self.round);
+        // A figure per event is worth nothing if the events are not there, or if they are where
+        // they should have been rejected.
+        let counts = recording.counts;
+        let is_right = match filter {
+            None => counts.of_loop + counts.lost >= calls,
+            Some(_) => counts.of_loop == 0,
+        };
+        ensure!(
+            is_right,
+            "the figures of `{}` by {} are refused: there are {} events of {calls} rounds",
+            self.name.trim(),
+            recorder.name(),
+            counts.of_loop
+        );
+        Ok(recording.traced.median_cpu_ns)
     }
 
     /// What a rejected event costs as a multiple of the empty program, in each round.
-    fn of_empty(&self, added: &[Sample], own: &Sample) -> Option<Sample> {
-        self.empty.map(|empty| own.ratios(&added[empty]).collect())
+    fn of_empty(&self, added: &[Added], own: &Sample) -> Option<Sample> {
+        let [empty, ..] = &added[self.empty?];
+        Some(own.ratios(empty).collect())
     }
 }
 
-fn table(untraced: &[Sample; 4], added: &[Sample]) -> String {
+fn table(untraced: &[Sample], added: &[Added]) -> String {
     let mut text = format!(
         "\nkinds of probes: added to each round of a loop, in its thread's CPU time, ns\n{:32} \
-         {:10} {:>12} {:>24} {:>24}\n",
-        "attached", "loop", "untraced", "added", "of the empty program"
+         {:10} {:>12} {:>24} {:>24} {:>24} {:>24}\n",
+        "attached", "loop", "untraced", "added", "of the empty program", "by perf", "by trace-cmd"
     );
     for (kind, own) in KINDS.iter().zip(added) {
-        let of_empty = kind.of_empty(added, own).map(|ratios| {
+        let [tracer, perf, trace_cmd] = own;
+        let of_empty = kind.of_empty(added, tracer).map(|ratios| {
             let word = if ratios.median() <= 0.0 {
                 // The noise was greater than what the empty program adds.
                 "not to be told"
@@ -269,12 +260,15 @@ fn table(untraced: &[Sample; 4], added: &[Sample]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{:32} {:10} {:>12.0} {:>24} {:>24}",
+            "{:32} {:10} {:>12.0} {:>24} {:>24} {:>24} {:>24}{}",
             kind.name,
-            format!("{:?}", kind.round).to_lowercase(),
+            kind.round.name(),
             untraced[kind.round as usize].median(),
-            format!("{own:.0}"),
-            of_empty.unwrap_or_default()
+            format!("{tracer:.0}"),
+            of_empty.unwrap_or_default(),
+            format!("{perf:.0}"),
+            format!("{trace_cmd:.0}"),
+            kind.peers.unwrap_or_default()
         );
     }
     let _ = writeln!(

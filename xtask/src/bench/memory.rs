@@ -74,7 +74,7 @@ impl Memory {
 pub(super) fn measure(stage: &Stage<'_>) -> Result<Memory> {
     let mut command = Recorder::Tracer.record(
         stage.tracer,
-        Probe::RawEnter,
+        &Probe::RawEnter.wanted(),
         &Recorder::Tracer.output(stage.folder),
         &stage.workload(stage.count),
     );

@@ -4,6 +4,8 @@
 //! - [`where`](Bench::Where): which step of an event the time goes to.
 //! - [`instructions`](Bench::Instructions): the same counted in instructions, in a virtual
 //!   machine, so that it repeats; the test tier `vm` compares it with a committed file.
+//! - [`probes`](Bench::Probes): kprobes, tracepoints, system calls and more counted so, beside
+//!   perf and bpftrace.
 //! - [`sinks`](Bench::Sinks): CPU time per GB from sub-buffers to files, pipes and sockets; the
 //!   test tier `host` tries it out.
 //! - [`startup`](Bench::Startup): the time until the first event is recorded.
@@ -27,7 +29,9 @@ mod kinds;
 mod machine;
 mod measure;
 mod memory;
+mod probes;
 mod recorder;
+mod rounds;
 pub mod sinks;
 mod startup;
 mod stats;
@@ -44,6 +48,9 @@ pub enum Bench {
     Where,
     /// Instructions per event in a virtual machine, compared with the committed ones
     Instructions,
+    /// Instructions per event for each kind of probe, beside perf and bpftrace, in a virtual
+    /// machine; takes minutes
+    Probes,
     /// CPU time per GB from sub-buffers to each kind of sink
     Sinks,
     /// Time from starting the recorder to its first event
@@ -86,6 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
             Bench::Event => ("event", event::run(args)?),
             Bench::Where => ("where", steps::run(args)?),
             Bench::Instructions => ("instructions", instructions::run(args.update)?),
+            Bench::Probes => ("probes", probes::run()?),
             Bench::Sinks => ("sinks", sinks::run(&args.sinks, args.runs)?),
             Bench::Startup => ("startup", startup::run(args)?),
         };

@@ -16,7 +16,7 @@ use crate::{
 /// Buffer of each CPU, the same for all.
 pub(super) const BUFFER_MIB: u64 = 8;
 
-const PERF: Program = Program {
+pub(super) const PERF: Program = Program {
     name: "perf",
     package: "linux-perf",
 };
@@ -70,6 +70,15 @@ pub(super) enum Recorder {
     TraceCmd,
 }
 
+/// What a recorder is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted<'a> {
+    /// The event as the recorder names it.
+    pub(super) event: &'a str,
+    /// A condition on it in the recorder's language, decided in the kernel.
+    pub(super) filter: Option<&'a str>,
+}
+
 /// What is recorded of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Probe {
@@ -85,6 +94,14 @@ impl Probe {
         match self {
             Self::RawEnter => "raw_syscalls:sys_enter",
             Self::TypedEnter => "syscalls:sys_enter_getppid",
+        }
+    }
+
+    /// It, without a condition.
+    pub(super) fn wanted(self) -> Wanted<'static> {
+        Wanted {
+            event: self.name(),
+            filter: None,
         }
     }
 }
@@ -107,52 +124,73 @@ impl Recorder {
         }
     }
 
-    /// The command that records `probe` system-wide into `output` while `workload` runs. The
-    /// peers are spared what is not recording: perf the search for build ids, trace-cmd
-    /// compressing.
+    /// The words of the command that records `wanted` system-wide into `output` while
+    /// `workload` runs. The peers are spared what is not recording: perf the search for build
+    /// ids, trace-cmd compressing.
+    pub(super) fn words(
+        self,
+        tracer: &str,
+        wanted: &Wanted<'_>,
+        output: &Path,
+        workload: &[String],
+    ) -> Vec<String> {
+        let of = |name: &str| output.with_file_name(name).to_string_lossy().into_owned();
+        let (script, symbols) = (of(SCRIPT), of(SYMBOLS));
+        let (mib, kib) = (format!("{BUFFER_MIB}M"), format!("{}", BUFFER_MIB * 1024));
+        let output = output.to_string_lossy();
+        let recorder: &[&str] = match self {
+            Self::Tracer => &[tracer, "record", "--force", "--buffer-size", &mib],
+            Self::Perf => &[
+                PERF.name,
+                "record",
+                "--all-cpus",
+                "--no-buildid",
+                "--mmap-pages",
+                &mib,
+            ],
+            Self::TraceCmd => &[
+                "unshare",
+                "--mount",
+                "sh",
+                "-e",
+                &script,
+                &symbols,
+                TRACE_CMD.name,
+                "record",
+                "-q",
+                "--compression",
+                "none",
+                "-b",
+                &kib,
+            ],
+        };
+        let filter_option = match self {
+            Self::Tracer | Self::TraceCmd => "-f",
+            Self::Perf => "--filter",
+        };
+        let filter = wanted.filter.iter().flat_map(|&text| [filter_option, text]);
+        let end: &[&str] = match self {
+            // It takes the first word that is no option for the command.
+            Self::TraceCmd => &[],
+            Self::Tracer | Self::Perf => &["--"],
+        };
+        let words = recorder.iter().copied().chain(["-e", wanted.event]);
+        let words = words.chain(filter).chain(["-o", &output]);
+        let words = words.chain(end.iter().copied()).map(str::to_owned);
+        words.chain(workload.iter().cloned()).collect()
+    }
+
+    /// That command, with the privileges that it needs.
     pub(super) fn record(
         self,
         tracer: &Path,
-        probe: Probe,
+        wanted: &Wanted<'_>,
         output: &Path,
         workload: &[String],
     ) -> Command {
-        let mut command = match self {
-            Self::Tracer => {
-                let mut command = privileged(tracer);
-                command.args(["record", "--force", "--buffer-size"]);
-                command.arg(format!("{BUFFER_MIB}M"));
-                command
-            }
-            Self::Perf => {
-                let mut command = privileged(PERF.name);
-                command.args(["record", "--all-cpus", "--no-buildid", "--mmap-pages"]);
-                command.arg(format!("{BUFFER_MIB}M"));
-                command
-            }
-            Self::TraceCmd => {
-                let mut command = privileged("unshare");
-                command.args(["--mount", "sh", "-e"]);
-                command.arg(output.with_file_name(SCRIPT));
-                command.arg(output.with_file_name(SYMBOLS));
-                command.args([
-                    TRACE_CMD.name,
-                    "record",
-                    "-q",
-                    "--compression",
-                    "none",
-                    "-b",
-                ]);
-                command.arg((BUFFER_MIB * 1024).to_string());
-                command
-            }
-        };
-        command.args(["-e", probe.name()]).arg("-o").arg(output);
-        match self {
-            // It takes the first word that is no option for the command.
-            Self::TraceCmd => command.args(workload),
-            Self::Tracer | Self::Perf => command.arg("--").args(workload),
-        };
+        let words = self.words(&tracer.to_string_lossy(), wanted, output, workload);
+        let mut command = privileged(&words[0]);
+        command.args(&words[1..]);
         command
     }
 
@@ -166,7 +204,8 @@ impl Recorder {
             }
             Self::Perf => {
                 let mut command = privileged(PERF.name);
-                command.args(["script", "--show-lost-events"]);
+                // What comes from a virtual machine belongs to whoever unpacked it.
+                command.args(["script", "--force", "--show-lost-events"]);
                 command.args(["-F", "comm,tid,event,trace", "-i"]);
                 command
             }

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use rustix::{
     fs::{CWD, Mode, OFlags},
-    process::{self, Pid},
+    process::{self, Pid, Signal},
     system, thread as this_thread,
 };
 
@@ -95,9 +95,9 @@ enum Command {
         /// Number of calls
         count: u64,
     },
-    /// Have a thread give itself the name that it has
-    Name {
-        /// Number of times
+    /// Send itself a signal that it ignores
+    Signal {
+        /// Number of signals
         count: u64,
     },
     /// Call openat(2) and, when that succeeds, close(2)
@@ -254,7 +254,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
             family::become_others(*first)?;
             getppid(*count)?;
         }
-        Command::Name { count } => name(*count)?,
+        Command::Signal { count } => signal(*count)?,
         Command::Tree { levels, count } => family::tree(*levels, *count)?,
         Command::Leaderless { count } => family::leaderless(*count)?,
         Command::ThreadExec { count } => family::thread_exec(*count)?,
@@ -338,9 +338,10 @@ fn open(path: &Path, count: u64) -> Result<()> {
     Ok(())
 }
 
-fn name(count: u64) -> Result<()> {
-    let times = measured(count, || Ok(this_thread::set_name(c"work")?))?;
-    times.print("name", count);
+fn signal(count: u64) -> Result<()> {
+    let own = process::getpid();
+    let times = measured(count, || Ok(process::kill_process(own, Signal::WINCH)?))?;
+    times.print("signal", count);
     println!();
     Ok(())
 }
@@ -373,13 +374,14 @@ fn rename(from: &Path, to: &Path, count: u64) -> Result<()> {
 fn read(path: &Path, count: u64) -> Result<()> {
     let file = fs::File::open(path).with_context(|| cannot("open", path))?;
     let mut byte = [0];
-    let time = repeat(count, || {
+    let times = measured(count, || {
         // At a position, so that each round is this one call.
         rustix::io::pread(&file, &mut byte, 0)?;
         Ok(())
     })
     .with_context(|| cannot("read", path))?;
-    report("read", count, time);
+    times.print("read", count);
+    println!();
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! compressed: unpacking it in an emulated machine costs more than reading it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::Path,
@@ -30,8 +31,8 @@ pub(super) fn write(path: &Path, binaries: &GuestBinaries, job: &Job) -> Result<
     ];
     let given = job.files.iter().map(|(path, name)| (path, name.as_str()));
     let write = || -> Result<()> {
-        for folder in FOLDERS {
-            archive.entry(folder, DIRECTORY, &[])?;
+        for folder in folders(job) {
+            archive.entry(&folder, DIRECTORY, &[])?;
         }
         for (host, name) in own.into_iter().chain(given) {
             let content = fs::read(host)
@@ -43,6 +44,15 @@ pub(super) fn write(path: &Path, binaries: &GuestBinaries, job: &Job) -> Result<
         Ok(())
     };
     write().with_context(|| format!("cannot write the guest's files to `{}`", path.display()))
+}
+
+/// All folders, those that hold others first: the kernel makes none by itself.
+fn folders(job: &Job) -> BTreeSet<String> {
+    let parents = job.files.iter().flat_map(|(_, name)| {
+        let parts = name.match_indices('/');
+        parts.map(|(end, _)| name[..end].to_owned())
+    });
+    parents.chain(FOLDERS.map(str::to_owned)).collect()
 }
 
 /// A writer of `newc` archives.

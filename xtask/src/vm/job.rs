@@ -1,10 +1,11 @@
 //! What a virtual machine is to do.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
 use super::wire::GuestJob;
+use crate::process;
 
 /// Commands to run in a guest, one after the other until one fails, and what they need.
 ///
@@ -94,6 +95,26 @@ impl Job {
         Ok(self)
     }
 
+    /// Puts a program of this machine into the guest's `/bin`, and the libraries that it is
+    /// linked with to where this machine has them.
+    ///
+    /// # Errors
+    /// When there is no such program, or its libraries cannot be told.
+    pub fn program(mut self, name: &str) -> Result<Self> {
+        let path = process::find_program(name)
+            .with_context(|| format!("no program `{name}` on this machine"))?;
+        let linked = process::output(Command::new("ldd").arg(&path))
+            .with_context(|| format!("cannot tell the libraries of `{name}`"))?;
+        for library in libraries(&linked) {
+            let guest = library.trim_start_matches('/').to_owned();
+            if !self.files.iter().any(|(_, name)| *name == guest) {
+                self.files.push((library.into(), guest));
+            }
+        }
+        self.files.push((path, format!("bin/{name}")));
+        Ok(self)
+    }
+
     /// Sets the number of CPUs.
     #[must_use]
     pub fn cpus(mut self, cpus: u32) -> Self {
@@ -123,5 +144,32 @@ impl Job {
         self.clock = Clock::Instructions;
         self.cpus = 1;
         self
+    }
+}
+
+/// The paths in what ldd(1) prints: behind an arrow, or first in the line of the loader.
+fn libraries(linked: &str) -> impl Iterator<Item = &str> {
+    linked
+        .lines()
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_have_a_path_and_the_kernel_s_own_has_none() {
+        let linked = "\tlinux-vdso.so.1 (0x00007fa12f339000)\n\
+            \tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007fa12e920000)\n\
+            \t/lib64/ld-linux-x86-64.so.2 (0x00007fa12f33b000)\n";
+        let paths: Vec<_> = libraries(linked).collect();
+        assert_eq!(
+            paths,
+            [
+                "/lib/x86_64-linux-gnu/libm.so.6",
+                "/lib64/ld-linux-x86-64.so.2"
+            ]
+        );
     }
 }

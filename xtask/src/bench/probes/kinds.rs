@@ -1,0 +1,288 @@
+//! The rows: what is probed, and what each tool is told to do there.
+
+use super::super::rounds::Round;
+
+/// A kind of probe.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) round: Round,
+    /// What `tracer` and perf take behind `-e`; perf may have nothing of that kind.
+    pub(super) tracer: &'static str,
+    pub(super) perf: Option<&'static str>,
+    pub(super) bpftrace: Script,
+    /// Conditions that no event of the loop fulfils.
+    pub(super) rejected: &'static [Rejected],
+    /// What perf has less than the others.
+    pub(super) perf_lacks: &'static str,
+}
+
+/// A condition, in the language of each tool, and the row's name.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    pub(super) name: &'static str,
+    pub(super) tracer: &'static str,
+    pub(super) perf: &'static str,
+    pub(super) bpftrace: &'static str,
+}
+
+/// A bpftrace program in parts.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// What has to be done before at another probe.
+    before: &'static str,
+    probe: &'static str,
+    /// What has to be there to go on.
+    needs: Option<&'static str>,
+    /// Format and values of `printf`, behind time and thread, which all tools record.
+    format: &'static str,
+    values: &'static str,
+    after: &'static str,
+}
+
+/// What a [`Script`] does with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// Writes a line.
+    Print,
+    /// Adds one to a number in the kernel.
+    Count,
+}
+
+impl Script {
+    const fn at(probe: &'static str, format: &'static str, values: &'static str) -> Self {
+        Self {
+            before: "",
+            probe,
+            needs: None,
+            format,
+            values,
+            after: "",
+        }
+    }
+
+    /// The same with the time between another probe and this one.
+    const fn since(self, before: &'static str) -> Self {
+        Self {
+            before,
+            needs: Some("@start[tid]"),
+            after: " delete(@start[tid]);",
+            ..self
+        }
+    }
+
+    /// The program.
+    pub(super) fn text(&self, body: Body, condition: Option<&str>) -> String {
+        let Self {
+            before,
+            probe,
+            format,
+            values,
+            after,
+            ..
+        } = self;
+        let body = match body {
+            Body::Print => format!(r#"printf("%lu %d {format}\n", nsecs, tid, {values});"#),
+            Body::Count => "@ = count();".to_owned(),
+        };
+        // What was kept is removed, whether the event is rejected or not.
+        let (predicate, body) = match (self.needs, condition) {
+            (Some(needs), Some(condition)) => {
+                (Some(needs), format!("if ({condition}) {{ {body} }}"))
+            }
+            (needs, condition) => (needs.or(condition), body),
+        };
+        let predicate = predicate.map_or(String::new(), |text| format!("/{text}/ "));
+        format!("{before}{probe} {predicate}{{ {body}{after} }}")
+    }
+}
+
+/// Probes that perf has to be told of before it can record them.
+pub(super) const PERF_PROBES: [&[&str]; 3] = [
+    &["--add", "vfs_read file=%di buf=%si count=%dx pos=%cx"],
+    &["--add", "vfs_read%return ret=$retval"],
+    &["-x", "/bin/work", "--add", "work_probed arg0=%di"],
+];
+
+pub(super) const KINDS: [Kind; 8] = [
+    Kind {
+        name: "kprobe, four typed arguments",
+        round: Round::Read,
+        tracer: "kprobe:vfs_read",
+        perf: Some("probe:vfs_read"),
+        bpftrace: Script::at(
+            "kprobe:vfs_read",
+            "%lx %lx %lu %lx",
+            "arg0, arg1, arg2, arg3",
+        ),
+        rejected: &[Rejected {
+            name: "  rejected by an argument",
+            tracer: "count == 77",
+            perf: "count == 77",
+            bpftrace: "arg2 == 77",
+        }],
+        perf_lacks: "",
+    },
+    Kind {
+        name: "fentry, four typed arguments",
+        round: Round::Read,
+        tracer: "fentry:vfs_read",
+        perf: None,
+        bpftrace: Script::at(
+            "kfunc:vfs_read",
+            "%p %p %lu %p",
+            "args->file, args->buf, args->count, args->pos",
+        ),
+        rejected: &[Rejected {
+            name: "  rejected by an argument",
+            tracer: "count == 77",
+            perf: "",
+            bpftrace: "args->count == 77",
+        }],
+        perf_lacks: "",
+    },
+    Kind {
+        name: "kretprobe, result and duration",
+        round: Round::Read,
+        tracer: "kretprobe:vfs_read",
+        perf: Some("probe:vfs_read__return"),
+        bpftrace: Script::at(
+            "kretprobe:vfs_read",
+            "%ld %lu",
+            "retval, nsecs - @start[tid]",
+        )
+        .since("kprobe:vfs_read { @start[tid] = nsecs; } "),
+        rejected: &[Rejected {
+            name: "  rejected by the result",
+            tracer: "ret == 77",
+            perf: "ret == 77",
+            bpftrace: "retval == 77",
+        }],
+        perf_lacks: "no duration",
+    },
+    Kind {
+        name: "fexit, result, duration, arguments",
+        round: Round::Read,
+        tracer: "fexit:vfs_read",
+        perf: None,
+        bpftrace: Script::at(
+            "kretfunc:vfs_read",
+            "%ld %lu %p %p %lu %p",
+            "retval, nsecs - @start[tid], args->file, args->buf, args->count, args->pos",
+        )
+        .since("kfunc:vfs_read { @start[tid] = nsecs; } "),
+        rejected: &[Rejected {
+            name: "  rejected by the result",
+            tracer: "ret == 77",
+            perf: "",
+            bpftrace: "retval == 77",
+        }],
+        perf_lacks: "",
+    },
+    Kind {
+        name: "tracepoint, seven fields",
+        round: Round::Signal,
+        tracer: "signal:signal_generate",
+        perf: Some("signal:signal_generate"),
+        bpftrace: Script::at(
+            "tracepoint:signal:signal_generate",
+            "%d %d %d %s %d %d %d",
+            "args->sig, args->errno, args->code, args->comm, args->pid, args->group, \
+             args->result",
+        ),
+        rejected: &[Rejected {
+            name: "  rejected by a number",
+            tracer: "sig == 64",
+            perf: "sig == 64",
+            bpftrace: "args->sig == 64",
+        }],
+        perf_lacks: "",
+    },
+    Kind {
+        name: "system call with a string",
+        round: Round::Open,
+        tracer: "syscalls:sys_enter_openat",
+        perf: Some("syscalls:sys_enter_openat"),
+        bpftrace: Script::at(
+            "tracepoint:syscalls:sys_enter_openat",
+            "%d %s %x %x",
+            "args->dfd, str(args->filename), args->flags, args->mode",
+        ),
+        rejected: &[
+            Rejected {
+                name: "  rejected by a number",
+                tracer: "dfd == 7",
+                perf: "dfd == 7",
+                bpftrace: "args->dfd == 7",
+            },
+            Rejected {
+                name: "  rejected by the string",
+                tracer: r#"filename == "/x""#,
+                perf: r#"filename.ustring == "/x""#,
+                bpftrace: r#"str(args->filename) == "/x""#,
+            },
+        ],
+        perf_lacks: "address of the string only",
+    },
+    Kind {
+        name: "raw system call, six registers",
+        round: Round::Getppid,
+        tracer: "raw_syscalls:sys_enter",
+        perf: Some("raw_syscalls:sys_enter"),
+        bpftrace: Script::at(
+            "tracepoint:raw_syscalls:sys_enter",
+            "%ld %lx %lx %lx %lx %lx %lx",
+            "args->id, args->args[0], args->args[1], args->args[2], args->args[3], \
+             args->args[4], args->args[5]",
+        ),
+        rejected: &[Rejected {
+            name: "  rejected by its number",
+            tracer: "id == 511",
+            perf: "id == 511",
+            bpftrace: "args->id == 511",
+        }],
+        perf_lacks: "",
+    },
+    Kind {
+        name: "uprobe, an argument",
+        round: Round::Function,
+        tracer: "uprobe:/bin/work:work_probed{arg0}",
+        perf: Some("probe_work:work_probed"),
+        bpftrace: Script::at("uprobe:/bin/work:work_probed", "%lu", "arg0"),
+        rejected: &[Rejected {
+            name: "  rejected by it",
+            tracer: "arg0 == 99999999",
+            perf: "arg0 == 99999999",
+            bpftrace: "arg0 == 99999999",
+        }],
+        perf_lacks: "",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_has_its_condition_before_its_body() {
+        let script = Script::at("kprobe:f", "%lu", "arg0");
+        assert_eq!(
+            script.text(Body::Print, None),
+            r#"kprobe:f { printf("%lu %d %lu\n", nsecs, tid, arg0); }"#
+        );
+        assert_eq!(
+            script.text(Body::Count, Some("arg0 == 7")),
+            "kprobe:f /arg0 == 7/ { @ = count(); }"
+        );
+    }
+
+    #[test]
+    fn a_duration_needs_its_beginning() {
+        let script = Script::at("kretprobe:f", "%ld", "retval").since("kprobe:f { x } ");
+        assert_eq!(
+            script.text(Body::Count, Some("retval == 7")),
+            "kprobe:f { x } kretprobe:f /@start[tid]/ \
+             { if (retval == 7) { @ = count(); } delete(@start[tid]); }"
+        );
+    }
+}

@@ -1,0 +1,367 @@
+//! `bench probes`: what probes of each kind cost, in instructions, beside perf and bpftrace.
+//!
+//! All kinds and all tools run in one virtual machine whose clock counts instructions (see
+//! [`instructions`]), which has the kernel's kprobes and trampolines. A figure is what is added
+//! to a round of a loop in its own thread, and counts only if the tool's own output has the
+//! events of the loop or, where they are rejected, none.
+
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value, json};
+
+use self::kinds::{Body, KINDS, Kind, PERF_PROBES, Rejected};
+use super::{
+    contender::Loop,
+    count, instructions, machine, measure,
+    recorder::{BUFFER_MIB, PERF, Recorder, Wanted},
+    rounds::Round,
+};
+use crate::{
+    apt::{self, Program},
+    build::{self, Show},
+    vm::{self, Job, Outcome, wire},
+};
+
+mod kinds;
+
+/// Rounds of each loop.
+const ROUNDS: u64 = 20_000;
+/// The workload causes some of the same events before its loop: it opens and reads files.
+const OTHERS: u64 = 100;
+
+const BPFTRACE: Program = Program {
+    name: "bpftrace",
+    package: "bpftrace",
+};
+/// Sets the size of bpftrace's buffer, which has no option.
+const ENV: Program = Program {
+    name: "env",
+    package: "coreutils",
+};
+/// bpftrace asks it for a compiler's folders, and does not survive that it is missing.
+const SHELL: Program = Program {
+    name: "sh",
+    package: "dash",
+};
+const PROGRAMS: [Program; 4] = [PERF, BPFTRACE, ENV, SHELL];
+/// Pages of a buffer of the size that the others have.
+const BUFFER_PAGES: u64 = (BUFFER_MIB << 20) / 4096;
+
+const WORK: &str = "/bin/work";
+/// Where each tool writes, in the folder of its run.
+const OUTPUT: &str = "output";
+
+/// Some sixty runs in a machine that is emulated.
+const LIMIT: Duration = Duration::from_mins(45);
+
+/// A column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tool {
+    Tracer,
+    Perf,
+    /// Writes a line for each event.
+    Bpftrace,
+    /// Adds one to a number for each event.
+    Counting,
+}
+
+impl Tool {
+    const ALL: [Self; 4] = [Self::Tracer, Self::Perf, Self::Bpftrace, Self::Counting];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tracer => "tracer",
+            Self::Perf => "perf",
+            Self::Bpftrace => "bpftrace",
+            Self::Counting => "bpftrace, counts only",
+        }
+    }
+}
+
+/// A row of the table: a kind of probe, whose events are recorded or rejected.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    kind: &'static Kind,
+    rejected: Option<&'static Rejected>,
+}
+
+impl Row {
+    fn all() -> impl Iterator<Item = Self> {
+        KINDS.iter().flat_map(|kind| {
+            let rejected = kind.rejected.iter().map(Some);
+            let ways = std::iter::once(None).chain(rejected);
+            ways.map(move |rejected| Self { kind, rejected })
+        })
+    }
+
+    fn name(self) -> &'static str {
+        self.rejected.map_or(self.kind.name, |how| how.name)
+    }
+
+    /// The command of a tool, if it can do this.
+    fn command(self, tool: Tool) -> Option<Vec<String>> {
+        let Self { kind, rejected } = self;
+        let workload = workload(kind.round);
+        let record = |recorder: Recorder, event, filter| {
+            let wanted = Wanted { event, filter };
+            recorder.words("tracer", &wanted, Path::new(OUTPUT), &workload)
+        };
+        let bpftrace = |body| {
+            let condition = rejected.map(|how| how.bpftrace);
+            let pages = format!("BPFTRACE_PERF_RB_PAGES={BUFFER_PAGES}");
+            let program = kind.bpftrace.text(body, condition);
+            let workload = workload.join(" ");
+            let words = [ENV.name, &pages, BPFTRACE.name, "-o", OUTPUT];
+            let words = words.into_iter().chain(["-c", &workload, "-e", &program]);
+            words.map(str::to_owned).collect()
+        };
+        match tool {
+            Tool::Tracer => {
+                let filter = rejected.map(|how| how.tracer);
+                Some(record(Recorder::Tracer, kind.tracer, filter))
+            }
+            Tool::Perf => {
+                let filter = rejected.map(|how| how.perf);
+                Some(record(Recorder::Perf, kind.perf?, filter))
+            }
+            Tool::Bpftrace => Some(bpftrace(Body::Print)),
+            // What happens to an event that is rejected does not matter.
+            Tool::Counting => rejected.is_none().then(|| bpftrace(Body::Count)),
+        }
+    }
+}
+
+fn workload(round: Round) -> Vec<String> {
+    round.command(WORK, 0, ROUNDS)
+}
+
+/// Folder of the results of the untraced loop.
+fn untraced_folder(round: Round) -> String {
+    format!("untraced-{}", round.name())
+}
+
+/// Folder of the results of a tool in the row with this number.
+fn folder(row: usize, tool: Tool) -> String {
+    format!("{row}-{tool:?}")
+}
+
+fn job() -> Result<Job> {
+    let mut job = Job::new()
+        .counting_instructions()
+        .memory_mib(3072)
+        .timeout(LIMIT);
+    for program in PROGRAMS {
+        job = job.program(program.name)?;
+    }
+    for probe in PERF_PROBES {
+        job = job.command([PERF.name, "probe"].iter().chain(probe).copied());
+    }
+    let keep = |job: Job, folder: String, words: Vec<String>| {
+        let head = ["work", "keep", &folder, "--"].map(str::to_owned);
+        job.command(head.into_iter().chain(words))
+    };
+    for round in Round::ALL {
+        job = keep(job, untraced_folder(round), workload(round));
+    }
+    for (at, row) in Row::all().enumerate() {
+        for tool in Tool::ALL {
+            if let Some(words) = row.command(tool) {
+                job = keep(job, folder(at, tool), words);
+            }
+        }
+    }
+    Ok(job)
+}
+
+/// What each tool adds in a row, or why there is no figure.
+type Figures = Vec<(Tool, Result<f64>)>;
+
+/// Measures, prints the table, and returns all figures.
+pub(super) fn run() -> Result<Value> {
+    apt::ensure_installed(&PROGRAMS)?;
+    let outcome = vm::run(instructions::KERNEL, &job()?)?;
+    ensure!(
+        outcome.status == 0,
+        "the guest's last command ended with {}: {}",
+        outcome.status,
+        outcome.stderr
+    );
+    let tracer = build::guest(Show::Progress)?.tracer;
+    let untraced = Round::ALL
+        .iter()
+        .map(|&round| Ok(finished(&outcome, &untraced_folder(round))?.cpu_ns))
+        .collect::<Result<Vec<_>>>()?;
+    let figures = |(at, row): (usize, Row)| -> Figures {
+        let tools = Tool::ALL.into_iter();
+        let tools = tools.filter(|&tool| row.command(tool).is_some());
+        let figure = |tool| {
+            let traced = traced(&outcome, &folder(at, tool), row, tool, &tracer)?;
+            Ok(traced - untraced[row.kind.round as usize])
+        };
+        tools.map(|tool| (tool, figure(tool))).collect()
+    };
+    let added: Vec<_> = Row::all().enumerate().map(figures).collect();
+    println!(
+        "instructions added to each round of a loop, in its thread, and as a multiple of \
+         tracer's; Linux {}, {}, {}",
+        outcome.release,
+        machine::version(PERF.name),
+        machine::version(BPFTRACE.name)
+    );
+    print!("{}", table(&untraced, &added));
+    let rows = Row::all().zip(&added).map(|(row, figures)| {
+        let of = |(tool, figure): &(Tool, Result<f64>)| {
+            let figure = figure.as_ref().ok();
+            (tool.name().to_owned(), json!(figure))
+        };
+        json!({
+            "kind": row.kind.name,
+            "rejected": row.rejected.map(|how| how.name.trim()),
+            "untraced": untraced[row.kind.round as usize],
+            "added": figures.iter().map(of).collect::<Map<_, _>>(),
+        })
+    });
+    Ok(json!({ "release": outcome.release, "rows": rows.collect::<Value>() }))
+}
+
+/// The loop of a run that came to its end.
+fn finished(outcome: &Outcome, folder: &str) -> Result<Loop> {
+    let read = |entry: &str| {
+        let path = outcome.out_dir().join(folder).join(entry);
+        fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))
+    };
+    let status = read(wire::STATUS_ENTRY)?;
+    ensure!(
+        status == "0",
+        "it ended with {status}: {}",
+        measure::tail(&read(wire::STDERR_ENTRY)?)
+    );
+    Loop::parse(&read(wire::STDOUT_ENTRY)?)
+}
+
+/// Instructions of a round while a tool did its work, which is held to the events that it left.
+fn traced(outcome: &Outcome, folder: &str, row: Row, tool: Tool, tracer: &Path) -> Result<f64> {
+    let traced = finished(outcome, folder)?;
+    let output = outcome.out_dir().join(folder).join(OUTPUT);
+    let count = |recorder| Ok(count::count(recorder, tracer, "", &output, traced.tid)?.of_loop);
+    let events = match tool {
+        Tool::Tracer => count(Recorder::Tracer),
+        Tool::Perf => count(Recorder::Perf),
+        Tool::Bpftrace | Tool::Counting => fs::read_to_string(&output)
+            .with_context(|| format!("cannot read `{}`", output.display()))
+            .map(|text| match tool {
+                Tool::Counting => counted(&text),
+                _ => printed(&text, traced.tid),
+            }),
+    }?;
+    let expected = match row.rejected {
+        None => ROUNDS..=ROUNDS + OTHERS,
+        Some(_) => 0..=0,
+    };
+    ensure!(
+        expected.contains(&events),
+        "its output has {events} events of {ROUNDS} rounds"
+    );
+    Ok(traced.cpu_ns)
+}
+
+/// Lines that a [`Script`](kinds::Script) printed in a thread: time, thread, values.
+fn printed(text: &str, tid: u32) -> u64 {
+    let tid = tid.to_string();
+    let of_thread = |line: &&str| line.split(' ').nth(1) == Some(&tid);
+    text.lines().filter(of_thread).count() as u64
+}
+
+/// The number without a name that bpftrace prints at its end.
+fn counted(text: &str) -> u64 {
+    let number = text.lines().find_map(|line| line.strip_prefix("@: "));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn table(untraced: &[f64], added: &[Figures]) -> String {
+    let mut text = format!("{:36} {:10} {:>9}", "probe", "loop", "untraced");
+    let mut complaints = String::new();
+    // Writing to a string cannot fail.
+    for tool in Tool::ALL {
+        let _ = write!(text, " {:>21}", tool.name());
+    }
+    for (row, figures) in Row::all().zip(added) {
+        let round = row.kind.round;
+        let base = untraced[round as usize];
+        let _ = write!(text, "\n{:36} {:10} {base:>9.0}", row.name(), round.name());
+        let of = |tool| figures.iter().find(|(other, _)| *other == tool);
+        let ours = of(Tool::Tracer).and_then(|(_, figure)| figure.as_ref().ok());
+        for tool in Tool::ALL {
+            let cell = match (of(tool), ours) {
+                (Some((Tool::Tracer, Ok(figure))), _) | (Some((_, Ok(figure))), None) => {
+                    format!("{figure:.0}")
+                }
+                (Some((_, Ok(figure))), Some(ours)) => {
+                    format!("{figure:.0} ({:.2})", figure / ours)
+                }
+                (Some((_, Err(error))), _) => {
+                    let (tool, row) = (tool.name(), row.name().trim());
+                    let _ = writeln!(complaints, "no figure of {tool}, {row}: {error:#}");
+                    "-".to_owned()
+                }
+                (None, _) => "-".to_owned(),
+            };
+            let _ = write!(text, " {cell:>21}");
+        }
+        if row.rejected.is_none() && !row.kind.perf_lacks.is_empty() {
+            let _ = write!(text, "  perf: {}", row.kind.perf_lacks);
+        }
+    }
+    text + "\n" + &complaints
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_tool_has_a_command_of_its_own_in_each_row() {
+        for tool in Tool::ALL {
+            let commands: Vec<_> = Row::all().filter_map(|row| row.command(tool)).collect();
+            let different: BTreeSet<_> = commands.iter().collect();
+            assert_eq!(different.len(), commands.len(), "{tool:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_the_thread_are_counted() {
+        let text = "Attaching 1 probe...\n51 152 ff29\n52 15 152\n53 152 1\n@start[152]: 7\n";
+        assert_eq!(printed(text, 152), 2);
+    }
+
+    #[test]
+    fn the_number_of_events_is_read() {
+        assert_eq!(
+            counted("Attaching 1 probe...\n\n@: 20012\n@start[1]: 3\n"),
+            20012
+        );
+        assert_eq!(counted("Attaching 1 probe...\n"), 0);
+    }
+
+    #[test]
+    fn figures_stand_beside_their_multiples_and_what_is_missing_is_told() {
+        let mut added: Vec<Figures> = Row::all().map(|_| Vec::new()).collect();
+        added[0] = vec![
+            (Tool::Tracer, Ok(200.0)),
+            (Tool::Perf, Ok(500.0)),
+            (Tool::Bpftrace, Err(anyhow::anyhow!("it ended with 1"))),
+        ];
+        let text = table(&[100.0; Round::ALL.len()], &added);
+        let row = text.lines().nth(1).unwrap();
+        let words: Vec<_> = row.split_whitespace().rev().take(6).collect();
+        assert_eq!(words, ["-", "-", "(2.50)", "500", "200", "100"], "{row}");
+        let told = format!(
+            "no figure of bpftrace, {}: it ended with 1\n",
+            KINDS[0].name
+        );
+        assert!(text.ends_with(&told), "{text}");
+    }
+}

@@ -153,9 +153,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     cgroup: Option<PathBuf>,
 
-    /// What to record with each event about its thread: comm, uid, euid, suid, gid, egid, sgid,
-    /// prio, nice, cgroup, ppid; vpid, vtid, vppid as its namespace has them; cgroup_ns, ipc_ns,
-    /// mnt_ns, net_ns, pid_ns, time_ns, user_ns, uts_ns
+    /// What to record with each event about its thread: `comm`, `uid`, `euid`, `suid`, `gid`, `egid`,
+    /// `sgid`, `prio`, `nice`, `cgroup`, `ppid`; `vpid`, `vtid`, `vppid` as its namespace has them;
+    /// `cgroup_ns`, `ipc_ns`, `mnt_ns`, `net_ns`, `pid_ns`, `time_ns`, `user_ns`, `uts_ns`
     #[arg(long = "context", value_name = "NAME", value_delimiter = ',')]
     contexts: Vec<String>,
 

@@ -30,7 +30,7 @@ pub enum ContextSource {
     Cgroup,
     /// A number of the kernel's description of the thread, less `minus`.
     Task {
-        /// The way to it, from [`Base::Task`].
+        /// The way to it, from [`Base::Task`](super::Base::Task).
         fetch: Fetch,
         /// What is subtracted.
         minus: i32,
@@ -39,7 +39,7 @@ pub enum ContextSource {
     Entry {
         /// Where the entry is.
         entry: Box<Entry>,
-        /// The way to the number, from [`Base::Entry`].
+        /// The way to the number, from [`Base::Entry`](super::Base::Entry).
         fetch: Fetch,
     },
 }
@@ -78,7 +78,7 @@ pub enum ContextError {
         /// From [`Scope::thread`].
         way: String,
         /// Cause.
-        problem: Problem,
+        problem: Box<Problem>,
     },
     /// The types of the kernel are not known.
     #[error("context `{name}` needs the kernel's types: {source}")]
@@ -265,7 +265,7 @@ fn fetched(btf: &Btf, name: &str, way: &str) -> Result<Fetched, ContextError> {
         .map_err(|error| ContextError::NoWay {
             name: name.to_owned(),
             way: way.to_owned(),
-            problem: error.problem().clone(),
+            problem: Box::new(error.problem().clone()),
         })
 }
 

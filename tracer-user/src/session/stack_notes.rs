@@ -7,14 +7,14 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    thread::{self, JoinHandle},
+    thread,
 };
 
 use anyhow::{Context as _, Result};
 
 use super::{
-    mappings::{self, Watch},
-    output::{monotonic_ns, named},
+    mappings::{self, Watch, Watcher},
+    output::named,
     plan::Plan,
 };
 use crate::{
@@ -60,12 +60,21 @@ impl StackNotes {
         Ok(self.append(Frame::KernelSymbols, &symbols)?)
     }
 
-    /// Begins to note where the code of processes is, if `plan` records their stacks.
-    pub(super) fn watch(&self, plan: &Plan) -> Result<Option<(Watch, Watcher)>> {
+    /// Begins to note where the code of processes is, if `plan` records their stacks. What is
+    /// executed from then on is known from its beginning.
+    pub(super) fn watch(&self, plan: &Plan) -> Result<Option<Watch>> {
         if !plan.probes.iter().any(|probe| probe.stacks.user) {
             return Ok(None);
         }
-        let (watch, requests) = mappings::channel();
+        let rings = mappings::open_rings().unwrap_or_else(|error| {
+            eprintln!(
+                "tracer: note: the kernel does not tell what processes map ({error}): reports \
+                 show user stacks of processes that live shortly without names"
+            );
+            Vec::new()
+        });
+        let (watch, watcher) = Watcher::new(rings, Path::new("/proc"))
+            .context("cannot wait for what processes map")?;
         let notes = self.clone();
         let write = move |lines: &str| {
             // Addresses stay without names, which is no reason to end a recording.
@@ -73,11 +82,11 @@ impl StackNotes {
                 log::warn!("cannot note where the code of processes is: {error}");
             }
         };
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("mappings".to_owned())
-            .spawn(move || mappings::watch(requests, Path::new("/proc"), monotonic_ns, write))
+            .spawn(move || watcher.run(write))
             .context("cannot start the thread that notes where code is")?;
-        Ok(Some((watch, Watcher(thread))))
+        Ok(Some(watch))
     }
 
     fn append(&self, frame: Frame, text: &str) -> io::Result<()> {
@@ -113,18 +122,6 @@ impl StackNotes {
             }
         }
         Ok(())
-    }
-}
-
-/// The thread that looks at processes; it ends with the last [`Watch`].
-pub(super) struct Watcher(JoinHandle<()>);
-
-impl Watcher {
-    /// Waits until everything is noted.
-    pub(super) fn finish(self) {
-        if self.0.join().is_err() {
-            log::warn!("where the code of processes was is not noted to the end");
-        }
     }
 }
 

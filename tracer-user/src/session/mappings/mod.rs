@@ -154,8 +154,9 @@ impl Watcher {
     }
 
     /// Serves requests until the last [`Watch`] is gone; `write` gets whole lines of
-    /// [`ctf::mappings`](crate::ctf::mappings).
-    pub(super) fn run(mut self, mut write: impl FnMut(&str)) {
+    /// [`ctf::mappings`](crate::ctf::mappings), and says whether earlier ones will be forgotten:
+    /// processes of which more stacks are seen are noted anew then.
+    pub(super) fn run(mut self, mut write: impl FnMut(&str) -> bool) {
         let mut events = Vec::with_capacity(1);
         loop {
             self.bell.still();
@@ -176,7 +177,7 @@ impl Watcher {
     }
 
     /// Does what there is to do; whether that was all.
-    fn serve(&mut self, write: &mut impl FnMut(&str)) -> bool {
+    fn serve(&mut self, write: &mut impl FnMut(&str) -> bool) -> bool {
         let mut stacks = Vec::new();
         let mut answers = Vec::new();
         let ends = loop {
@@ -192,8 +193,8 @@ impl Watcher {
             self.tell_of(pid);
         }
         let lines = mem::take(&mut self.lines);
-        if !lines.is_empty() {
-            write(&lines);
+        if !lines.is_empty() && write(&lines) {
+            self.seen.clear();
         }
         for answer in answers {
             // An error means that nobody waits any more.
@@ -235,6 +236,7 @@ impl Watcher {
                 self.lost += records;
                 return;
             }
+            What::Other => return,
         };
         if self.seen.contains(pid) {
             self.lines += &line;
@@ -314,7 +316,10 @@ mod tests {
             watch.saw_stack(*pid);
         }
         let mut written = String::new();
-        assert!(!watcher.serve(&mut |lines: &str| written += lines));
+        assert!(!watcher.serve(&mut |lines: &str| {
+            written += lines;
+            false
+        }));
         written
     }
 
@@ -375,12 +380,26 @@ mod tests {
     }
 
     #[test]
+    fn what_will_be_forgotten_is_noted_anew() {
+        let proc = proc_with(7);
+        let (watch, mut watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
+        watch.saw_stack(7);
+        assert!(!watcher.serve(&mut |_: &str| true));
+        assert!(written(&mut watcher, &watch, &[7]).contains("/before"));
+    }
+
+    #[test]
     fn it_ends_with_the_last_watch() {
         let proc = proc_with(7);
         let (watch, watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
         let mut written = Vec::new();
         thread::scope(|scope| {
-            scope.spawn(|| watcher.run(|lines| written.push(lines.to_owned())));
+            scope.spawn(|| {
+                watcher.run(|lines| {
+                    written.push(lines.to_owned());
+                    false
+                });
+            });
             watch.saw_stack(7);
             assert_eq!(watch.noted().blocking_recv(), Ok(0));
             drop(watch);

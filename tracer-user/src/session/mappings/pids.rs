@@ -30,6 +30,13 @@ impl Pids {
             .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
+    /// Removes all.
+    pub(super) fn clear(&self) {
+        for word in &self.0 {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
     fn place(&self, pid: u32) -> Option<(&AtomicU64, u64)> {
         let word = self.0.get((pid / u64::BITS) as usize)?;
         Some((word, 1 << (pid % u64::BITS)))
@@ -51,6 +58,8 @@ mod tests {
             assert!(pids.contains(pid));
         }
         assert!(!pids.contains(65));
+        pids.clear();
+        assert!(!pids.contains(last));
         assert!(!pids.insert(last + 1) && !pids.contains(u32::MAX));
     }
 }

@@ -47,6 +47,8 @@ pub(super) enum What<'a> {
     Ended,
     /// So many records found no room before this one, whosever they were.
     Lost(u64),
+    /// Nothing that says where code is.
+    Other,
 }
 
 /// Code that was mapped.
@@ -78,7 +80,7 @@ pub(super) struct Malformed {
     size: usize,
 }
 
-/// Gives all records of `bytes` that say something of processes to `take`.
+/// Gives all records of `bytes` to `take`.
 ///
 /// # Errors
 /// At the first that cannot be read; what is behind it is left out.
@@ -95,11 +97,7 @@ pub(super) fn read(mut bytes: &[u8], mut take: impl FnMut(Record<'_>)) -> Result
         let Some(body) = record.get(HEADER_LEN..) else {
             return Err(malformed);
         };
-        match parse(kind, misc, body) {
-            Some(Some(record)) => take(record),
-            Some(None) => {}
-            None => return Err(malformed),
-        }
+        take(parse(kind, misc, body).ok_or(malformed)?);
         bytes = rest;
     }
     Ok(())
@@ -111,8 +109,8 @@ fn header(bytes: &[u8]) -> Option<(u32, u16, usize)> {
     Some((kind, misc, fields.u16()?.into()))
 }
 
-/// `None` where the record is too short, `Some(None)` where it says nothing that matters.
-fn parse(kind: u32, misc: u16, body: &[u8]) -> Option<Option<Record<'_>>> {
+/// `None` where the record is too short.
+fn parse(kind: u32, misc: u16, body: &[u8]) -> Option<Record<'_>> {
     let (body, trailer) = body.split_at_checked(body.len().checked_sub(TRAILER_LEN)?)?;
     let mut fields = Fields(body);
     let (pid, what) = match kind {
@@ -142,11 +140,11 @@ fn parse(kind: u32, misc: u16, body: &[u8]) -> Option<Option<Record<'_>>> {
     let mut trailer = Fields(trailer);
     let _threads = trailer.u64()?;
     let timestamp_ns = trailer.u64()?;
-    Some(what.map(|what| Record {
+    Some(Record {
         timestamp_ns,
         pid,
-        what,
-    }))
+        what: what.unwrap_or(What::Other),
+    })
 }
 
 fn mapped(misc: u16, mut fields: Fields<'_>) -> Option<(u32, Mapped<'_>)> {
@@ -177,7 +175,7 @@ fn mapped(misc: u16, mut fields: Fields<'_>) -> Option<(u32, Mapped<'_>)> {
 
 /// Whether it is code of a file or of the kernel, not of `//anon`ymous memory.
 fn is_code(path: &[u8]) -> bool {
-    matches!(path, [b'[', ..] | [b'/', ..]) && !path.starts_with(b"//")
+    matches!(path, [b'[' | b'/', ..]) && !path.starts_with(b"//")
 }
 
 /// What is left of a record.
@@ -248,7 +246,9 @@ mod tests {
                 pid,
                 what,
             } = record;
-            records.push(format!("{timestamp_ns} {pid} {what:?}"));
+            if what != What::Other {
+                records.push(format!("{timestamp_ns} {pid} {what:?}"));
+            }
         });
         (records, end)
     }

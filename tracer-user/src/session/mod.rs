@@ -302,7 +302,7 @@ impl Stopped {
         };
         let streams = streams.finish()?;
         // The drains are gone, and will see no more stacks.
-        let lost_mappings = watch.map_or(Ok(0), |watch| watch.noted().blocking_recv());
+        let lost_mappings = watch.map_or(Ok(0), |watch| watch.end().blocking_recv());
         // Threads whose names the programs missed: made on a CPU that is not recorded.
         tasks.snapshot(monotonic_ns());
         let mut summary = Summary::new(plan, folder, end, times, self.counts, streams, last);

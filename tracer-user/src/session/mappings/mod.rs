@@ -69,9 +69,11 @@ enum Request {
     Stack(u32),
     /// To be answered when all requests before it are served.
     Answer(oneshot::Sender<u64>),
+    /// The same, and the last one.
+    End(oneshot::Sender<u64>),
 }
 
-/// A way to the thread that notes; it ends with the last of them.
+/// A way to the thread that notes.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     /// Processes of which a stack was seen, or which made one of those.
@@ -93,6 +95,13 @@ impl Watch {
     pub(super) fn noted(&self) -> oneshot::Receiver<u64> {
         let (reply, noted) = oneshot::channel();
         self.request(Request::Answer(reply));
+        noted
+    }
+
+    /// As [`noted`](Self::noted), and ends the thread: nothing is written behind the answer.
+    pub(super) fn end(self) -> oneshot::Receiver<u64> {
+        let (reply, noted) = oneshot::channel();
+        self.request(Request::End(reply));
         noted
     }
 
@@ -153,7 +162,7 @@ impl Watcher {
         Ok((watch, watcher))
     }
 
-    /// Serves requests until the last [`Watch`] is gone; `write` gets whole lines of
+    /// Serves requests until [`Watch::end`], or until the last [`Watch`] is gone; `write` gets whole lines of
     /// [`ctf::mappings`](crate::ctf::mappings), and says whether earlier ones will be forgotten:
     /// processes of which more stacks are seen are noted anew then.
     pub(super) fn run(mut self, mut write: impl FnMut(&str) -> bool) {
@@ -184,7 +193,13 @@ impl Watcher {
             match self.requests.try_recv() {
                 Ok(Request::Stack(pid)) => stacks.push(pid),
                 Ok(Request::Answer(reply)) => answers.push(reply),
-                Err(error) => break error == TryRecvError::Disconnected,
+                Ok(Request::End(reply)) => {
+                    answers.push(reply);
+                    break true;
+                }
+                Err(TryRecvError::Empty) => break false,
+                // The recording has failed.
+                Err(TryRecvError::Disconnected) => return true,
             }
         };
         // Behind the requests: what was mapped before a stack was seen is in the rings now.
@@ -389,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_with_the_last_watch() {
+    fn everything_is_written_before_it_ends() {
         let proc = proc_with(7);
         let (watch, watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
         let mut written = Vec::new();
@@ -400,10 +415,19 @@ mod tests {
                     false
                 });
             });
+            // One way stays open.
+            let _other = watch.clone();
             watch.saw_stack(7);
-            assert_eq!(watch.noted().blocking_recv(), Ok(0));
-            drop(watch);
+            assert_eq!(watch.end().blocking_recv(), Ok(0));
         });
         assert_eq!(written.len(), 1);
+    }
+
+    #[test]
+    fn without_anybody_it_ends() {
+        let proc = proc_with(7);
+        let (watch, watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
+        drop(watch);
+        watcher.run(|_| unreachable!("nothing was asked for"));
     }
 }

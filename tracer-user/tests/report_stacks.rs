@@ -10,7 +10,7 @@ use common::{
     Chunk, START_NS, StreamBytes, TraceDir, class, event, field, number, slot64, stderr, stdout,
 };
 use tracer::ctf::kallsyms;
-use tracer::ctf::mappings::{self, Mapping, format_look, format_new};
+use tracer::ctf::mappings::{self, Mapping, format_exec, format_look};
 use tracer::event::{Display, EventClass, FieldType};
 
 const KALLSYMS: &str = "\
@@ -175,7 +175,7 @@ fn what_is_not_known_is_told() {
     ]);
     dir.write(
         mappings::FILE_NAME,
-        format_new(START_NS + 1, PID).as_bytes(),
+        format_exec(START_NS + 1, PID).as_bytes(),
     );
     let output = dir.tracer("report", &[]);
     assert_eq!(stdout(&output).matches("[unknown] ([unknown])").count(), 3);

@@ -1,24 +1,26 @@
 //! Where the code of processes was: the hidden file [`FILE_NAME`] of a trace whose events have
 //! user stacks.
 //!
-//! Lines are of two kinds, in the order of time for each process:
+//! Lines are of three kinds, in no particular order:
 //!
-//! - `TIME PID START END OFFSET BUILD_ID PATH`: at `TIME` (nanoseconds of the trace's clock)
-//!   the bytes from `START` to `END` were those of a file from `OFFSET` on. Addresses, the
-//!   offset and the build id are hexadecimal, the build id `-` where the file has none. The
-//!   path is escaped as names are in [`tasks`](super::tasks). All mappings that were seen in
-//!   one look have one time.
-//! - `TIME PID new`: from then on the number means another process, or the process has
-//!   executed another program; what was before says nothing of it.
+//! - `TIME PID START END OFFSET BUILD_ID PATH`: from `TIME` (nanoseconds of the trace's clock)
+//!   on the bytes from `START` to `END` were those of a file from `OFFSET` on; or they have been
+//!   before, and were seen then. Addresses, the offset and the build id are hexadecimal, the
+//!   build id `-` where the file has none. The path is escaped as names are in
+//!   [`tasks`](super::tasks).
+//! - `TIME PID new`: from then on the process executed another program; what was before says
+//!   nothing of it.
+//! - `TIME PID new PARENT`: from then on the number meant another process, which began with
+//!   what the process `PARENT` had.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io;
+use std::iter;
 use std::ops::Range;
 use std::path::Path;
 
-use super::escape;
+use super::lines;
 
 /// Name of the file in the folder of a trace, or in that of its chunks.
 pub const FILE_NAME: &str = ".maps";
@@ -26,7 +28,7 @@ pub const FILE_NAME: &str = ".maps";
 /// Stands for a build id that a file has not.
 const NO_BUILD_ID: &str = "-";
 
-/// Ends the time of what was before.
+/// Ends the time of what was mapped before.
 const NEW: &str = "new";
 
 /// Code of a process.
@@ -45,40 +47,56 @@ pub struct Mapping {
 /// The lines of what was seen of a process at a time.
 #[must_use]
 pub fn format_look(timestamp_ns: u64, pid: u32, mappings: &[Mapping]) -> String {
-    let mut lines = String::new();
+    let mut text = String::new();
     for mapping in mappings {
         // writing to a string cannot fail
         let _ = write!(
-            lines,
+            text,
             "{timestamp_ns} {pid} {:x} {:x} {:x} ",
             mapping.range.start, mapping.range.end, mapping.file_offset
         );
         for byte in &mapping.build_id {
-            let _ = write!(lines, "{byte:02x}");
+            let _ = write!(text, "{byte:02x}");
         }
         if mapping.build_id.is_empty() {
-            lines.push_str(NO_BUILD_ID);
+            text.push_str(NO_BUILD_ID);
         }
-        lines.push(' ');
-        escape::push(&mut lines, &mapping.path);
-        lines.push('\n');
+        text.push(' ');
+        lines::push_escaped(&mut text, &mapping.path);
+        text.push('\n');
     }
-    lines
+    text
 }
 
-/// The line that says that a process begins anew.
+/// The line that says that a process executed another program.
 #[must_use]
-pub fn format_new(timestamp_ns: u64, pid: u32) -> String {
+pub fn format_exec(timestamp_ns: u64, pid: u32) -> String {
     format!("{timestamp_ns} {pid} {NEW}\n")
 }
 
-/// What was seen of one process.
+/// The line that says that `parent` made a process.
+#[must_use]
+pub fn format_fork(timestamp_ns: u64, pid: u32, parent: u32) -> String {
+    format!("{timestamp_ns} {pid} {NEW} {parent}\n")
+}
+
+/// When, and what.
+type Seen = (u64, Mapping);
+
+/// What is known of all processes that a number meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Process {
-    /// When it began anew.
-    beginnings: Vec<u64>,
+    beginnings: Vec<Beginning>,
     /// By their times.
-    seen: Vec<(u64, Mapping)>,
+    seen: Vec<Seen>,
+}
+
+/// Of a process, or of another program in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Beginning {
+    timestamp_ns: u64,
+    /// Whose code a new process had.
+    parent: Option<u32>,
 }
 
 /// The code of the processes of a trace.
@@ -90,11 +108,7 @@ pub struct Mappings {
 impl Mappings {
     /// Adds what the trace in `folder` has; nothing where it has no such file.
     pub fn read(&mut self, folder: &Path) -> io::Result<()> {
-        match fs::read(folder.join(FILE_NAME)) {
-            Ok(bytes) => self.add(&bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        self.add(&lines::read(&folder.join(FILE_NAME))?);
         Ok(())
     }
 
@@ -107,16 +121,17 @@ impl Mappings {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            // a line without its end is torn
-            let parsed = line.strip_suffix(b"\n").and_then(parse_line);
-            let Some((timestamp_ns, pid, mapping)) = parsed else {
+        for (timestamp_ns, pid, rest) in lines::parse(bytes) {
+            let Some(line) = parse_rest(rest) else {
                 continue;
             };
             let process = self.processes.entry(pid).or_default();
-            match mapping {
-                Some(mapping) => process.seen.push((timestamp_ns, mapping)),
-                None => process.beginnings.push(timestamp_ns),
+            match line {
+                Line::Mapped(mapping) => process.seen.push((timestamp_ns, mapping)),
+                Line::New(parent) => process.beginnings.push(Beginning {
+                    timestamp_ns,
+                    parent,
+                }),
             }
         }
         for process in self.processes.values_mut() {
@@ -128,54 +143,78 @@ impl Mappings {
     /// Whether anything is known of the process that `pid` was at that time.
     #[must_use]
     pub fn knows(&self, pid: u32, timestamp_ns: u64) -> bool {
-        let process = self.processes.get(&pid);
-        process.is_some_and(|process| !process.at(timestamp_ns).is_empty())
+        let mut lineage = self.lineage(pid, timestamp_ns);
+        lineage.any(|(_, seen)| !seen.is_empty())
     }
 
     /// What lay at `address` of process `pid` at a time: as it was seen last up to then, else
-    /// first after it. A process is looked at after its first event, and after those that
-    /// come later from time to time.
+    /// first after it, because what was there before the recording is looked at after the
+    /// first event; else what the process had from the one that made it.
     #[must_use]
     pub fn find(&self, pid: u32, timestamp_ns: u64, address: u64) -> Option<&Mapping> {
-        let seen = self.processes.get(&pid)?.at(timestamp_ns);
-        let later = seen.partition_point(|&(at, _)| at <= timestamp_ns);
-        let mut in_order = seen[..later].iter().rev().chain(&seen[later..]);
-        in_order
-            .find(|(_, mapping)| mapping.range.contains(&address))
-            .map(|(_, mapping)| mapping)
+        self.lineage(pid, timestamp_ns).find_map(|(until, seen)| {
+            let later = seen.partition_point(|&(at, _)| at <= until);
+            let mut in_order = seen[..later].iter().rev().chain(&seen[later..]);
+            in_order
+                .find(|(_, mapping)| mapping.range.contains(&address))
+                .map(|(_, mapping)| mapping)
+        })
+    }
+
+    /// What was seen of the program that `pid` executed at a time; where it did not begin with
+    /// that, also what its parent had when it made it, and so on, each with the time until
+    /// which it matters.
+    fn lineage(&self, pid: u32, timestamp_ns: u64) -> impl Iterator<Item = (u64, &[Seen])> {
+        let mut next = Some((pid, timestamp_ns));
+        iter::from_fn(move || {
+            let (pid, until) = next?;
+            let (seen, begin) = self.processes.get(&pid)?.at(until);
+            // An earlier time for each, so that there is an end whatever the lines say.
+            next =
+                begin.and_then(|begin| Some((begin.parent?, begin.timestamp_ns.checked_sub(1)?)));
+            Some((until, seen))
+        })
     }
 }
 
 impl Process {
-    /// What was seen of the program that it executed at a time.
-    fn at(&self, timestamp_ns: u64) -> &[(u64, Mapping)] {
-        let next = self.beginnings.partition_point(|&at| at <= timestamp_ns);
-        let begin = next.checked_sub(1).map_or(0, |last| self.beginnings[last]);
-        let end = self.beginnings.get(next).copied().unwrap_or(u64::MAX);
-        let from = self.seen.partition_point(|&(at, _)| at < begin);
-        let to = self.seen.partition_point(|&(at, _)| at < end);
-        &self.seen[from..to.max(from)]
+    /// What was seen of the program that it executed at a time, and how that began.
+    fn at(&self, timestamp_ns: u64) -> (&[Seen], Option<Beginning>) {
+        let next = self
+            .beginnings
+            .partition_point(|beginning| beginning.timestamp_ns <= timestamp_ns);
+        let begin = next.checked_sub(1).map(|last| self.beginnings[last]);
+        let begin_ns = begin.map_or(0, |begin| begin.timestamp_ns);
+        let end = self.beginnings.get(next);
+        let end_ns = end.map_or(u64::MAX, |end| end.timestamp_ns);
+        let from = self.seen.partition_point(|&(at, _)| at < begin_ns);
+        let to = self.seen.partition_point(|&(at, _)| at < end_ns);
+        (&self.seen[from..to.max(from)], begin)
     }
 }
 
-/// Time, process, and what was seen; none: it begins anew.
-fn parse_line(line: &[u8]) -> Option<(u64, u32, Option<Mapping>)> {
-    let mut words = line.splitn(7, |&byte| byte == b' ');
+/// What a line says behind time and process.
+enum Line {
+    Mapped(Mapping),
+    /// With the parent of a new process.
+    New(Option<u32>),
+}
+
+fn parse_rest(rest: &[u8]) -> Option<Line> {
+    let mut words = rest.splitn(5, |&byte| byte == b' ');
     let mut word = || std::str::from_utf8(words.next()?).ok();
-    let timestamp_ns = word()?.parse().ok()?;
-    let pid = word()?.parse().ok()?;
     let first = word()?;
     if first == NEW {
-        return Some((timestamp_ns, pid, None));
+        let parent = word().map(str::parse).transpose().ok()?;
+        return Some(Line::New(parent));
     }
     let hexadecimal = |word: &str| u64::from_str_radix(word, 16).ok();
-    let mapping = Mapping {
+    Some(Line::Mapped(Mapping {
         range: hexadecimal(first)?..hexadecimal(word()?)?,
         file_offset: hexadecimal(word()?)?,
         build_id: parse_build_id(word()?)?,
-        path: escape::undo(words.next()?)?.into(),
-    };
-    Some((timestamp_ns, pid, Some(mapping)))
+        path: lines::unescape(words.next()?)?,
+    }))
 }
 
 fn parse_build_id(word: &str) -> Option<Box<[u8]>> {
@@ -239,14 +278,40 @@ mod tests {
     #[test]
     fn another_program_has_other_code() {
         let text = format_look(10, 1, &[mapping(0x1000, "/sh")])
-            + &format_new(15, 1)
+            + &format_exec(15, 1)
             + &format_look(20, 1, &[mapping(0x1000, "/ls")])
-            + &format_new(30, 1);
+            + &format_exec(30, 1);
         assert_eq!(found(&text, 1, 14, 0x1000).unwrap(), "/sh");
         assert_eq!(found(&text, 1, 15, 0x1000).unwrap(), "/ls");
         assert_eq!(found(&text, 1, 30, 0x1000), None);
         let mappings = Mappings::parse(text.as_bytes());
         assert!(mappings.knows(1, 29) && !mappings.knows(1, 30) && !mappings.knows(2, 0));
+    }
+
+    #[test]
+    fn a_new_process_has_what_its_parent_had_when_it_made_it() {
+        let text = format_look(10, 1, &[mapping(0x1000, "/sh")])
+            + &format_exec(20, 1)
+            + &format_look(21, 1, &[mapping(0x1000, "/ls")])
+            + &format_fork(15, 2, 1)
+            + &format_look(16, 2, &[mapping(0x5000, "/lib")])
+            + &format_fork(17, 3, 2)
+            + &format_exec(30, 3);
+        assert_eq!(found(&text, 2, 15, 0x1000).unwrap(), "/sh");
+        assert_eq!(found(&text, 2, 99, 0x1000).unwrap(), "/sh");
+        assert_eq!(found(&text, 2, 99, 0x5000).unwrap(), "/lib");
+        assert_eq!(found(&text, 3, 17, 0x1000).unwrap(), "/sh");
+        assert_eq!(found(&text, 3, 17, 0x5000).unwrap(), "/lib");
+        assert_eq!(found(&text, 3, 30, 0x1000), None);
+        assert_eq!(found(&text, 2, 14, 0x1000), None);
+        let mappings = Mappings::parse(text.as_bytes());
+        assert!(mappings.knows(3, 29) && !mappings.knows(3, 30));
+    }
+
+    #[test]
+    fn processes_that_make_each_other_have_an_end() {
+        let text = format_fork(5, 1, 2) + &format_fork(5, 2, 1) + &format_fork(0, 1, 1);
+        assert_eq!(found(&text, 1, 9, 0x1000), None);
     }
 
     #[test]
@@ -256,6 +321,7 @@ mod tests {
             "5 7 1000 2000 2000 ab0 /bin/x\n",
             "5 7 1000 2000 2000 ab01\n",
             "5 7\n",
+            "5 7 new x\n",
             "\n",
             "5 7 1000 2000 2000 ab01 \\x4\n",
         ] {

@@ -22,12 +22,12 @@
 pub mod chunk;
 mod class;
 mod error;
-mod escape;
 pub mod frames;
 pub mod index;
 pub mod kallsyms;
 mod labels;
 mod layout;
+mod lines;
 pub mod mappings;
 pub mod metadata;
 pub mod packet;

@@ -6,11 +6,10 @@
 //! are left out.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::escape;
+use super::lines;
 
 /// Name of the file in the folder of a trace; hidden, since readers of CTF take every
 /// other file for a stream.
@@ -20,7 +19,7 @@ pub const FILE_NAME: &str = ".tasks";
 #[must_use]
 pub fn format_line(timestamp_ns: u64, tid: u32, comm: &[u8]) -> String {
     let mut line = format!("{timestamp_ns} {tid} ");
-    escape::push(&mut line, comm);
+    lines::push_escaped(&mut line, comm);
     line.push('\n');
     line
 }
@@ -38,11 +37,7 @@ pub struct Tasks {
 impl Tasks {
     /// Adds the names of the trace in folder `dir`; none where it has no such file.
     pub fn read(&mut self, dir: &Path) -> io::Result<()> {
-        match fs::read(dir.join(FILE_NAME)) {
-            Ok(bytes) => self.add(&bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        self.add(&lines::read(&dir.join(FILE_NAME))?);
         Ok(())
     }
 
@@ -55,10 +50,8 @@ impl Tasks {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            // a line without its end is torn: even its name may be half
-            let parsed = line.strip_suffix(b"\n").and_then(parse_line);
-            if let Some((timestamp_ns, tid, comm)) = parsed {
+        for (timestamp_ns, tid, comm) in lines::parse(bytes) {
+            if let Some(comm) = lines::unescape(comm) {
                 let names = self.names.entry(tid).or_default();
                 names.push((timestamp_ns, comm));
             }
@@ -84,14 +77,6 @@ impl Tasks {
             .get(after.saturating_sub(1))
             .map_or(b"<...>", |(_, comm)| comm)
     }
-}
-
-fn parse_line(line: &[u8]) -> Option<(u64, u32, Box<[u8]>)> {
-    let mut words = line.splitn(3, |&byte| byte == b' ');
-    let mut number = || std::str::from_utf8(words.next()?).ok()?.parse::<u64>().ok();
-    let timestamp_ns = number()?;
-    let tid = u32::try_from(number()?).ok()?;
-    Some((timestamp_ns, tid, escape::undo(words.next()?)?.into()))
 }
 
 #[cfg(test)]

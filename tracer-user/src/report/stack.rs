@@ -163,7 +163,7 @@ impl Stacks {
             let processes = if count == 1 { "process" } else { "processes" };
             notes.push(format!(
                 "user stacks of {count} {processes} are addresses: the trace does not say where \
-                 the code was, which is noted while a process lives"
+                 the code was"
             ));
         }
         notes.extend(self.files.notes.iter().cloned());

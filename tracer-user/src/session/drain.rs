@@ -310,10 +310,10 @@ impl Intake {
         if let Some(trigger) = &self.trigger {
             trigger.look(event, &header, self.cpu);
         }
-        if let Some(watch) = &mut self.watch
+        if let Some(watch) = &self.watch
             && self.user_stacks.get(header.class as usize) == Some(&true)
         {
-            watch.saw_stack(header.pid, header.timestamp_ns);
+            watch.saw_stack(header.pid);
         }
         ControlFlow::Continue(())
     }
@@ -350,11 +350,8 @@ impl Intake {
             .iter()
             .filter(|task| task.class == header.class)
         {
-            if let Some((tid, line)) = task.line(event, header) {
+            if let Some(line) = task.line(event, header) {
                 self.task_lines.push_str(&line);
-                if let Some(watch) = &mut self.watch {
-                    watch.saw_beginning(tid, header.timestamp_ns);
-                }
             }
         }
         if self.task_lines.len() > 4096 {

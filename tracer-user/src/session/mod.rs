@@ -54,13 +54,13 @@ use self::{
     destination::Destination,
     drain::{Drain, Ends},
     flight::FlightReader,
+    mappings::Watch,
     outlet::Outlet,
     output::monotonic_ns,
     plan::Plan,
     progress::{ProbeProgress, ProgressLine},
     requests::Claim,
     snapshot::{Snapshot, Snapshots},
-    stack_notes::Watcher,
     state_dump::{Contents, StateDump},
     streams::{Commander, Failure, Reading, Stream, Streams},
     summary::{Summary, Times},
@@ -143,7 +143,7 @@ struct Recording {
     failure: Failure,
     tasks: Arc<TaskLog>,
     /// Notes where the code of processes is.
-    watcher: Option<Watcher>,
+    watch: Option<Watch>,
     /// What the trace begins with.
     state_dump: Option<Contents>,
     /// In overwrite mode.
@@ -170,7 +170,7 @@ impl Recording {
         let tasks = Arc::new(destination.task_log()?);
         let stack_notes = destination.stack_notes();
         stack_notes.kernel_symbols(plan)?;
-        let (watch, watcher) = stack_notes.watch(plan)?.unzip();
+        let watch = stack_notes.watch(plan)?;
         let mut streams = rings
             .into_iter()
             .map(|(cpu, ring)| {
@@ -210,7 +210,6 @@ impl Recording {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        drop(watch);
         let progress = ProbeProgress::new("attaching", plan.probes.len());
         let before_attaching_ns = monotonic_ns();
         let mut attached = kernel.attach(
@@ -238,6 +237,7 @@ impl Recording {
                 description,
                 tasks,
                 stack_notes,
+                watch.clone(),
                 commanders,
                 options.sink,
                 packet_bytes,
@@ -251,7 +251,7 @@ impl Recording {
             streams,
             failure,
             tasks,
-            watcher,
+            watch,
             state_dump: contents,
             snapshots,
             started_ns,
@@ -291,7 +291,7 @@ impl Stopped {
             attached,
             streams,
             tasks,
-            watcher,
+            watch,
             state_dump,
             attach_ns,
             ..
@@ -301,14 +301,13 @@ impl Stopped {
             attach_ns,
         };
         let streams = streams.finish()?;
-        // The drains are gone, and with them its work.
-        if let Some(watcher) = watcher {
-            watcher.finish();
-        }
+        // The drains are gone, and will see no more stacks.
+        let lost_mappings = watch.map_or(Ok(0), |watch| watch.end().blocking_recv());
         // Threads whose names the programs missed: made on a CPU that is not recorded.
         tasks.snapshot(monotonic_ns());
         let mut summary = Summary::new(plan, folder, end, times, self.counts, streams, last);
         summary.state_dump = state_dump;
+        summary.lost_mappings = lost_mappings.ok();
         Ok((attached, summary))
     }
 }

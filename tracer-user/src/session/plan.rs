@@ -328,8 +328,8 @@ impl TaskEvent {
         })
     }
 
-    /// The thread that this event names, and the line of the file of names that it amounts to.
-    pub(super) fn line(&self, event: &[u8], header: &EventHeader) -> Option<(u32, String)> {
+    /// The line of the file of names that this event amounts to.
+    pub(super) fn line(&self, event: &[u8], header: &EventHeader) -> Option<String> {
         let tid = match &self.tid {
             None => header.tid,
             Some(place) => match place.read(event)? {
@@ -340,7 +340,7 @@ impl TaskEvent {
         let Value::Text(comm) = self.comm.read(event)? else {
             return None;
         };
-        Some((tid, format_line(header.timestamp_ns, tid, comm)))
+        Some(format_line(header.timestamp_ns, tid, comm))
     }
 }
 
@@ -464,7 +464,7 @@ mod tests {
         event.extend_from_slice(b"worker\0\0\0\0\0\0\0\0\0\0");
         assert_eq!(
             task.line(&event, &header).unwrap(),
-            (42, format_line(5, 42, b"worker"))
+            format_line(5, 42, b"worker")
         );
         assert_eq!(task.line(&event[..30], &header), None);
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, oneshot};
 
 use super::{
     flight::{Job, Part},
+    mappings::Watch,
     output::{Description, TraceFolder, monotonic_ns},
     progress::{grouped, short},
     stack_notes::StackNotes,
@@ -25,6 +26,7 @@ pub(super) struct Snapshots {
     description: Description,
     tasks: Arc<TaskLog>,
     stack_notes: StackNotes,
+    watch: Option<Watch>,
     commanders: Vec<Commander>,
     kind: SinkKind,
     packet_bytes: usize,
@@ -50,6 +52,7 @@ impl Snapshots {
         description: Description,
         tasks: Arc<TaskLog>,
         stack_notes: StackNotes,
+        watch: Option<Watch>,
         commanders: Vec<Commander>,
         kind: SinkKind,
         packet_bytes: usize,
@@ -58,6 +61,7 @@ impl Snapshots {
             description,
             tasks,
             stack_notes,
+            watch,
             commanders,
             kind,
             packet_bytes,
@@ -99,6 +103,10 @@ impl Snapshots {
         let names = TaskLog::create(folder.path())?;
         names.append(&self.tasks.recent());
         names.snapshot(monotonic_ns());
+        if let Some(watch) = &self.watch {
+            // An error: what is noted stays as it is, which the end of the recording tells.
+            let _ = watch.noted().await;
+        }
         self.stack_notes.write_to(folder.path())?;
         snapshot.folder = folder.path().to_owned();
         folder.keep()?;

@@ -4,17 +4,18 @@
 use std::{
     fs::OpenOptions,
     io::{self, Write},
+    mem,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 use anyhow::{Context as _, Result};
 
 use super::{
-    mappings::{self, Watch},
-    output::{monotonic_ns, named},
+    mappings::{self, Watch, Watcher},
+    output::named,
     plan::Plan,
 };
 use crate::{
@@ -40,7 +41,12 @@ pub(super) enum StackNotes {
 pub(super) struct Kept {
     kernel_symbols: String,
     mappings: String,
+    /// Those before them.
+    older_mappings: String,
 }
+
+/// Mappings are kept in memory up to this size, and as many that are older.
+const KEPT_BYTES: usize = 32 << 20;
 
 impl StackNotes {
     /// Notes the functions of the kernel, if `plan` records its stacks.
@@ -57,44 +63,51 @@ impl StackNotes {
             );
             return Ok(());
         };
-        Ok(self.append(Frame::KernelSymbols, &symbols)?)
+        self.append(Frame::KernelSymbols, &symbols)?;
+        Ok(())
     }
 
-    /// Begins to note where the code of processes is, if `plan` records their stacks.
-    pub(super) fn watch(&self, plan: &Plan) -> Result<Option<(Watch, Watcher)>> {
+    /// Begins to note where the code of processes is, if `plan` records their stacks. What is
+    /// executed from then on is known from its beginning.
+    pub(super) fn watch(&self, plan: &Plan) -> Result<Option<Watch>> {
         if !plan.probes.iter().any(|probe| probe.stacks.user) {
             return Ok(None);
         }
-        let (watch, requests) = mappings::channel();
+        let rings = mappings::open_rings().unwrap_or_else(|error| {
+            eprintln!(
+                "tracer: note: the kernel does not tell what processes map ({error}): reports \
+                 show user stacks of processes that live shortly without names"
+            );
+            Vec::new()
+        });
+        let (watch, watcher) = Watcher::new(rings, Path::new("/proc"))
+            .context("cannot wait for what processes map")?;
         let notes = self.clone();
         let write = move |lines: &str| {
-            // Addresses stay without names, which is no reason to end a recording.
-            if let Err(error) = notes.append(Frame::Mappings, lines) {
-                log::warn!("cannot note where the code of processes is: {error}");
-            }
+            notes
+                .append(Frame::Mappings, lines)
+                .unwrap_or_else(|error| {
+                    // Addresses stay without names, which is no reason to end a recording.
+                    log::warn!("cannot note where the code of processes is: {error}");
+                    false
+                })
         };
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("mappings".to_owned())
-            .spawn(move || mappings::watch(requests, Path::new("/proc"), monotonic_ns, write))
+            .spawn(move || watcher.run(write))
             .context("cannot start the thread that notes where code is")?;
-        Ok(Some((watch, Watcher(thread))))
+        Ok(Some(watch))
     }
 
-    fn append(&self, frame: Frame, text: &str) -> io::Result<()> {
+    /// Whether mappings that were appended before will be forgotten.
+    fn append(&self, frame: Frame, text: &str) -> io::Result<bool> {
         match self {
-            Self::Folder(folder) => append_to(&folder.join(file_name(frame)), text),
-            Self::Pipe(pipe) => pipe.send(frame, text.as_bytes()),
-            Self::Socket(socket) => socket.send(frame, text.as_bytes()),
-            Self::Memory(kept) => {
-                // Text that a thread which panicked was adding is there, or not.
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                match frame {
-                    Frame::KernelSymbols => kept.kernel_symbols.push_str(text),
-                    _ => kept.mappings.push_str(text),
-                }
-                Ok(())
-            }
+            Self::Folder(folder) => append_to(&folder.join(file_name(frame)), text)?,
+            Self::Pipe(pipe) => pipe.send(frame, text.as_bytes())?,
+            Self::Socket(socket) => socket.send(frame, text.as_bytes())?,
+            Self::Memory(kept) => return Ok(lock(kept).append(frame, text)),
         }
+        Ok(false)
     }
 
     /// Writes what is in memory beside the streams of a snapshot.
@@ -102,10 +115,11 @@ impl StackNotes {
         let Self::Memory(kept) = self else {
             return Ok(());
         };
-        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept = lock(kept).clone();
         let beside = Self::Folder(folder.to_owned());
         for (frame, text) in [
             (Frame::KernelSymbols, kept.kernel_symbols),
+            (Frame::Mappings, kept.older_mappings),
             (Frame::Mappings, kept.mappings),
         ] {
             if !text.is_empty() {
@@ -116,16 +130,25 @@ impl StackNotes {
     }
 }
 
-/// The thread that looks at processes; it ends with the last [`Watch`].
-pub(super) struct Watcher(JoinHandle<()>);
-
-impl Watcher {
-    /// Waits until everything is noted.
-    pub(super) fn finish(self) {
-        if self.0.join().is_err() {
-            log::warn!("where the code of processes was is not noted to the end");
+impl Kept {
+    /// As [`StackNotes::append`].
+    fn append(&mut self, frame: Frame, text: &str) -> bool {
+        if frame == Frame::KernelSymbols {
+            self.kernel_symbols.push_str(text);
+            return false;
         }
+        let is_full = self.mappings.len() + text.len() > KEPT_BYTES;
+        if is_full {
+            self.older_mappings = mem::take(&mut self.mappings);
+        }
+        self.mappings.push_str(text);
+        is_full
     }
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    // Text that a thread which panicked was adding is there, or not.
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn file_name(frame: Frame) -> &'static str {
@@ -143,4 +166,23 @@ fn append_to(path: &Path, text: &str) -> io::Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .map_err(|error| named(path, "cannot write", &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_in_memory_have_a_bound() {
+        let notes = StackNotes::Memory(Arc::default());
+        let much = format!("{}\n", "x".repeat(KEPT_BYTES - 1));
+        let append = |lines| notes.append(Frame::Mappings, lines).unwrap();
+        assert!(!append("first\n"));
+        assert!(append(&much));
+        assert!(append("last\n"));
+        let folder = tempfile::tempdir().unwrap();
+        notes.write_to(folder.path()).unwrap();
+        let written = std::fs::read_to_string(folder.path().join(maps::FILE_NAME)).unwrap();
+        assert!(written == much + "last\n", "{} bytes", written.len());
+    }
 }

@@ -46,6 +46,8 @@ pub(super) struct Summary {
     stats: bool,
     /// What the trace begins with.
     pub(super) state_dump: Option<Contents>,
+    /// Records of what processes map that were lost; none: all from some time on.
+    pub(super) lost_mappings: Option<u64>,
     /// How many threads and processes can be followed at a time.
     max_followed: u32,
     /// What rotation came to, if it was asked for.
@@ -107,6 +109,7 @@ impl Summary {
             run_bytes: plan.pool.run_bytes,
             stats: plan.stats,
             state_dump: None,
+            lost_mappings: Some(0),
             max_followed: plan.scope.processes().follow.unwrap_or(0),
             chunks: None,
         }
@@ -195,6 +198,7 @@ impl Summary {
         self.write_overwritten(out)?;
         left_out::write(out, &self.counts, &self.names)?;
         self.write_losses(out)?;
+        self.write_lost_mappings(out)?;
         self.write_skipped(out)?;
         self.write_faults(out)?;
         self.write_ways(out)?;
@@ -357,6 +361,19 @@ impl Summary {
             )?;
         }
         Ok(())
+    }
+
+    /// Events have their stacks all the same, but reports may not find names for them.
+    fn write_lost_mappings(&self, out: &mut String) -> std::fmt::Result {
+        let what = match self.lost_mappings {
+            Some(0) => return Ok(()),
+            Some(lost) => format!("{} records of", grouped(lost)),
+            None => "the end of".to_owned(),
+        };
+        writeln!(
+            out,
+            "lost {what} what processes map: user stacks may lack names"
+        )
     }
 
     fn write_skipped(&self, out: &mut String) -> std::fmt::Result {

@@ -10,6 +10,7 @@ pub mod mount;
 pub mod output;
 pub mod page_cache;
 pub mod perf;
+pub mod perf_ring;
 pub mod signals;
 pub mod socket;
 pub mod zero_copy;

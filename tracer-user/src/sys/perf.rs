@@ -1,4 +1,5 @@
-//! `perf_event_open(2)`: the events that tracepoint and kprobe programs attach to.
+//! `perf_event_open(2)`: the events that tracepoint and kprobe programs attach to, and the one
+//! that tells what processes map.
 #![allow(unsafe_code)]
 
 use std::{
@@ -8,7 +9,10 @@ use std::{
 };
 
 use aya_obj::generated::{
-    PERF_FLAG_FD_CLOEXEC, perf_event_attr, perf_type_id::PERF_TYPE_TRACEPOINT,
+    PERF_FLAG_FD_CLOEXEC, perf_event_attr,
+    perf_event_sample_format::{PERF_SAMPLE_TID, PERF_SAMPLE_TIME},
+    perf_sw_ids::PERF_COUNT_SW_DUMMY,
+    perf_type_id::{PERF_TYPE_SOFTWARE, PERF_TYPE_TRACEPOINT},
 };
 
 use super::checked;
@@ -18,7 +22,7 @@ pub fn open_tracepoint(id: u32) -> io::Result<OwnedFd> {
     let mut attr = attributes();
     attr.type_ = PERF_TYPE_TRACEPOINT as u32;
     attr.config = u64::from(id);
-    open(&attr)
+    open(&attr, 0)
 }
 
 /// Opens a kprobe at `offset` bytes into a function, or a uprobe at `offset` bytes into a
@@ -36,28 +40,53 @@ pub fn open_probe(
     attr.config = on_return.map_or(0, |bit| 1 << bit);
     attr.__bindgen_anon_3.config1 = function.as_ptr() as u64;
     attr.__bindgen_anon_4.config2 = offset;
-    open(&attr)
+    open(&attr, 0)
+}
+
+/// Opens an event that samples nothing, for what the kernel tells beside samples: on this CPU
+/// processes begin and end, execute programs, and map code. Each record ends with process,
+/// thread (32 bits each) and `CLOCK_MONOTONIC`, and has the build id of the file if the kernel
+/// finds it. A [`PerfRing`](super::perf_ring::PerfRing) of it is readable when it has
+/// `watermark_bytes`.
+pub fn open_mappings(cpu: u32, watermark_bytes: u32) -> io::Result<OwnedFd> {
+    let mut attr = attributes();
+    attr.type_ = PERF_TYPE_SOFTWARE as u32;
+    attr.config = PERF_COUNT_SW_DUMMY as u64;
+    attr.set_disabled(0);
+    attr.set_task(1);
+    attr.set_comm(1);
+    attr.set_comm_exec(1);
+    attr.set_mmap(1);
+    attr.set_mmap2(1);
+    attr.set_build_id(1);
+    attr.set_sample_id_all(1);
+    attr.sample_type = PERF_SAMPLE_TID as u64 | PERF_SAMPLE_TIME as u64;
+    attr.set_use_clockid(1);
+    attr.clockid = libc::CLOCK_MONOTONIC;
+    attr.set_watermark(1);
+    attr.__bindgen_anon_2.wakeup_watermark = watermark_bytes;
+    open(&attr, cpu)
 }
 
 fn attributes() -> perf_event_attr {
     // SAFETY: plain integers; zero is the default of each.
     let mut attr: perf_event_attr = unsafe { mem::zeroed() };
     attr.size = mem::size_of::<perf_event_attr>() as u32;
-    // Never enabled: a program attached to it runs all the same, and the kernel does not
+    // Events of programs are never enabled: a program attached to it runs all the same, and the kernel does not
     // look for a buffer to put its own sample into.
     attr.set_disabled(1);
     attr
 }
 
-fn open(attr: &perf_event_attr) -> io::Result<OwnedFd> {
-    let (any_process, first_cpu, no_group) = (-1, 0, -1);
+fn open(attr: &perf_event_attr, cpu: u32) -> io::Result<OwnedFd> {
+    let (any_process, no_group) = (-1, -1);
     // SAFETY: `attr` is whole and says its size; the string behind `config1` outlives the call.
     let fd = checked(unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
             std::ptr::from_ref(attr),
             any_process,
-            first_cpu,
+            cpu,
             no_group,
             PERF_FLAG_FD_CLOEXEC,
         )

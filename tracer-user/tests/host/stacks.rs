@@ -20,16 +20,11 @@ fn recorded(probe: &str, which: &str) -> Recording {
         .run()
 }
 
-/// What `tracer report` prints; it may only note which addresses it has no names for.
+/// What `tracer report` prints; it has nothing to say of names that are missing.
 fn report(recording: &Recording, args: &[&str]) -> String {
     assert!(recording.status.success(), "{}", recording.stderr);
     let output = tracer(|tracer| tracer.arg("report").arg(recording.trace_dir()).args(args));
-    for line in crate::common::stderr(&output).lines() {
-        assert!(
-            line.starts_with("tracer: note: ") && line.contains("stacks of"),
-            "{line}"
-        );
-    }
+    assert_eq!(crate::common::stderr(&output), "");
     assert!(output.status.success());
     crate::common::stdout(&output)
 }
@@ -174,24 +169,120 @@ fn payloads_in_front_of_stacks_are_whole() {
     }
 }
 
-/// Whoever wrote the trace noted what is mapped where.
+/// The line below each event in a report that says where its user stack begins.
+fn first_frames(text: &str) -> Vec<&str> {
+    let lines: Vec<&str> = text.lines().collect();
+    let pairs = lines.windows(2);
+    pairs
+        .filter(|pair| !pair[0].starts_with('\t'))
+        .map(|pair| pair[1])
+        .collect()
+}
+
+/// They call within milliseconds, and are gone when the recorder looks at its first event.
 #[test]
-fn a_report_names_the_function_that_made_the_call() {
-    let recording = recorded("syscalls:sys_enter_getppid", "-T=both");
-    if !recording
-        .trace_dir()
-        .join(tracer::ctf::mappings::FILE_NAME)
-        .exists()
-    {
-        println!("LEFT OUT: the recorder notes no mappings");
-        return;
+fn functions_of_commands_that_end_at_once_have_their_names() {
+    let recording = recorded("syscalls:sys_enter_getppid", "-T=user");
+    let text = report(&recording, &[]);
+    let first = first_frames(&text);
+    assert_eq!(first.len(), CALLS, "{text}");
+    for line in first {
+        assert!(line.contains(" work_asks_for_its_parent+0x"), "{text}");
+        assert!(line.ends_with(&format!(" ({})", work())), "{text}");
     }
+}
+
+/// The same where the events are taken from memory when the command has ended.
+#[test]
+fn what_is_written_at_the_end_has_names() {
+    let recording = Recorder::new(&[
+        "-e",
+        "syscalls:sys_enter_getppid",
+        "-T=user",
+        "--only-command",
+        "--mode=overwrite",
+    ])
+    .command(work_words(&["ask", &CALLS.to_string()]))
+    .run();
     let text = report(&recording, &[]);
     assert_eq!(
-        text.matches("work_asks_for_its_parent").count(),
+        text.matches(" work_asks_for_its_parent+0x").count(),
         CALLS,
         "{text}"
     );
+}
+
+/// A program that asks for its parent in functions of its own, of the C library, of a child that
+/// executes nothing, and of a library that it loads when it runs.
+const CALLER: &str = r#"
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ASKS(name) \
+    __attribute__((noinline)) void name(void) { \
+        long parent; \
+        __asm__ volatile("syscall" : "=a"(parent) : "0"(110L) : "rcx", "r11", "memory"); \
+    }
+
+#ifdef LIBRARY
+ASKS(in_the_library)
+#else
+ASKS(in_the_program)
+ASKS(in_the_child)
+
+int main(int argc, char **argv) {
+    in_the_program();
+    getppid();
+    pid_t child = fork();
+    if (child == 0) {
+        in_the_child();
+        _exit(0);
+    }
+    int status;
+    if (waitpid(child, &status, 0) != child || status != 0) return 1;
+    void *library = dlopen(argv[1], RTLD_NOW);
+    if (!library) return 2;
+    void (*in_the_library)(void) = dlsym(library, "in_the_library");
+    if (!in_the_library) return 3;
+    in_the_library();
+    return 0;
+}
+#endif
+"#;
+
+#[test]
+fn functions_of_children_and_of_libraries_that_come_later_have_their_names() {
+    let recorder = Recorder::new(&[
+        "-e",
+        "syscalls:sys_enter_getppid",
+        "-T=user",
+        "--only-command",
+    ]);
+    let [source, program, library] =
+        ["caller.c", "caller", "library.so"].map(|name| recorder.folder().join(name));
+    fs::write(&source, CALLER).unwrap();
+    for (output, args) in [
+        (&program, &[][..]),
+        (&library, &["-DLIBRARY", "-shared", "-fPIC"]),
+    ] {
+        let mut cc = Command::new("cc");
+        cc.args(["-O1", "-o"]).arg(output).arg(&source).args(args);
+        assert!(cc.status().unwrap().success());
+    }
+    let recording = recorder.command([&program, &library]).run();
+    let text = report(&recording, &[]);
+    let expected = [
+        ("in_the_program", "/caller)"),
+        ("getppid", "/libc.so.6)"),
+        ("in_the_child", "/caller)"),
+        ("in_the_library", "/library.so)"),
+    ];
+    let first = first_frames(&text);
+    assert_eq!(first.len(), expected.len(), "{text}");
+    for (line, (function, file)) in first.into_iter().zip(expected) {
+        assert!(line.contains(function) && line.ends_with(file), "{text}");
+    }
 }
 
 /// The functions of the kernel whose addresses the stack has, by what the kernel says itself.

@@ -99,6 +99,7 @@ pub(crate) const MAPS: Subject = Subject {
     tokens: &[
         "5 7 ",
         "new",
+        "new 7",
         "1000 2000 0 ",
         "2000 1000 0 ",
         "ffffffffffffffff ",

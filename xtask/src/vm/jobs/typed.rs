@@ -64,6 +64,10 @@ pub(super) const CHECKS: &[Check] = &[
         verify: verify_stacks,
     },
     Check {
+        name: "the stack of a process that is gone has its functions",
+        verify: verify_user_stacks,
+    },
+    Check {
         name: "functions tell the contexts of the thread",
         verify: verify_contexts,
     },
@@ -171,6 +175,14 @@ pub(super) fn commands() -> Vec<Command> {
             &format!("{stacks},fentry:vfs_read -- work --cpu 0 read /init {STACKS}"),
         ),
         Command::new("typed-stacks-report", "tracer report ../typed-stacks/trace"),
+        record(
+            "typed-user-stacks",
+            &format!("-T=user -e {USER_STACKED} -- work ask {STACKS}"),
+        ),
+        Command::new(
+            "typed-user-stacks-report",
+            "tracer report ../typed-user-stacks/trace",
+        ),
         record(
             "typed-throttled",
             &format!(
@@ -386,6 +398,22 @@ fn verify_stacks(_: Kernel, outcome: &Outcome) -> Result<()> {
             report.stdout
         );
     }
+    Ok(())
+}
+
+/// The probe of that recording.
+const USER_STACKED: &str = "kprobe:__x64_sys_getppid";
+
+fn verify_user_stacks(_: Kernel, outcome: &Outcome) -> Result<()> {
+    recorded(outcome, "typed-user-stacks")?;
+    let report = Kept::succeeded(outcome, "typed-user-stacks-report")?;
+    let found = stacks_with(&report.stdout, USER_STACKED, "work_asks_for_its_parent");
+    ensure!(
+        found == STACKS && report.stderr.is_empty(),
+        "{found} stacks have the function that called, not {STACKS}: {}{:.2000}",
+        report.stderr,
+        report.stdout
+    );
     Ok(())
 }
 

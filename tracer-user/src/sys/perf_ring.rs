@@ -1,0 +1,99 @@
+//! The consuming side of the ring of a perf event.
+//!
+//! Layout and protocol are those of `perf_event_open(2)` and the kernel's
+//! `kernel/events/ring_buffer.c`: a page with both positions, then the data, in which records
+//! wrap around the end.
+#![allow(unsafe_code)]
+
+use std::{
+    io,
+    mem::offset_of,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    ptr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use aya_obj::generated::perf_event_mmap_page;
+
+use super::{memory::Mapping, page_size};
+
+/// A ring and its one consumer.
+#[derive(Debug)]
+pub struct PerfRing {
+    event: OwnedFd,
+    pages: Mapping,
+    data_len: usize,
+}
+
+impl PerfRing {
+    /// Gives `event` a ring with `bytes` of data, a power of two of whole pages.
+    pub fn new(event: OwnedFd, bytes: usize) -> io::Result<Self> {
+        Ok(Self {
+            pages: Mapping::of_file(event.as_fd(), 0, page_size() + bytes, true)?,
+            event,
+            data_len: bytes,
+        })
+    }
+
+    /// Moves what the ring holds, whole records, to the end of `records`.
+    ///
+    /// # Errors
+    /// Where the ring says that it holds more than it can.
+    pub fn take(&mut self, records: &mut Vec<u8>) -> io::Result<()> {
+        // Relaxed: nobody else writes it.
+        let tail = self.tail().load(Ordering::Relaxed);
+        // Acquire: pairs with the barrier before the kernel's store of `data_head` in
+        // `perf_output_put_handle`; the records up to there are written.
+        let head = self.head().load(Ordering::Acquire);
+        let len = head.wrapping_sub(tail) as usize;
+        if len > self.data_len {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a ring of {} bytes cannot hold {len}", self.data_len),
+            ));
+        }
+        let begin = tail as usize & (self.data_len - 1);
+        let before_end = len.min(self.data_len - begin);
+        self.copy(begin, before_end, records);
+        self.copy(0, len - before_end, records);
+        // Release: pairs with the kernel's load of `data_tail` in `__perf_output_begin`; the
+        // copies are made before it writes there again.
+        self.tail().store(head, Ordering::Release);
+        Ok(())
+    }
+
+    /// Appends `len` bytes of data from `offset` on, which the kernel has left to us.
+    fn copy(&self, offset: usize, len: usize, to: &mut Vec<u8>) {
+        assert!(offset + len <= self.data_len);
+        to.reserve(len);
+        // SAFETY: the source lies in the mapping, whose data begins behind the first page, and
+        // the kernel writes nothing there before `data_tail` has passed it; the target was just
+        // reserved, and is initialised by the copy.
+        unsafe {
+            let from = self.pages.as_ptr().add(page_size() + offset);
+            ptr::copy_nonoverlapping(from, to.as_mut_ptr().add(to.len()), len);
+            to.set_len(to.len() + len);
+        }
+    }
+
+    fn head(&self) -> &AtomicU64 {
+        self.position(offset_of!(perf_event_mmap_page, data_head))
+    }
+
+    fn tail(&self) -> &AtomicU64 {
+        self.position(offset_of!(perf_event_mmap_page, data_tail))
+    }
+
+    fn position(&self, offset: usize) -> &AtomicU64 {
+        // SAFETY: an aligned field of the first page, which lives as long as `self` and is
+        // written by atomic operations only, here and in the kernel.
+        unsafe { AtomicU64::from_ptr(self.pages.as_ptr().add(offset).cast()) }
+    }
+}
+
+impl AsFd for PerfRing {
+    /// Readable when the watermark of the event is reached.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}

@@ -35,7 +35,7 @@ const CONTENDERS: [Contender; 6] = {
 
 /// Runs of a contender in a round before it counts as absent: what others do on the machine
 /// can make one fail.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
 /// What a contender came to in all rounds.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     contender::{Loop, Recording, Stage},
+    event::ATTEMPTS,
     measure,
     recorder::{Recorder, Wanted, privileged},
     rounds::Round,
@@ -159,7 +160,9 @@ pub(super) fn run(stage: &Stage<'_>, runs: u32) -> Result<Value> {
             let (row, column) = cells[(round + turn) % cells.len()];
             let kind = &KINDS[row];
             let before = kind.untraced(stage)?;
-            let traced = kind.traced(stage, RECORDERS[column])?;
+            let Some(traced) = kind.traced_again(stage, RECORDERS[column])? else {
+                continue;
+            };
             let base = f64::midpoint(before, kind.untraced(stage)?);
             untraced[kind.round as usize].push(base);
             added[row][column].push(traced - base);
@@ -193,6 +196,20 @@ impl Kind {
 
     fn untraced(&self, stage: &Stage<'_>) -> Result<f64> {
         Ok(stage.run(&self.workload(stage))?.median_cpu_ns)
+    }
+
+    /// What others do on the machine can make a peer fail, which is then tried again; none: it
+    /// failed each time.
+    fn traced_again(&self, stage: &Stage<'_>, recorder: Recorder) -> Result<Option<f64>> {
+        for _ in 0..ATTEMPTS {
+            match self.traced(stage, recorder) {
+                Err(error) if recorder != Recorder::Tracer => {
+                    eprintln!("xtask: {} failed: {error:#}", recorder.name());
+                }
+                traced => return traced.map(Some),
+            }
+        }
+        Ok(None)
     }
 
     fn traced(&self, stage: &Stage<'_>, recorder: Recorder) -> Result<f64> {

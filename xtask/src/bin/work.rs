@@ -340,7 +340,7 @@ fn open(path: &Path, count: u64) -> Result<()> {
 
 fn signal(count: u64) -> Result<()> {
     let own = process::getpid();
-    let times = measured(count, || Ok(process::kill_process(own, Signal::WINCH)?))?;
+    let times = measured(count, || Ok(process::kill_process(own, Signal::URG)?))?;
     times.print("signal", count);
     println!();
     Ok(())

@@ -180,6 +180,8 @@ type Figures = Vec<(Tool, Result<f64>)>;
 /// Measures, prints the table, and returns all figures.
 pub(super) fn run() -> Result<Value> {
     apt::ensure_installed(&PROGRAMS)?;
+    // It is linked statically, so it reads its traces here, too.
+    let tracer = build::guest(Show::Progress)?.tracer;
     let outcome = vm::run(instructions::KERNEL, &job()?)?;
     ensure!(
         outcome.status == 0,
@@ -187,7 +189,6 @@ pub(super) fn run() -> Result<Value> {
         outcome.status,
         outcome.stderr
     );
-    let tracer = build::guest(Show::Progress)?.tracer;
     let untraced = Round::ALL
         .iter()
         .map(|&round| Ok(finished(&outcome, &untraced_folder(round))?.cpu_ns))

@@ -1,4 +1,5 @@
-//! What is kept from the entry of a function until it returns.
+//! What is kept from the entry of a function until it returns, and what a program that serves
+//! many functions knows of each.
 
 use core::mem::size_of;
 
@@ -27,7 +28,43 @@ pub struct CallEntry {
     pub len: u64,
 }
 
+/// What tells a program that serves many functions which one it runs for: the cookie of that
+/// function's attachment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FunctionCookie {
+    /// The class of its events.
+    pub class: u32,
+    /// Bytes of the last slot of the payload that its type leaves unused; they are not part of
+    /// the event.
+    pub unused_tail: u8,
+}
+
+impl FunctionCookie {
+    /// As the kernel keeps it.
+    #[inline]
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        (self.unused_tail as u64) << 32 | self.class as u64
+    }
+
+    /// From what the kernel has kept.
+    #[inline]
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self {
+            class: bits as u32,
+            unused_tail: (bits >> 32) as u8,
+        }
+    }
+}
+
 const _: () = {
     assert!(size_of::<CallKey>() == 16);
     assert!(size_of::<CallEntry>() == 16);
+    let cookie = FunctionCookie {
+        class: u32::MAX,
+        unused_tail: 4,
+    };
+    let kept = FunctionCookie::from_bits(cookie.to_bits());
+    assert!(kept.class == u32::MAX && kept.unused_tail == 4);
 };

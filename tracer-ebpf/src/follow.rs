@@ -43,6 +43,14 @@ fn is_listed(id: u32) -> bool {
     unsafe { PIDS.get(id) }.is_some_and(|wanted| wanted.pending == 0)
 }
 
+/// Whether events of this process are recorded from its next exec on.
+#[inline(always)]
+pub(crate) fn is_pending(pid: u32) -> bool {
+    // SAFETY: as in `is_listed`.
+    constant!(CONFIG.only_id) == 0
+        && unsafe { PIDS.get(pid) }.is_some_and(|wanted| wanted.pending != 0)
+}
+
 /// From here on the command of the recording is recorded, if it is the one that runs: it has
 /// just been loaded.
 #[inline(always)]

@@ -47,6 +47,29 @@ pub(crate) fn fetch(ctx: *const c_void, payload: *mut u8) -> Fetched {
     }
 }
 
+/// Whether the program of a session runs for the return of a call, and not for its entry.
+#[inline(always)]
+pub(crate) fn session_is_return(ctx: *const c_void) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        let call: unsafe extern "C" fn(*const c_void) -> bool =
+            transmute(hook::SESSION_IS_RETURN as usize);
+        call(ctx)
+    }
+}
+
+/// What the program of a session keeps from the entry of a call to its return. As long as the
+/// program runs, it can be read and written.
+#[inline(always)]
+pub(crate) fn session_cookie(ctx: *const c_void) -> *mut u64 {
+    // SAFETY: as above.
+    unsafe {
+        let call: unsafe extern "C" fn(*const c_void) -> *mut u64 =
+            transmute(hook::SESSION_COOKIE as usize);
+        call(ctx)
+    }
+}
+
 /// What was fetched.
 pub(crate) struct Fetched(u64);
 

@@ -22,6 +22,8 @@
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]
+mod fetched;
+#[cfg(target_arch = "bpf")]
 mod follow;
 #[cfg(target_arch = "bpf")]
 mod function;
@@ -35,6 +37,8 @@ mod returned;
 mod scope;
 #[cfg(target_arch = "bpf")]
 mod scratch;
+#[cfg(target_arch = "bpf")]
+mod session;
 #[cfg(target_arch = "bpf")]
 mod syscall;
 #[cfg(target_arch = "bpf")]

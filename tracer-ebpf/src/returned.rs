@@ -9,18 +9,18 @@ use aya_ebpf::{
     bindings::BPF_ANY,
     helpers::{
         bpf_ktime_get_ns,
-        generated::{
-            bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem, bpf_probe_read_kernel,
-        },
+        generated::{bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem},
     },
     macros::kprobe,
     programs::ProbeContext,
 };
 use core::ffi::c_void;
-use tracer_common::{CallEntry, CallKey, spec_flags};
+use tracer_common::{CallEntry, CallKey, MAX_ENTRY_VALUES, spec_flags};
 
 use crate::{
-    emit, hook,
+    emit,
+    fetched::{Call, Event},
+    hook,
     maps::{ENTRIES, constant},
     scope::{self, Scope},
     scratch::Scratch,
@@ -49,7 +49,7 @@ fn keep_entry(ctx: &ProbeContext, scope: &Scope, scratch: &Scratch) {
     let fetched = hook::fetch(ctx.as_ptr(), values);
     // SAFETY: the scratch is longer than an entry, and aligned to 8.
     unsafe {
-        (*entry).len = fetched.len() as u64 & (MAX_VALUES as u64 - 1);
+        (*entry).len = fetched.len() as u64 & (MAX_ENTRY_VALUES as u64 - 1);
         (*entry).timestamp_ns = bpf_ktime_get_ns();
     }
     emit::count_fault(scope, constant!(SPEC.class), fetched.faulted());
@@ -65,9 +65,6 @@ fn keep_entry(ctx: &ProbeContext, scope: &Scope, scratch: &Scratch) {
         );
     }
 }
-
-/// Values of an entry have less bytes than this.
-const MAX_VALUES: usize = tracer_common::MAX_ENTRY_VALUES;
 
 /// Emits the duration of a call, what is fetched at its return, and what was kept from its
 /// entry.
@@ -94,73 +91,24 @@ pub(crate) fn on_return(ctx: ProbeContext) -> u32 {
     };
     let throttled = flags & spec_flags::THROTTLED != 0;
     if hook::filter(ctx.as_ptr(), duration) && throttle::passes(throttled, constant!(SPEC.class)) {
-        if flags & spec_flags::VARIABLE == 0 {
-            emit_fixed(&ctx, &scope, entry, duration);
-        } else {
-            emit_variable(&ctx, &scope, entry, duration);
-        }
+        let event = Event {
+            ctx: &ctx,
+            scope: &scope,
+            class: constant!(SPEC.class),
+            call: Some(Call {
+                duration,
+                entry: Some(entry),
+            }),
+            fetch_len: (constant!(SPEC.fetch_len) as usize).next_multiple_of(8),
+            unused_tail: 0,
+        };
+        event.emit();
     }
     if !entry.is_null() {
         // SAFETY: as above.
         unsafe { bpf_map_delete_elem(map(), (&raw const key).cast()) };
     }
     0
-}
-
-#[inline(always)]
-fn emit_fixed(ctx: &ProbeContext, scope: &Scope, entry: *const CallEntry, duration: i64) {
-    let context_len = constant!(CONFIG.context_len) as usize;
-    let fetch_len = (constant!(SPEC.fetch_len) as usize).next_multiple_of(8);
-    let entry_len = constant!(SPEC.entry_len) as usize;
-    let class = constant!(SPEC.class);
-    let len = context_len + 8 + fetch_len + entry_len;
-    emit::fixed(ctx, scope, class, len, 0, |payload| {
-        if context_len != 0 {
-            hook::context(payload);
-        }
-        let payload = payload.wrapping_add(context_len);
-        // SAFETY: the duration is reserved.
-        unsafe { payload.cast::<i64>().write(duration) };
-        let payload = payload.wrapping_add(8);
-        let faulted = hook::fetch(ctx.as_ptr(), payload).faulted();
-        emit::count_fault(scope, class, faulted);
-        if entry_len != 0 {
-            let values = if entry.is_null() {
-                core::ptr::null()
-            } else {
-                entry.wrapping_add(1).cast::<c_void>()
-            };
-            let to = payload.wrapping_add(fetch_len);
-            // SAFETY: as much is reserved; what cannot be read becomes zeroes.
-            unsafe { bpf_probe_read_kernel(to.cast(), entry_len as u32, values) };
-        }
-    });
-}
-
-#[inline(always)]
-fn emit_variable(ctx: &ProbeContext, scope: &Scope, entry: *const CallEntry, duration: i64) {
-    let (flags, class) = (constant!(SPEC.flags), constant!(SPEC.class));
-    let Some(scratch) = Scratch::of_probe(scope.cpu, flags) else {
-        return emit::lost(ctx, scope, class);
-    };
-    scratch.push_context();
-    scratch.push_aligned_u64(duration as u64);
-    scratch.push_fetched(ctx.as_ptr(), scope, class);
-    if constant!(SPEC.entry_len) != 0 {
-        scratch.align();
-        if entry.is_null() {
-            // Each string is an empty one.
-            scratch.push_zeroes(constant!(SPEC.entry_len) as usize);
-        } else {
-            // SAFETY: the map gives out whole entries.
-            let len = unsafe { (*entry).len } as usize;
-            let values = entry.wrapping_add(1).cast::<c_void>();
-            scratch.push_kernel_bytes(values, len & (MAX_VALUES - 1));
-        }
-    }
-    scratch.push_stacks(ctx.as_ptr(), flags);
-    emit::variable(ctx, scope, class, &scratch);
-    scratch.give_back();
 }
 
 /// Which call it is; its place on the stack lies `below` bytes under where the stack ends

@@ -19,6 +19,34 @@ pub(crate) struct Scope {
     pub(crate) asked_for: bool,
 }
 
+/// What becomes of the return of a call, as far as that is known at its entry.
+pub(crate) enum Prospect {
+    /// It will not be admitted.
+    Refused,
+    /// It may be admitted, when recording has begun by then, or its process has.
+    Open,
+    /// The entry is admitted.
+    Admitted,
+}
+
+/// Looks at a call when it is entered.
+#[inline(always)]
+pub(crate) fn prospect() -> Prospect {
+    let Some(scope) = admit_unfiltered() else {
+        return Prospect::Open;
+    };
+    let excluded = constant!(CONFIG.excluded_pid);
+    if excluded != 0 && scope.pid == excluded {
+        Prospect::Refused
+    } else if constant!(CONFIG.filter_pids) == 0 || follow::is_wanted(scope.pid, scope.tid) {
+        Prospect::Admitted
+    } else if follow::is_pending(scope.pid) {
+        Prospect::Open
+    } else {
+        Prospect::Refused
+    }
+}
+
 /// Admits an event on a CPU that records, unless it happens in the recorder or filters refuse
 /// its thread.
 #[inline(always)]

@@ -61,7 +61,7 @@ pub(super) fn abi(target: &FunctionTarget) -> Abi {
 pub(super) fn kind(target: &FunctionTarget, moment: Moment) -> ProgramKind {
     let tracing = |attach_type, btf_id| ProgramKind {
         kind: BPF_PROG_TYPE_TRACING,
-        attach_type: Some(attach_type),
+        attach_type: Some(attach_type as u32),
         btf_id,
     };
     match (target, moment) {

@@ -19,7 +19,7 @@ use super::{
     follow::{Following, Processes},
     functions::{self, FunctionSources, Moment},
     link::{AttachError, Emits, Link},
-    many,
+    many::{self, At, Group, Session},
     object::{self, fd},
     origin::Origin,
     syscalls,
@@ -27,7 +27,7 @@ use super::{
     throttle::{self, Throttle},
 };
 use crate::{
-    fetch::Context,
+    fetch::{Context, Layout},
     probe::{FunctionTarget, Place, ResolvedProbe},
     ring::{CpuStates, Ring},
     sys::{
@@ -176,15 +176,17 @@ impl Kernel {
             .transpose()?;
         let mut links = Vec::new();
         let mut done = vec![false; probes.len()];
-        for rows in many::groups(probes, |row| self.is_throttled(&probes[row])) {
-            match self.attach_many(probes, &rows)? {
+        let groups = many::groups(probes, |row| self.is_throttled(&probes[row]));
+        let session = Session::of_groups(&groups, &self.sys);
+        for group in groups {
+            match self.attach_many(probes, &group, session) {
                 Ok(link) => {
                     links.push(link);
-                    for row in rows {
+                    for row in group.rows {
                         done[row] = true;
                     }
                 }
-                Err(error) => log::debug!("functions are attached one by one: {error}"),
+                Err(error) => log::debug!("functions are attached one by one: {error:#}"),
             }
         }
         for (row, probe) in probes.iter().enumerate() {
@@ -227,43 +229,40 @@ impl Kernel {
         Ok(Ok(links))
     }
 
-    /// Attaches one program to the functions of these rows.
+    /// Attaches one program to all functions of a group.
     fn attach_many(
         &self,
         probes: &[ResolvedProbe],
-        rows: &[usize],
-    ) -> Result<Result<Link, AttachError>> {
-        let (first, probe) = (rows[0], &probes[rows[0]]);
+        group: &Group,
+        session: Option<Session>,
+    ) -> Result<Link> {
+        let (first, at) = (group.rows[0], group.at);
+        let probe = &probes[first];
         let job = Job {
-            kind: many::KIND,
+            template: at.template(),
+            kind: at.kind(),
+            fetched: &group.fetched,
             ..jobs(probe).remove(0)
         };
         let mut tables = Tables::default();
-        let hooks = self.hooks(probe, &job, &mut tables)?;
-        let loaded = self
+        let mut hooks = self.hooks(probe, &job, &mut tables)?;
+        if at == At::Return {
+            let session = session.context("the kernel has no kprobe-session")?;
+            session.set(&mut hooks);
+        }
+        let name = at.program_name();
+        let program = self
             .templates
-            .load(job.template, job.kind, first, "functions", &hooks)?;
-        let named = || format!("{} and {} more functions", probe.class.name, rows.len() - 1);
-        Ok(loaded
-            .map_err(|source| AttachError::Load {
-                probe: named(),
-                source,
-            })
-            .and_then(|program| match many::attach(&program, probes, rows) {
-                Ok(attachment) => Ok(Link::new(Emits::Many, program, attachment)),
-                Err(source) => Err(AttachError::Attach {
-                    probe: named(),
-                    hint: "",
-                    source,
-                }),
-            }))
+            .load(job.template, job.kind, first, name, &hooks)??;
+        let attachment = group.attach(&program, probes)?;
+        Ok(Link::new(Emits::Many, program, attachment))
     }
 
     fn attach_program(
         &self,
         row: usize,
         probe: &ResolvedProbe,
-        job: &Job,
+        job: &Job<'_>,
     ) -> Result<Result<Link, AttachError>> {
         // Its tables live until the program is loaded.
         let mut tables = Tables::default();
@@ -309,16 +308,10 @@ impl Kernel {
     }
 
     /// The code that is made for one program.
-    fn hooks(&self, probe: &ResolvedProbe, job: &Job, tables: &mut Tables) -> Result<Hooks> {
+    fn hooks(&self, probe: &ResolvedProbe, job: &Job<'_>, tables: &mut Tables) -> Result<Hooks> {
         let mut hooks = self.common_hooks();
-        let fetched = match (&probe.place, job.moment) {
-            (Place::Tracepoint { fetched, .. }, _) => Some(fetched),
-            (Place::Function { layout, .. }, Moment::Event) => Some(layout),
-            (Place::Function { entry, .. }, Moment::Entry) => entry.as_ref(),
-            (Place::Syscall { .. } | Place::RawSyscall { .. }, _) => None,
-        };
-        if let Some(fetched) = fetched.filter(|fetched| !fetched.is_empty()) {
-            hooks.set(hook::FETCH, fetched.code(job.abi)?);
+        if !job.fetched.is_empty() {
+            hooks.set(hook::FETCH, job.fetched.code(job.abi)?);
         }
         let question = self.question(probe);
         if job.moment == Moment::Event && !question.is_trivial() {
@@ -362,34 +355,41 @@ impl Kernel {
 }
 
 /// A program that a probe needs.
-struct Job {
+struct Job<'a> {
     template: &'static str,
     kind: ProgramKind,
     abi: Abi,
     moment: Moment,
+    fetched: &'a Layout,
 }
 
 /// The programs that a probe has of its own, in the order in which they are attached.
-fn jobs(probe: &ResolvedProbe) -> Vec<Job> {
+fn jobs(probe: &ResolvedProbe) -> Vec<Job<'_>> {
     match &probe.place {
-        Place::Tracepoint { .. } => vec![Job {
+        Place::Tracepoint { fetched, .. } => vec![Job {
             template: "on_tracepoint",
             kind: ProgramKind::of(BPF_PROG_TYPE_TRACEPOINT),
             abi: Abi::Record,
             moment: Moment::Event,
+            fetched,
         }],
-        Place::Function { target, entry, .. } => {
-            let job = |template, moment| Job {
+        Place::Function {
+            target,
+            layout,
+            entry,
+        } => {
+            let job = |template, moment, fetched| Job {
                 template,
                 kind: functions::kind(target, moment),
                 abi: functions::abi(target),
                 moment,
+                fetched,
             };
             match entry {
-                None => vec![job("on_function", Moment::Event)],
-                Some(_) => vec![
-                    job("on_return", Moment::Event),
-                    job("on_entry", Moment::Entry),
+                None => vec![job("on_function", Moment::Event, layout)],
+                Some(entry) => vec![
+                    job("on_return", Moment::Event, layout),
+                    job("on_entry", Moment::Entry, entry),
                 ],
             }
         }

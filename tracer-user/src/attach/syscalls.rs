@@ -124,7 +124,7 @@ impl SharedProgram {
     ) -> Result<Self> {
         let kind = ProgramKind {
             kind: BPF_PROG_TYPE_TRACING,
-            attach_type: Some(BPF_TRACE_RAW_TP),
+            attach_type: Some(BPF_TRACE_RAW_TP as u32),
             btf_id,
         };
         let program = templates

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use aya::maps::{Map, MapData};
 use aya_obj::{
     Object,
-    generated::{BPF_PSEUDO_CALL, BPF_PSEUDO_MAP_VALUE, bpf_insn},
+    generated::{BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_VALUE, bpf_insn},
 };
 use tracer_common::{ProbeSpec, hook};
 
@@ -112,23 +112,42 @@ impl Templates {
 /// which holds the offset into the map's value.
 const LOAD_IMM64: u8 = 0x18;
 
-/// Functions that are made for one probe, by the numbers of `tracer_common::hook`.
+/// Functions that are made for one probe, and functions of the kernel, by the numbers of
+/// `tracer_common::hook`.
 #[derive(Debug, Default)]
-pub(super) struct Hooks(Vec<(u32, Vec<bpf_insn>)>);
+pub(super) struct Hooks {
+    made: Vec<(u32, Vec<bpf_insn>)>,
+    /// Each with its BTF type.
+    of_kernel: Vec<(u32, u32)>,
+}
 
 impl Hooks {
     /// Has `function` called in place of the number `hook`.
     pub(super) fn set(&mut self, hook: u32, function: Vec<bpf_insn>) {
-        self.0.push((hook, function));
+        self.made.push((hook, function));
     }
 
-    /// Appends the functions to a program and points its calls at them. Calls of hooks
-    /// without a function become their default result.
+    /// Has the kernel's function of this BTF type called in place of the number `hook`.
+    pub(super) fn set_of_kernel(&mut self, hook: u32, btf_id: u32) {
+        self.of_kernel.push((hook, btf_id));
+    }
+
+    /// Appends the functions that were made to a program, and points its calls at them and at
+    /// those of the kernel. Calls of hooks without a function become their default result.
     fn link(&self, instructions: &mut Vec<bpf_insn>) {
         let calls: Vec<usize> = (0..instructions.len())
             .filter(|&at| is_hook(instructions[at]))
             .collect();
-        for (hook, function) in &self.0 {
+        for (hook, btf_id) in &self.of_kernel {
+            for &at in &calls {
+                let call = &mut instructions[at];
+                if call.src_reg() == 0 && call.imm as u32 == *hook {
+                    call.set_src_reg(BPF_PSEUDO_KFUNC_CALL as u8);
+                    call.imm = *btf_id as i32;
+                }
+            }
+        }
+        for (hook, function) in &self.made {
             let start = instructions.len();
             let mut called = false;
             for &at in &calls {
@@ -159,6 +178,8 @@ fn is_hook(instruction: bpf_insn) -> bool {
         hook::CONTEXT,
         hook::FETCH,
         hook::SYSCALL_FILTER,
+        hook::SESSION_IS_RETURN,
+        hook::SESSION_COOKIE,
     ];
     instruction.code == CALL
         && instruction.src_reg() == 0
@@ -250,5 +271,47 @@ mod tests {
         assert_eq!(second[core::mem::offset_of!(ProbeSpec, piece_count)], 5);
         assert_eq!(second[core::mem::offset_of!(ProbeSpec, payload_offset)], 4);
         assert_eq!(second[core::mem::offset_of!(ProbeSpec, priorities) + 4], 8);
+    }
+
+    fn call(hook: u32) -> bpf_insn {
+        bpf_insn {
+            code: CALL,
+            _bitfield_align_1: [],
+            _bitfield_1: bpf_insn::new_bitfield_1(0, 0),
+            off: 0,
+            imm: hook as i32,
+        }
+    }
+
+    /// Code, source register and constant of each instruction.
+    fn parts(instructions: &[bpf_insn]) -> Vec<(u8, u8, i32)> {
+        let parts = |insn: &bpf_insn| (insn.code, insn.src_reg(), insn.imm);
+        instructions.iter().map(parts).collect()
+    }
+
+    #[test]
+    fn calls_of_hooks_lead_to_code_to_the_kernel_or_nowhere() {
+        let called = [
+            hook::FETCH,
+            hook::SESSION_COOKIE,
+            hook::FILTER,
+            hook::CONTEXT,
+        ];
+        let mut program: Vec<bpf_insn> = called.map(call).to_vec();
+        let mut hooks = Hooks::default();
+        hooks.set(hook::FETCH, vec![call(1)]);
+        // Nothing calls it.
+        hooks.set(hook::SYSCALL_FILTER, vec![call(2)]);
+        hooks.set_of_kernel(hook::SESSION_COOKIE, 4711);
+        hooks.link(&mut program);
+        let expected = [
+            // From the next instruction to the one behind all.
+            (CALL, BPF_PSEUDO_CALL as u8, 3),
+            (CALL, BPF_PSEUDO_KFUNC_CALL as u8, 4711),
+            (MOVE_IMM, 0, 1),
+            (MOVE_IMM, 0, 0),
+            (CALL, 0, 1),
+        ];
+        assert_eq!(parts(&program), expected);
     }
 }

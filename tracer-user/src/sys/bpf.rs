@@ -62,13 +62,18 @@ fn zeroed() -> bpf_attr {
     unsafe { mem::zeroed() }
 }
 
+/// As `bpf_attach_type`, which has it from Linux 6.10 on: one program for the entries and the
+/// returns of functions.
+pub const BPF_TRACE_KPROBE_SESSION: u32 = 56;
+
 /// What a program is loaded for.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgramKind {
     /// Its type.
     pub kind: bpf_prog_type,
-    /// How it will be attached, where the verifier has to know.
-    pub attach_type: Option<bpf_attach_type>,
+    /// How it will be attached, where the verifier has to know: a `bpf_attach_type` or
+    /// [`BPF_TRACE_KPROBE_SESSION`].
+    pub attach_type: Option<u32>,
     /// The BTF type that it will be attached to, where it has one.
     pub btf_id: u32,
 }
@@ -97,7 +102,7 @@ pub fn load_program(
         // SAFETY: writing a member of a zeroed union of integers.
         let program = unsafe { &mut attr.__bindgen_anon_3 };
         program.prog_type = kind.kind as u32;
-        program.expected_attach_type = kind.attach_type.map_or(0, |kind| kind as u32);
+        program.expected_attach_type = kind.attach_type.unwrap_or(0);
         program.attach_btf_id = kind.btf_id;
         program.insns = instructions.as_ptr() as u64;
         program.insn_cnt = instructions.len() as u32;
@@ -252,13 +257,15 @@ pub fn link_to_perf_event(
     bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
 }
 
-/// Attaches a program to the entries of all these functions (kprobe-multi); it stays attached
-/// as long as the link is open. In each of them it can ask for the cookie of that one.
+/// Attaches a program to all these functions (kprobe-multi): to their entries or, for
+/// [`BPF_TRACE_KPROBE_SESSION`], which it was loaded for, to their returns as well. It stays
+/// attached as long as the link is open. In each of them it can ask for the cookie of that one.
 ///
 /// # Errors
-/// Where the kernel has no kprobe-multi, or lets one of the functions not be probed.
+/// Where the kernel cannot do that, or lets one of the functions not be probed.
 pub fn link_to_functions(
     program: BorrowedFd<'_>,
+    attach_type: u32,
     symbols: &[CString],
     cookies: &[u64],
 ) -> io::Result<OwnedFd> {
@@ -266,7 +273,7 @@ pub fn link_to_functions(
     let names: Vec<u64> = symbols.iter().map(|name| name.as_ptr() as u64).collect();
     let mut attr = zeroed();
     attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
-    attr.link_create.attach_type = bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32;
+    attr.link_create.attach_type = attach_type;
     // SAFETY: writing a member of a zeroed union of integers.
     let multi = unsafe { &mut attr.link_create.__bindgen_anon_3.kprobe_multi };
     multi.cnt = names.len() as u32;

@@ -1,0 +1,126 @@
+//! Events of functions and raw tracepoints: values that generated code fetches become the
+//! payload, with what is known of a call that returns around them.
+
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_probe_read_kernel, programs::ProbeContext};
+use core::ffi::c_void;
+use tracer_common::{CallEntry, MAX_ENTRY_VALUES, spec_flags};
+
+use crate::{emit, hook, maps::constant, scope::Scope, scratch::Scratch};
+
+/// A call that returns.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// Nanoseconds since its entry; -1 where that was not seen.
+    pub(crate) duration: i64,
+    /// What was kept from its entry, null where that was not seen; none for programs that keep
+    /// no values.
+    pub(crate) entry: Option<*const CallEntry>,
+}
+
+/// What becomes an event.
+pub(crate) struct Event<'a> {
+    pub(crate) ctx: &'a ProbeContext,
+    pub(crate) scope: &'a Scope,
+    pub(crate) class: u32,
+    /// What returns; none where nothing does.
+    pub(crate) call: Option<Call>,
+    /// Bytes of what is fetched, in an event of fixed size.
+    pub(crate) fetch_len: usize,
+    /// The last bytes of them that are not part of the event.
+    pub(crate) unused_tail: u8,
+}
+
+impl Event<'_> {
+    /// Emits it as its specification says.
+    #[inline(always)]
+    pub(crate) fn emit(&self) {
+        if constant!(SPEC.flags) & spec_flags::VARIABLE == 0 {
+            self.emit_fixed();
+        } else {
+            self.emit_variable();
+        }
+    }
+
+    #[inline(always)]
+    fn emit_fixed(&self) {
+        let context_len = constant!(CONFIG.context_len) as usize;
+        let duration_len = if self.call.is_some() { 8 } else { 0 };
+        let entry = self.call.and_then(|call| call.entry);
+        let entry_len = if entry.is_some() {
+            constant!(SPEC.entry_len) as usize
+        } else {
+            0
+        };
+        let len = context_len + duration_len + self.fetch_len + entry_len;
+        emit::fixed(
+            self.ctx,
+            self.scope,
+            self.class,
+            len,
+            self.unused_tail,
+            |payload| {
+                hook::context(payload);
+                let payload = payload.wrapping_add(context_len);
+                if let Some(call) = self.call {
+                    // SAFETY: the duration is reserved.
+                    unsafe { payload.cast::<i64>().write(call.duration) };
+                }
+                let payload = payload.wrapping_add(duration_len);
+                let faulted = hook::fetch(self.ctx.as_ptr(), payload).faulted();
+                emit::count_fault(self.scope, self.class, faulted);
+                if let Some(entry) = entry
+                    && entry_len != 0
+                {
+                    let values = if entry.is_null() {
+                        core::ptr::null()
+                    } else {
+                        entry.wrapping_add(1).cast::<c_void>()
+                    };
+                    let to = payload.wrapping_add(self.fetch_len);
+                    // SAFETY: as much is reserved; what cannot be read becomes zeroes.
+                    unsafe { bpf_probe_read_kernel(to.cast(), entry_len as u32, values) };
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn emit_variable(&self) {
+        let (ctx, flags) = (self.ctx, constant!(SPEC.flags));
+        let Some(scratch) = Scratch::of_probe(self.scope.cpu, flags) else {
+            return emit::lost(ctx, self.scope, self.class);
+        };
+        scratch.push_context();
+        if let Some(call) = self.call {
+            scratch.push_aligned_u64(call.duration as u64);
+        }
+        scratch.push_fetched(ctx.as_ptr(), self.scope, self.class);
+        if self.unused_tail != 0 {
+            scratch.take_back(self.unused_tail.into());
+        }
+        if let Some(entry) = self.call.and_then(|call| call.entry) {
+            push_entry(&scratch, entry);
+        }
+        scratch.push_stacks(ctx.as_ptr(), flags);
+        emit::variable(ctx, self.scope, self.class, &scratch);
+        scratch.give_back();
+    }
+}
+
+/// Appends the values that were kept from the entry of a call.
+#[inline(always)]
+fn push_entry(scratch: &Scratch, entry: *const CallEntry) {
+    if constant!(SPEC.entry_len) == 0 {
+        return;
+    }
+    scratch.align();
+    if entry.is_null() {
+        // Each string is an empty one.
+        scratch.push_zeroes(constant!(SPEC.entry_len) as usize);
+    } else {
+        // SAFETY: the map gives out whole entries.
+        let len = unsafe { (*entry).len } as usize;
+        let values = entry.wrapping_add(1).cast::<c_void>();
+        scratch.push_kernel_bytes(values, len & (MAX_ENTRY_VALUES - 1));
+    }
+}

@@ -1,0 +1,71 @@
+//! Many functions that return, by one program for entries and returns of all (kprobe-session):
+//! it keeps when a call was entered in memory that the kernel gives to each call.
+
+use aya_ebpf::{EbpfContext, helpers::bpf_ktime_get_ns, macros::kprobe, programs::ProbeContext};
+use tracer_common::{FunctionCookie, spec_flags};
+
+use crate::{
+    fetched::{Call, Event},
+    function, hook,
+    maps::constant,
+    scope::{self, Prospect},
+    throttle,
+};
+
+/// What is fetched in events of fixed size: the register with the result of a call.
+const RESULT_LEN: usize = 8;
+
+/// Not zero for an entry whose return is not to be shown.
+#[kprobe]
+pub(crate) fn on_session(ctx: ProbeContext) -> u32 {
+    let entered_ns = hook::session_cookie(ctx.as_ptr());
+    if hook::session_is_return(ctx.as_ptr()) {
+        // SAFETY: this call's, for the time that the program runs. It is cleared, because it may
+        // be given to another call: kernels before 6.14 show the return of a call whose entry
+        // they have skipped.
+        let began_ns = unsafe { core::ptr::replace(entered_ns, 0) };
+        returned(&ctx, began_ns);
+        return 0;
+    }
+    let began_ns = match scope::prospect() {
+        Prospect::Refused => return 1,
+        Prospect::Open => 0,
+        Prospect::Admitted => unsafe { bpf_ktime_get_ns() },
+    };
+    // SAFETY: as above.
+    unsafe { entered_ns.write(began_ns) };
+    0
+}
+
+/// Emits the duration of a call that was entered at `began_ns`, 0 if that was not seen, and what
+/// is fetched at its return.
+#[inline(always)]
+fn returned(ctx: &ProbeContext, began_ns: u64) {
+    let Some(scope) = scope::admit() else {
+        return;
+    };
+    let duration = if began_ns == 0 {
+        -1
+    } else {
+        unsafe { bpf_ktime_get_ns() }.wrapping_sub(began_ns) as i64
+    };
+    if !hook::filter(ctx.as_ptr(), duration) {
+        return;
+    }
+    let FunctionCookie { class, unused_tail } = function::cookie(ctx);
+    if throttle::passes(constant!(SPEC.flags) & spec_flags::THROTTLED != 0, class) {
+        let call = Call {
+            duration,
+            entry: None,
+        };
+        let event = Event {
+            ctx,
+            scope: &scope,
+            class,
+            call: Some(call),
+            fetch_len: RESULT_LEN,
+            unused_tail,
+        };
+        event.emit();
+    }
+}

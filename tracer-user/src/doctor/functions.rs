@@ -24,17 +24,44 @@ pub(super) fn kprobes(roots: &Roots) -> Check {
 const FPROBE_FUNCTION: &str = "register_fprobe_ips";
 
 pub(super) fn kprobe_multi(roots: &Roots) -> Check {
-    const NAME: &str = "kprobe-multi";
+    by_symbol(
+        roots,
+        "kprobe-multi",
+        FPROBE_FUNCTION,
+        "many functions attach in one go",
+        "not built in; functions attach one by one",
+        "use a kernel with CONFIG_FPROBE",
+    )
+}
+
+/// A function that is there only where a program can run at entries and returns of functions
+/// (Linux 6.10).
+const SESSION_FUNCTION: &str = "bpf_session_is_return";
+
+pub(super) fn kprobe_session(roots: &Roots) -> Check {
+    by_symbol(
+        roots,
+        "kprobe-session",
+        SESSION_FUNCTION,
+        "returns of many functions attach in one go",
+        "not there; returns of functions attach one by one",
+        "use Linux 6.10 or later, with CONFIG_FPROBE",
+    )
+}
+
+/// What a kernel can do that has the function `symbol`.
+fn by_symbol(
+    roots: &Roots,
+    name: &'static str,
+    symbol: &str,
+    there: &str,
+    missing: &str,
+    way_out: &'static str,
+) -> Check {
     match Roots::read(&roots.proc, "kallsyms") {
-        Ok(symbols) if has_symbol(&symbols, FPROBE_FUNCTION) => {
-            Check::ok(NAME, "many functions attach in one go")
-        }
-        Ok(_) => Check::warn(
-            NAME,
-            "not built in; functions attach one by one",
-            "use a kernel with CONFIG_FPROBE",
-        ),
-        Err(_) => Check::warn(NAME, "not known: /proc/kallsyms cannot be read", None),
+        Ok(symbols) if has_symbol(&symbols, symbol) => Check::ok(name, there),
+        Ok(_) => Check::warn(name, missing, way_out),
+        Err(_) => Check::warn(name, "not known: /proc/kallsyms cannot be read", None),
     }
 }
 

@@ -112,6 +112,7 @@ pub fn examine(roots: &Roots, programs_embedded: bool) -> Vec<Check> {
     checks.push(bpf::lockdown(roots));
     checks.push(functions::kprobes(roots));
     checks.push(functions::kprobe_multi(roots));
+    checks.push(functions::kprobe_session(roots));
     checks.push(privileges::perf_event_paranoid(roots));
     checks.push(kernel::skipped_events(roots));
     checks.push(kernel::memlock(roots));

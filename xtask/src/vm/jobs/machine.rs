@@ -125,11 +125,20 @@ fn verify_doctor(kernel: Kernel, outcome: &Outcome) -> Result<()> {
     )?;
     expect_row(&doctor, "tracefs", "at /sys/kernel/tracing")?;
     expect_row(&doctor, "kprobes", "kprobe and kretprobe")?;
-    let (multi, skipped) = match kernel {
-        Kernel::V6_1 => ("not built in; functions attach one by one", "not counted"),
-        Kernel::V6_12 | Kernel::V7_2 => ("many functions attach in one go", "counted by"),
+    let (multi, session, skipped) = match kernel {
+        Kernel::V6_1 => (
+            "not built in; functions attach one by one",
+            "not there; returns of functions attach one by one",
+            "not counted",
+        ),
+        Kernel::V6_12 | Kernel::V7_2 => (
+            "many functions attach in one go",
+            "returns of many functions attach in one go",
+            "counted by",
+        ),
     };
     expect_row(&doctor, "kprobe-multi", multi)?;
+    expect_row(&doctor, "kprobe-session", session)?;
     expect_row(&doctor, "skipped events", skipped)?;
     expect_row(&doctor, "ring buffer dynptr", "events of variable length")?;
     expect_row(&doctor, "CPUs", "2 online, 2 possible")?;

@@ -3,9 +3,10 @@
 //! Booting takes longer than most commands, so each [`VmTest`] is one boot with several
 //! commands, and the checks of its results are apart from each other: `functions` of
 //! recorded kernel functions, `typed` of what is fetched there and of what is left out,
-//! `losses` of the accounting, `flight` of memory alone and its snapshots, `disk` of ways to a
-//! disk, `refusals` of errors, `machine` of what `tracer` says about the kernel, `verifier` of
-//! what the programs cost when they are loaded, `everything` of all tracepoints at once.
+//! `returns` of functions of a pattern that return, `losses` of the accounting, `flight` of
+//! memory alone and its snapshots, `disk` of ways to a disk, `refusals` of errors, `machine` of
+//! what `tracer` says about the kernel, `verifier` of what the programs cost when they are
+//! loaded, `everything` of all tracepoints at once.
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ mod kept;
 mod losses;
 mod machine;
 mod refusals;
+mod returns;
 mod trace;
 mod typed;
 pub mod verifier;
@@ -58,6 +60,7 @@ pub const TESTS: &[VmTest] = &[
             machine::CHECKS,
             functions::CHECKS,
             typed::CHECKS,
+            returns::CHECKS,
             losses::CHECKS,
             flight::CHECKS,
             disk::CHECKS,
@@ -96,6 +99,7 @@ fn recorder() -> Job {
         machine::commands(),
         functions::commands(),
         typed::commands(),
+        returns::commands(),
         losses::commands(),
         flight::commands(),
         disk::commands(),

@@ -171,7 +171,7 @@ pub(super) fn commands() -> Vec<Command> {
 }
 
 /// The recording of `/out/NAME/trace`, and the process that the workload says it was.
-fn recorded(outcome: &Outcome, name: &str) -> Result<(Trace, Kept, u64)> {
+pub(super) fn recorded(outcome: &Outcome, name: &str) -> Result<(Trace, Kept, u64)> {
     let kept = Kept::succeeded(outcome, name)?;
     kept.expect_error("lost 0 events")?;
     let pid = kept.number("pid")?;
@@ -179,7 +179,7 @@ fn recorded(outcome: &Outcome, name: &str) -> Result<(Trace, Kept, u64)> {
 }
 
 /// Exactly `count` events of a class of process `pid` are such.
-fn expect(
+pub(super) fn expect(
     trace: &Trace,
     class: &str,
     pid: u64,
@@ -377,7 +377,7 @@ fn verify_stacks(_: Kernel, outcome: &Outcome) -> Result<()> {
 }
 
 /// Events of a class in a report that have this function in the lines below them.
-fn stacks_with(report: &str, class: &str, function: &str) -> u64 {
+pub(super) fn stacks_with(report: &str, class: &str, function: &str) -> u64 {
     let (event, frame) = (format!(" {class}: "), format!(" {function}+0x"));
     let mut found = 0;
     let mut is_open = false;

@@ -1,0 +1,230 @@
+//! Functions of a pattern that return: by one program where the kernel has kprobe-session,
+//! one by one where it has not. What is recorded is the same.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+
+use super::{
+    Check, Command,
+    kept::Kept,
+    trace::{Event, Trace},
+    typed::{expect, recorded, stacks_with},
+};
+use crate::vm::{Kernel, Outcome};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "each call of the functions of a pattern returns with its result and duration",
+        verify: verify_results,
+    },
+    Check {
+        name: "returns of a pattern are one program where the kernel can do that",
+        verify: verify_programs,
+    },
+    Check {
+        name: "calls within calls of a function of a pattern have their own durations",
+        verify: verify_nested,
+    },
+    Check {
+        name: "a call that began before its process was recorded has no duration",
+        verify: |_, outcome| {
+            let (trace, _, pid) = recorded(outcome, "returns-exec")?;
+            expect(&trace, "kretprobe:__x64_sys_execve", pid, 1, |event| {
+                event.has("ret", 0) && event.text("duration") == Some("-1")
+            })
+        },
+    },
+    Check {
+        name: "functions of a pattern return strings",
+        verify: verify_strings,
+    },
+    Check {
+        name: "filters, contexts and stacks of a pattern of returns are those of each function",
+        verify: verify_filtered,
+    },
+    Check {
+        name: "of many returns of a pattern, as many are recorded as was asked for",
+        verify: |_, outcome| {
+            let class = "kretprobe:__x64_sys_getppid";
+            let (trace, kept, pid) = recorded(outcome, "returns-throttled")?;
+            expect(&trace, class, pid, LIMIT, |_| true)?;
+            let left_out = kept.number_of_class(class, "by --limit");
+            ensure!(
+                left_out + LIMIT == CALLS,
+                "{left_out} of {CALLS} are left out"
+            );
+            Ok(())
+        },
+    },
+];
+
+const OPENS: u64 = 200;
+const READS: u64 = 300;
+const STACKS: u64 = 50;
+const CALLS: u64 = 1000;
+const LIMIT: u64 = 50;
+const WRITES: u64 = 100;
+const LEVELS: usize = 3;
+
+/// Functions with results of 4 bytes, of 8, and without any.
+const PROBES: &str = "kretprobe:vfs_op*,kretprobe:vfs_re*,kretprobe:fd_inst*,kprobe:fd_install";
+
+pub(super) fn commands() -> Vec<Command> {
+    let record = |name, options: &str| {
+        let line = format!("tracer record -o trace {options}");
+        Command::new(name, line)
+    };
+    vec![
+        record("returns", &format!("-e {PROBES} -- work sequence --"))
+            .then(format!("work --cpu 0 open /init {OPENS} ;"))
+            .then(format!("work --cpu 0 read /init {READS} ;"))
+            .then("work programs"),
+        record(
+            "returns-nested",
+            &format!(
+                "-e kretprobe:ep_poll_c*,kretprobe:eventfd_w* -- \
+                 work --cpu 0 nest {LEVELS} {WRITES}"
+            ),
+        ),
+        record(
+            "returns-exec",
+            "--only-command -e kretprobe:__x64_sys_execv* -- work --cpu 0 getppid 1",
+        ),
+        record(
+            "returns-strings",
+            "-e kretprobe:d_pa*,kretprobe:dentry_pat* -- work cat /proc/self/maps",
+        ),
+        record("returns-filtered", "--context comm -T=kernel -e")
+            .word("kretprobe:vfs_re* if ret == 1")
+            .then(format!("-- work --cpu 0 read /init {STACKS}")),
+        Command::new(
+            "returns-filtered-report",
+            "tracer report ../returns-filtered/trace",
+        ),
+        record(
+            "returns-throttled",
+            &format!(
+                "-e kretprobe:__x64_sys_getp* --limit {LIMIT}/h -- work --cpu 0 getppid {CALLS}"
+            ),
+        ),
+    ]
+}
+
+/// The events of all functions that returned.
+fn returns(trace: &Trace) -> impl Iterator<Item = Event<'_>> {
+    let all = trace.all();
+    all.filter(|event| event.class.starts_with("kretprobe:"))
+}
+
+fn has_duration(event: &Event<'_>) -> bool {
+    event.number("duration").is_some()
+}
+
+/// The workloads are processes of their own, whose numbers are not all told: their calls are
+/// known by what they return.
+fn verify_results(_: Kernel, outcome: &Outcome) -> Result<()> {
+    let kept = Kept::succeeded(outcome, "returns")?;
+    kept.expect_error("lost 0 events")?;
+    let trace = Trace::read(outcome, "returns/trace")?;
+    let opener = kept.number("pid")?;
+    expect(&trace, "kretprobe:vfs_open", opener, OPENS, |event| {
+        event.has("ret", 0) && has_duration(event)
+    })?;
+    // It returns nothing.
+    let installed = trace.events("kprobe:fd_install");
+    let installed = installed.filter(|event| event.has("pid", opener)).count() as u64;
+    ensure!(installed >= OPENS, "{installed} files for {OPENS} opens");
+    expect(&trace, "kretprobe:fd_install", opener, installed, |event| {
+        event.text("ret").is_none() && has_duration(event)
+    })?;
+    let read = |event: &Event<'_>| event.has("ret", 1) && has_duration(event);
+    let reads = trace.events("kretprobe:vfs_read");
+    let reads = reads.filter(|event| !event.has("pid", opener) && read(event));
+    let found = reads.count() as u64;
+    ensure!(
+        found >= READS,
+        "{found} reads of one byte instead of {READS}"
+    );
+    Ok(())
+}
+
+fn verify_programs(kernel: Kernel, outcome: &Outcome) -> Result<()> {
+    let kept = Kept::succeeded(outcome, "returns")?;
+    let programs = |begin: &str| {
+        let lines = kept.stdout.lines();
+        lines.filter(|line| line.starts_with(begin)).count()
+    };
+    let (shared, own) = (programs("returns "), programs("kretprobe_vfs_r"));
+    match kernel {
+        Kernel::V6_1 => ensure!(
+            shared == 0 && own > 1,
+            "{shared} programs for all returns, {own} for one each"
+        ),
+        Kernel::V6_12 | Kernel::V7_2 => ensure!(
+            shared == 1 && own == 0,
+            "{shared} programs for all returns, {own} for one each"
+        ),
+    }
+    Ok(())
+}
+
+/// Each write makes as many calls, each within the one before; others that are woken meanwhile
+/// add calls of their own.
+fn verify_nested(_: Kernel, outcome: &Outcome) -> Result<()> {
+    let (trace, _, pid) = recorded(outcome, "returns-nested")?;
+    let mut writes = 0;
+    let mut within = BTreeSet::new();
+    for event in returns(&trace).filter(|event| event.has("pid", pid)) {
+        let duration = event.number("duration");
+        ensure!(duration.is_some(), "a call without a duration: {event:?}");
+        if event.class == "kretprobe:ep_poll_callback" {
+            within.insert(duration);
+        } else if event.has("ret", 8) {
+            writes += 1;
+            within.retain(|call| *call <= duration);
+            ensure!(
+                within.len() >= LEVELS,
+                "the calls within {event:?} take {within:?}"
+            );
+            within.clear();
+        }
+    }
+    ensure!(writes == WRITES, "{writes} writes, not {WRITES}");
+    Ok(())
+}
+
+/// The list of a process's memory has a line for each part of its program.
+fn verify_strings(_: Kernel, outcome: &Outcome) -> Result<()> {
+    const PROGRAM: &str = "/bin/work";
+    let kept = Kept::succeeded(outcome, "returns-strings")?;
+    let parts = kept.stdout.lines().filter(|line| line.ends_with(PROGRAM));
+    let parts = parts.count();
+    let trace = Trace::read(outcome, "returns-strings/trace")?;
+    let paths = trace.events("kretprobe:d_path");
+    let paths = paths.filter(|event| event.text("ret") == Some(PROGRAM) && has_duration(event));
+    let paths = paths.count();
+    ensure!(
+        parts > 0 && paths >= parts,
+        "{paths} paths of {parts} parts of the program"
+    );
+    Ok(())
+}
+
+fn verify_filtered(_: Kernel, outcome: &Outcome) -> Result<()> {
+    let class = "kretprobe:vfs_read";
+    let (trace, _, pid) = recorded(outcome, "returns-filtered")?;
+    expect(&trace, class, pid, STACKS, |event| {
+        event.text("procname") == Some("work") && has_duration(event)
+    })?;
+    let other = returns(&trace).find(|event| !event.has("ret", 1));
+    ensure!(other.is_none(), "the filter let {other:?} pass");
+    let report = Kept::succeeded(outcome, "returns-filtered-report")?;
+    let found = stacks_with(&report.stdout, class, "__x64_sys_pread64");
+    ensure!(
+        found == STACKS,
+        "{found} stacks have their system call, not {STACKS}: {:.2000}",
+        report.stdout
+    );
+    Ok(())
+}

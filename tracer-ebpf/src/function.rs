@@ -6,14 +6,13 @@
 use aya_ebpf::{
     EbpfContext, helpers::bpf_get_attach_cookie, macros::kprobe, programs::ProbeContext,
 };
-use core::ptr;
 use tracer_common::{FunctionCookie, spec_flags};
 
 use crate::{fetched::Event, hook, maps::constant, scope, throttle};
 
 #[kprobe]
 pub(crate) fn on_function(ctx: ProbeContext) -> u32 {
-    if hook::filter(ctx.as_ptr(), 0, ptr::null())
+    if hook::filter(ctx.as_ptr(), 0, core::ptr::null())
         && let Some(scope) = scope::admit()
     {
         let (class, flags) = (class(&ctx), constant!(SPEC.flags));

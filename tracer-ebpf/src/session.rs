@@ -12,7 +12,7 @@ use crate::{
     throttle,
 };
 
-/// What is fetched of a call: the register with its result.
+/// What is fetched in events of fixed size: the register with the result of a call.
 const RESULT_LEN: usize = 8;
 
 /// Not zero for an entry whose return is not to be shown.
@@ -37,8 +37,8 @@ pub(crate) fn on_session(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Emits the duration and the result of a call that was entered at `began_ns`, or at 0 if that
-/// was not seen.
+/// Emits the duration of a call that was entered at `began_ns`, 0 if that was not seen, and what
+/// is fetched at its return.
 #[inline(always)]
 fn returned(ctx: &ProbeContext, began_ns: u64) {
     let Some(scope) = scope::admit() else {

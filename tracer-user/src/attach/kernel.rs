@@ -176,8 +176,10 @@ impl Kernel {
             .transpose()?;
         let mut links = Vec::new();
         let mut done = vec![false; probes.len()];
-        for group in many::groups(probes, |row| self.is_throttled(&probes[row])) {
-            match self.attach_many(probes, &group) {
+        let groups = many::groups(probes, |row| self.is_throttled(&probes[row]));
+        let session = Session::of_groups(&groups, &self.sys);
+        for group in groups {
+            match self.attach_many(probes, &group, session) {
                 Ok(link) => {
                     links.push(link);
                     for row in group.rows {
@@ -228,24 +230,25 @@ impl Kernel {
     }
 
     /// Attaches one program to all functions of a group.
-    fn attach_many(&self, probes: &[ResolvedProbe], group: &Group) -> Result<Link> {
+    fn attach_many(
+        &self,
+        probes: &[ResolvedProbe],
+        group: &Group,
+        session: Option<Session>,
+    ) -> Result<Link> {
         let (first, at) = (group.rows[0], group.at);
         let probe = &probes[first];
-        let result = many::result();
-        let own = jobs(probe).remove(0);
         let job = Job {
             template: at.template(),
             kind: at.kind(),
-            fetched: match at {
-                At::Entry => own.fetched,
-                At::Return => &result,
-            },
-            ..own
+            fetched: &group.fetched,
+            ..jobs(probe).remove(0)
         };
         let mut tables = Tables::default();
         let mut hooks = self.hooks(probe, &job, &mut tables)?;
         if at == At::Return {
-            Session::read(&self.sys)?.hook(&mut hooks);
+            let session = session.context("the kernel has no kprobe-session")?;
+            session.set(&mut hooks);
         }
         let name = at.program_name();
         let program = self

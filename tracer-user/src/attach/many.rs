@@ -3,6 +3,7 @@
 //! for every function.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     ffi::CString,
     io,
@@ -16,16 +17,17 @@ use tracer_common::{FunctionCookie, hook};
 
 use super::template::Hooks;
 use crate::{
-    btf::KernelBtf,
+    btf::{KernelBtf, Named},
     fetch::{Fetch, Layout},
     probe::{FunctionTarget, Place, ResolvedProbe, kprobe::returned},
     sys::bpf::{self, BPF_TRACE_KPROBE_SESSION, ProgramKind},
 };
 
-/// Rows of probes that one program can serve together.
-#[derive(Debug, PartialEq, Eq)]
+/// Probes that one program can serve together.
 pub(super) struct Group {
     pub(super) at: At,
+    /// What is fetched of each.
+    pub(super) fetched: Layout,
     pub(super) rows: Vec<usize>,
 }
 
@@ -72,24 +74,28 @@ impl At {
     }
 }
 
-/// Groups of `probes`: functions with the same payload, but for their types, of which the same
+/// Groups of `probes`: functions of which the same is fetched, but for its types, and the same
 /// is asked.
 pub(super) fn groups(probes: &[ResolvedProbe], is_throttled: impl Fn(usize) -> bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut by_wish: HashMap<String, usize> = HashMap::new();
     for (row, probe) in probes.iter().enumerate() {
-        let Some(Function { at, .. }) = function(probe) else {
+        let Some(Function { at, fetched, .. }) = function(probe) else {
             continue;
         };
+        let strings: Vec<&Fetch> = fetched.strings.iter().map(|value| &value.fetch).collect();
         let wish = format!(
-            "{at:?} {:?} {:?} {}",
+            "{at:?} {strings:?} {:?} {:?} {}",
             probe.filter,
             probe.stacks,
             is_throttled(row)
         );
         let group = *by_wish.entry(wish).or_insert_with(|| {
-            let rows = Vec::new();
-            groups.push(Group { at, rows });
+            groups.push(Group {
+                at,
+                fetched: fetched.into_owned(),
+                rows: Vec::new(),
+            });
             groups.len() - 1
         });
         groups[group].rows.push(row);
@@ -102,6 +108,7 @@ pub(super) fn groups(probes: &[ResolvedProbe], is_throttled: impl Fn(usize) -> b
 struct Function<'a> {
     symbol: &'a str,
     at: At,
+    fetched: Cow<'a, Layout>,
     /// As in [`FunctionCookie`].
     unused_tail: u8,
 }
@@ -123,35 +130,34 @@ fn function(probe: &ResolvedProbe) -> Option<Function<'_>> {
         } => Some(Function {
             symbol,
             at: At::Entry,
+            fetched: Cow::Borrowed(layout),
             unused_tail: 0,
         }),
         FunctionTarget::Kretprobe { symbol } if !probe.explicit => {
-            let keeps_values = entry.as_ref().is_none_or(|entry| !entry.is_empty());
-            let fits = !keeps_values && is_part_of(layout, &result());
-            fits.then(|| Function {
+            // No program keeps values from the entries of many functions.
+            let keeps = entry.as_ref().is_some_and(|entry| !entry.is_empty());
+            let fetched = result(layout).filter(|_| !keeps)?;
+            Some(Function {
                 symbol,
                 at: At::Return,
-                unused_tail: (result().len - layout.len) as u8,
+                unused_tail: fetched.fixed_len().map_or(0, |len| len - layout.len) as u8,
+                fetched,
             })
         }
         _ => None,
     }
 }
 
-/// What is fetched of each of many functions that return: the register with the result.
-pub(super) fn result() -> Layout {
-    Layout::new(&[returned()])
-}
-
-/// Whether what `layout` fetches is the first bytes of what `whole` does.
-fn is_part_of(layout: &Layout, whole: &Layout) -> bool {
-    fn fetches(layout: &Layout) -> impl Iterator<Item = (u32, &Fetch)> {
-        let fixed = layout.fixed.iter();
-        fixed.map(|(at, value)| (*at, &value.fetch))
+/// What is fetched of functions that return, where `layout` is wanted of one of them: the whole
+/// register with the result, whatever they have in it, or the string that it points to.
+fn result(layout: &Layout) -> Option<Cow<'_, Layout>> {
+    let result = returned();
+    match (&layout.fixed[..], &layout.strings[..]) {
+        ([], [_]) => Some(Cow::Borrowed(layout)),
+        ([], []) => Some(Cow::Owned(Layout::new(&[result]))),
+        ([(_, own)], []) if own.fetch == result.fetch => Some(Cow::Owned(Layout::new(&[result]))),
+        _ => None,
     }
-    layout.strings.is_empty()
-        && layout.fixed.len() <= whole.fixed.len()
-        && fetches(layout).zip(fetches(whole)).all(|(a, b)| a == b)
 }
 
 /// The kernel's functions that a program for returns calls, by their BTF types.
@@ -162,14 +168,22 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// # Errors
-    /// Where the kernel has them not: before Linux 6.10.
-    pub(super) fn read(sys: &Path) -> Result<Self> {
+    /// Those that the programs of `groups` need, if any does and the kernel has them.
+    pub(super) fn of_groups(groups: &[Group], sys: &Path) -> Option<Self> {
+        if groups.iter().all(|group| group.at == At::Entry) {
+            return None;
+        }
+        Self::read(sys)
+            .inspect_err(|error| log::debug!("the kernel has no kprobe-session: {error:#}"))
+            .ok()
+    }
+
+    fn read(sys: &Path) -> Result<Self> {
         let btf = KernelBtf::read(sys)?;
         let id = |name: &str| {
-            let found = btf.function(name);
-            let found = found.with_context(|| format!("the kernel has no function `{name}`"))?;
-            Ok::<_, anyhow::Error>(found.ty.id())
+            let function = btf.vmlinux().find(Named::Function, name);
+            let function = function.with_context(|| format!("there is no function `{name}`"))?;
+            Ok::<_, anyhow::Error>(function.id())
         };
         Ok(Self {
             is_return: id("bpf_session_is_return")?,
@@ -178,7 +192,7 @@ impl Session {
     }
 
     /// Has a program call them.
-    pub(super) fn hook(self, hooks: &mut Hooks) {
+    pub(super) fn set(self, hooks: &mut Hooks) {
         hooks.set_of_kernel(hook::SESSION_IS_RETURN, self.is_return);
         hooks.set_of_kernel(hook::SESSION_COOKIE, self.cookie);
     }
@@ -209,6 +223,8 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::{
         event::{Display, EventClass, Field, FieldType, IntegerType},
@@ -293,12 +309,12 @@ mod tests {
     #[test]
     fn functions_share_a_program_by_when_their_events_happen() {
         let probes = [entered(), returns_number(), entered(), returns_number()];
-        let group = |at, rows: [usize; 2]| Group {
-            at,
-            rows: rows.to_vec(),
-        };
-        let expected = [group(At::Entry, [0, 2]), group(At::Return, [1, 3])];
-        assert_eq!(groups(&probes, |_| false), expected);
+        let groups = groups(&probes, |_| false);
+        let found: Vec<_> = groups
+            .iter()
+            .map(|group| (group.at, &group.rows[..]))
+            .collect();
+        assert_eq!(found, [(At::Entry, &[0, 2][..]), (At::Return, &[1, 3])]);
     }
 
     #[test]
@@ -315,26 +331,43 @@ mod tests {
     }
 
     #[test]
-    fn events_end_where_the_type_of_the_result_does() {
+    fn events_end_where_what_was_fetched_does() {
         let result = |bytes| returns(&[number(Base::Return, bytes)], &[]);
-        assert_eq!(
-            [8, 4, 1].map(|bytes| unused_tail(&result(bytes))),
-            [0, 4, 7].map(Some)
-        );
+        let tails = [8, 4, 1].map(|bytes| unused_tail(&result(bytes)));
+        assert_eq!(tails, [0, 4, 7].map(Some));
         // A function that returns nothing.
         assert_eq!(unused_tail(&returns(&[], &[])), Some(8));
+        // The end of a string tells itself.
+        assert_eq!(unused_tail(&returns(&[string()], &[])), Some(0));
+    }
+
+    #[test]
+    fn results_are_one_group_whatever_their_sizes_and_strings_are_another() {
+        let probes = [
+            returns(&[], &[]),
+            returns(&[string()], &[]),
+            returns_number(),
+            returns(&[number(Base::Return, 8)], &[]),
+            returns(&[string()], &[]),
+            returns(&[number(Base::Return, 8), string()], &[]),
+        ];
+        let rows: Vec<_> = groups(&probes, |_| false)
+            .into_iter()
+            .map(|group| group.rows)
+            .collect();
+        assert_eq!(rows, [vec![0, 2, 3], vec![1, 4]]);
     }
 
     #[test]
     fn what_is_more_than_a_result_needs_a_program_of_its_own() {
-        let ret = number(Base::Return, 8);
-        let other = [
-            returns(&[string()], &[]),
+        let (ret, argument) = (number(Base::Return, 8), number(Base::Argument(0), 8));
+        let more = [
+            returns(from_ref(&ret), from_ref(&argument)),
             returns(&[ret.clone(), ret.clone()], &[]),
-            returns(&[number(Base::Argument(0), 8)], &[]),
-            returns(&[ret], &[number(Base::Argument(0), 8)]),
+            returns(&[ret, string()], &[]),
+            returns(&[argument], &[]),
         ];
-        assert_eq!(other.each_ref().map(unused_tail), [None; 4]);
+        assert_eq!(more.each_ref().map(unused_tail), [None; 4]);
     }
 
     #[test]

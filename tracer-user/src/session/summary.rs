@@ -381,11 +381,12 @@ impl Summary {
         let total = of_classes + self.counts.skipped_of_many + self.counts.skipped_syscalls;
         if total > 0 {
             // A kretprobe follows as many calls at a time as it has instances.
-            let has_returns = self.counts.skipped.iter().any(|(class, _)| {
-                let name = self.names.get(*class as usize);
-                name.is_some_and(|name| name.starts_with("kretprobe:"))
-            });
-            let or_returns = if has_returns {
+            let is_return = |name: &String| name.starts_with("kretprobe:");
+            let mut classes = self.counts.skipped.iter();
+            let of_class =
+                classes.any(|(class, _)| self.names.get(*class as usize).is_some_and(is_return));
+            let of_many = self.counts.skipped_of_many > 0 && self.names.iter().any(is_return);
+            let or_returns = if of_class || of_many {
                 ", or in more calls at a time than a kretprobe follows"
             } else {
                 ""

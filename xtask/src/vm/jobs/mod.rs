@@ -3,9 +3,10 @@
 //! Booting takes longer than most commands, so each [`VmTest`] is one boot with several
 //! commands, and the checks of its results are apart from each other: `functions` of
 //! recorded kernel functions, `typed` of what is fetched there and of what is left out,
-//! `returns` of functions of a pattern that return, `losses` of the accounting, `flight` of memory alone and its snapshots, `disk` of ways to a
-//! disk, `refusals` of errors, `machine` of what `tracer` says about the kernel, `verifier` of
-//! what the programs cost when they are loaded, `everything` of all tracepoints at once.
+//! `returns` of functions of a pattern that return, `losses` of the accounting, `flight` of
+//! memory alone and its snapshots, `disk` of ways to a disk, `refusals` of errors, `machine` of
+//! what `tracer` says about the kernel, `verifier` of what the programs cost when they are
+//! loaded, `everything` of all tracepoints at once.
 
 use std::time::Duration;
 

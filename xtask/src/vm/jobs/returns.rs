@@ -36,6 +36,10 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        name: "functions of a pattern return strings",
+        verify: verify_strings,
+    },
+    Check {
         name: "filters, contexts and stacks of a pattern of returns are those of each function",
         verify: verify_filtered,
     },
@@ -87,6 +91,10 @@ pub(super) fn commands() -> Vec<Command> {
             "returns-exec",
             "--only-command -e kretprobe:__x64_sys_execv* -- work --cpu 0 getppid 1",
         ),
+        record(
+            "returns-strings",
+            "-e kretprobe:d_pa*,kretprobe:dentry_pat* -- work cat /proc/self/maps",
+        ),
         record("returns-filtered", "--context comm -T=kernel -e")
             .word("kretprobe:vfs_re* if ret == 1")
             .then(format!("-- work --cpu 0 read /init {STACKS}")),
@@ -101,6 +109,12 @@ pub(super) fn commands() -> Vec<Command> {
             ),
         ),
     ]
+}
+
+/// The events of all functions that returned.
+fn returns(trace: &Trace) -> impl Iterator<Item = Event<'_>> {
+    let all = trace.all();
+    all.filter(|event| event.class.starts_with("kretprobe:"))
 }
 
 fn has_duration(event: &Event<'_>) -> bool {
@@ -161,7 +175,7 @@ fn verify_nested(_: Kernel, outcome: &Outcome) -> Result<()> {
     let (trace, _, pid) = recorded(outcome, "returns-nested")?;
     let mut writes = 0;
     let mut within = BTreeSet::new();
-    for event in trace.all().filter(|event| event.has("pid", pid)) {
+    for event in returns(&trace).filter(|event| event.has("pid", pid)) {
         let duration = event.number("duration");
         ensure!(duration.is_some(), "a call without a duration: {event:?}");
         if event.class == "kretprobe:ep_poll_callback" {
@@ -180,13 +194,30 @@ fn verify_nested(_: Kernel, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
+/// The list of a process's memory has a line for each part of its program.
+fn verify_strings(_: Kernel, outcome: &Outcome) -> Result<()> {
+    const PROGRAM: &str = "/bin/work";
+    let kept = Kept::succeeded(outcome, "returns-strings")?;
+    let parts = kept.stdout.lines().filter(|line| line.ends_with(PROGRAM));
+    let parts = parts.count();
+    let trace = Trace::read(outcome, "returns-strings/trace")?;
+    let paths = trace.events("kretprobe:d_path");
+    let paths = paths.filter(|event| event.text("ret") == Some(PROGRAM) && has_duration(event));
+    let paths = paths.count();
+    ensure!(
+        parts > 0 && paths >= parts,
+        "{paths} paths of {parts} parts of the program"
+    );
+    Ok(())
+}
+
 fn verify_filtered(_: Kernel, outcome: &Outcome) -> Result<()> {
     let class = "kretprobe:vfs_read";
     let (trace, _, pid) = recorded(outcome, "returns-filtered")?;
     expect(&trace, class, pid, STACKS, |event| {
         event.text("procname") == Some("work") && has_duration(event)
     })?;
-    let other = trace.all().find(|event| !event.has("ret", 1));
+    let other = returns(&trace).find(|event| !event.has("ret", 1));
     ensure!(other.is_none(), "the filter let {other:?} pass");
     let report = Kept::succeeded(outcome, "returns-filtered-report")?;
     let found = stacks_with(&report.stdout, class, "__x64_sys_pread64");

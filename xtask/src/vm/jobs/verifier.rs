@@ -8,6 +8,10 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, process};
 
 use anyhow::{Context, Result, bail, ensure};
 
+mod recordings;
+
+use recordings::{RECORDINGS, Recording};
+
 use super::{Check, Command, kept::Kept};
 use crate::{
     build::{self, Profile, Show},
@@ -20,205 +24,9 @@ pub(super) const CHECKS: &[Check] = &[Check {
     name: "the verifier walks no more than is on record",
     verify: |kernel, outcome| {
         let table = Table::read()?;
-        compare(&table, kernel.name(), &walked(outcome)?)
+        compare(&table, kernel.name(), &walked(kernel, outcome)?)
     },
 }];
-
-/// A recording with programs whose numbers are on record.
-struct Recording {
-    /// Folder of its results.
-    name: &'static str,
-    /// What all its programs have, for the table.
-    variant: Option<&'static str>,
-    options: &'static [&'static str],
-    shapes: &'static [Shape],
-}
-
-/// What a program looks like: the copies for other probes differ little from it.
-struct Shape {
-    /// How the table calls it, before the variant.
-    name: &'static str,
-    /// The probe whose program has it.
-    probe: &'static str,
-    /// The name that the kernel has for that program, of 15 bytes at most.
-    program: &'static str,
-}
-
-impl Shape {
-    const fn new(name: &'static str, probe: &'static str, program: &'static str) -> Self {
-        Self {
-            name,
-            probe,
-            program,
-        }
-    }
-}
-
-const RECORDINGS: [Recording; 7] = [
-    Recording {
-        name: "programs",
-        variant: None,
-        options: &[],
-        shapes: &[
-            Shape::new("tracepoint, fixed", "sched:sched_switch", "sched_switch"),
-            Shape::new(
-                "tracepoint, a string",
-                "sched:sched_process_exec",
-                "sched_process_e",
-            ),
-            Shape::new(
-                "tracepoint, four strings",
-                "power:device_pm_callback_start",
-                "power_device_pm",
-            ),
-            Shape::new("kprobe", "kprobe:vfs_read", "kprobe_vfs_read"),
-            Shape::new("kretprobe", READ_RETURNS, "kretprobe_vfs_r"),
-            Shape::new("kretprobe, entry", READ_RETURNS, "entry_kretprobe"),
-            Shape::new("fentry", "fentry:vfs_read", "fentry_vfs_read"),
-            Shape::new("fexit", "fexit:vfs_read", "fexit_vfs_read"),
-            Shape::new("fexit, entry", "fexit:vfs_read", "entry_fexit_vfs"),
-            Shape::new(
-                "raw tracepoint",
-                "rawtp:sched_process_exec",
-                "rawtp_sched_pro",
-            ),
-            Shape::new("system call, entry", "syscall:openat", "on_sys_enter"),
-            Shape::new("system call, exit", "syscall:openat", "on_sys_exit"),
-            Shape::new(
-                "raw system call, entry",
-                "raw_syscalls:sys_enter",
-                "on_raw_sys_ente",
-            ),
-            Shape::new(
-                "raw system call, exit",
-                "raw_syscalls:sys_exit",
-                "on_raw_sys_exit",
-            ),
-        ],
-    },
-    Recording {
-        name: "programs-strings",
-        variant: Some("fetched strings"),
-        options: &[],
-        shapes: &[
-            Shape::new(
-                "kprobe",
-                "kprobe:vfs_open{file->f_flags,path->dentry->d_parent->d_name.name:str,\
-                 path->dentry->d_name.name:str}",
-                "kprobe_vfs_open",
-            ),
-            Shape::new("kretprobe", WRITE_RETURNS, "kretprobe_vfs_w"),
-            Shape::new("kretprobe, entry", WRITE_RETURNS, "entry_kretprobe"),
-            Shape::new(
-                "fexit",
-                "fexit:vfs_write{ret,count,file->f_path.dentry->d_name.name:str}",
-                "fexit_vfs_write",
-            ),
-            Shape::new(
-                "raw tracepoint",
-                "rawtp:sched_process_exec{p->pid,bprm->filename:str,p->comm:str}",
-                "rawtp_sched_pro",
-            ),
-        ],
-    },
-    Recording {
-        name: "programs-filtered",
-        variant: Some("filter"),
-        options: &[],
-        shapes: &[
-            Shape::new(
-                "tracepoint",
-                "sched:sched_switch if prev_prio < 100 || !(prev_comm ~ \"kworker/*\")",
-                "sched_switch",
-            ),
-            Shape::new(
-                "kprobe",
-                "kprobe:vfs_read if count >= 4096 && comm != \"work\"",
-                "kprobe_vfs_read",
-            ),
-            Shape::new(
-                "kprobe, a pattern",
-                "kprobe:vfs_open{name=path->dentry->d_name.name:str} if name ~ \"*.so*\"",
-                "kprobe_vfs_open",
-            ),
-            Shape::new(
-                "kretprobe",
-                "kretprobe:vfs_read{ret,count} if ret < 0 || duration > 1000000",
-                "kretprobe_vfs_r",
-            ),
-            Shape::new(
-                "system call, entry, a pattern",
-                "syscalls:sys_enter_openat if filename ~ \"/etc/*\" && (flags & 3) == 0",
-                "on_sys_enter",
-            ),
-            Shape::new(
-                "system call, exit",
-                "syscalls:sys_exit_openat if ret == -2",
-                "on_sys_exit",
-            ),
-            Shape::new(
-                "raw system call, entry",
-                "raw_syscalls:sys_enter if id == 257",
-                "on_raw_sys_ente",
-            ),
-        ],
-    },
-    Recording {
-        name: "programs-contexts",
-        variant: Some("contexts"),
-        options: &[
-            "--context",
-            "comm,uid,gid,cgroup,prio,nice,ppid,euid,suid,egid,sgid,vtid,vpid,vppid",
-            "--context",
-            "cgroup_ns,ipc_ns,mnt_ns,net_ns,pid_ns,time_ns,user_ns,uts_ns",
-        ],
-        shapes: &EACH_KIND,
-    },
-    Recording {
-        name: "programs-stacks",
-        variant: Some("stacks"),
-        options: &["-T=both"],
-        shapes: &EACH_KIND,
-    },
-    Recording {
-        name: "programs-throttled",
-        variant: Some("throttled"),
-        options: &["--every", "10", "--limit", "1000/s"],
-        shapes: &EACH_KIND,
-    },
-    Recording {
-        name: "programs-followed",
-        variant: Some("followed"),
-        options: &["--only-command"],
-        shapes: &[
-            Shape::new("new thread", EXEC, "on_newtask"),
-            Shape::new("exec", EXEC, "on_exec"),
-            Shape::new("thread that is gone", EXEC, "on_free"),
-            Shape::new("tracepoint, exec", EXEC, "sched_process_e"),
-            Shape::new("kprobe", "kprobe:vfs_read", "kprobe_vfs_read"),
-        ],
-    },
-];
-
-/// A program of each kind, for what can be asked of all.
-const EACH_KIND: [Shape; 8] = [
-    Shape::new("tracepoint", "sched:sched_switch", "sched_switch"),
-    Shape::new("kprobe", "kprobe:vfs_read", "kprobe_vfs_read"),
-    Shape::new("kretprobe", READ_RETURNS, "kretprobe_vfs_r"),
-    Shape::new("fexit", "fexit:vfs_read", "fexit_vfs_read"),
-    Shape::new("raw tracepoint", "rawtp:sched_switch", "rawtp_sched_swi"),
-    Shape::new("system call, entry", "syscall:openat", "on_sys_enter"),
-    Shape::new("system call, exit", "syscall:openat", "on_sys_exit"),
-    Shape::new(
-        "raw system call, entry",
-        "raw_syscalls:sys_enter",
-        "on_raw_sys_ente",
-    ),
-];
-
-const READ_RETURNS: &str = "kretprobe:vfs_read{ret,count}";
-const WRITE_RETURNS: &str = "kretprobe:vfs_write{ret,count,file->f_path.dentry->d_name.name:str}";
-const EXEC: &str = "sched:sched_process_exec";
 
 impl Recording {
     /// How the table calls its shapes, each with the name of the program.
@@ -259,6 +67,9 @@ impl Recording {
     }
 }
 
+/// What stands in the table where a kernel has no such program.
+const NO_NUMBER: &str = "-";
+
 /// Columns that the table has for names.
 const NAME_WIDTH: usize = 48;
 
@@ -279,9 +90,10 @@ pub(super) fn commands() -> Vec<Command> {
 /// Instructions by shape.
 type Walked = BTreeMap<String, u64>;
 
-fn walked(outcome: &Outcome) -> Result<Walked> {
+fn walked(kernel: Kernel, outcome: &Outcome) -> Result<Walked> {
     let mut all = Walked::new();
-    for recording in &RECORDINGS {
+    let recordings = RECORDINGS.iter();
+    for recording in recordings.filter(|recording| recording.kernels.contains(&kernel)) {
         let kept = Kept::succeeded(outcome, recording.name)?;
         let walked = recording.parse(&kept.stdout);
         ensure!(
@@ -308,7 +120,11 @@ fn walked_here() -> Result<Walked> {
         listed.is_ok_and(|output| output.status.success())
     };
     let mut all = Walked::new();
-    for recording in &RECORDINGS {
+    let has_known = |recording: &&Recording| {
+        let mut shapes = recording.shapes.iter();
+        shapes.any(|shape| is_known(shape.probe))
+    };
+    for recording in RECORDINGS.iter().filter(has_known) {
         let dir = tempfile::tempdir().context("cannot create a folder for the trace")?;
         let mut command = process::Command::new(&tracer);
         command
@@ -324,8 +140,8 @@ fn walked_here() -> Result<Walked> {
 /// The numbers on record.
 #[derive(Debug, Default)]
 struct Table {
-    /// By shape, then in the order of `kernels`.
-    rows: BTreeMap<String, Vec<u64>>,
+    /// By shape, then in the order of `kernels`; none where a kernel has no such program.
+    rows: BTreeMap<String, Vec<Option<u64>>>,
     kernels: Vec<String>,
 }
 
@@ -352,10 +168,10 @@ impl Table {
                 continue;
             }
             let numbers = columns
-                .map(|column| {
-                    column
-                        .parse()
-                        .with_context(|| format!("`{column}` is no number"))
+                .map(|column| match column {
+                    NO_NUMBER => Ok(None),
+                    _ => (column.parse().map(Some))
+                        .with_context(|| format!("`{column}` is no number")),
                 })
                 .collect::<Result<_>>()?;
             table.rows.insert(shape.to_owned(), numbers);
@@ -365,7 +181,7 @@ impl Table {
 
     fn number(&self, shape: &str, kernel: &str) -> Option<u64> {
         let column = self.kernels.iter().position(|known| known == kernel)?;
-        self.rows.get(shape)?.get(column).copied()
+        *self.rows.get(shape)?.get(column)?
     }
 }
 
@@ -408,7 +224,7 @@ fn render(columns: &[(&str, Walked)]) -> String {
     for (shape, _) in RECORDINGS.iter().flat_map(Recording::programs) {
         let cell = |(_, walked): &(&str, Walked)| {
             let number = walked.get(&shape);
-            number.map_or_else(|| "-".to_owned(), u64::to_string)
+            number.map_or_else(|| NO_NUMBER.to_owned(), u64::to_string)
         };
         row(&shape, &mut columns.iter().map(cell));
     }
@@ -424,7 +240,7 @@ pub fn measure(update: bool) -> Result<()> {
     let mut columns = Vec::new();
     for kernel in Kernel::ALL {
         let outcome = vm::run(kernel, &super::job(commands()))?;
-        columns.push((kernel.name(), walked(&outcome)?));
+        columns.push((kernel.name(), walked(kernel, &outcome)?));
     }
     let record = render(&columns);
     if privilege::is_root() {
@@ -457,6 +273,14 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         assert_eq!(table(700).number("kprobe", "6.1"), Some(700));
+    }
+
+    #[test]
+    fn a_kernel_without_a_program_has_no_number() {
+        let without = render(&[("6.1", Walked::new()), ("6.12", walked_by_all(9))]);
+        let table = Table::parse(&without).unwrap();
+        let number = |kernel| table.number("kprobe", kernel);
+        assert_eq!((number("6.1"), number("6.12")), (None, Some(9)));
     }
 
     #[test]

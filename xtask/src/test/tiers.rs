@@ -62,6 +62,7 @@ fn lint(checks: &mut Checks) {
     let deny = ["--", "-D", "warnings"];
     let mut host = workspace::cargo();
     host.args(["clippy", "--quiet", "--workspace", "--all-targets"])
+        .arg("--all-features")
         .args(NOT_FOR_THIS_MACHINE)
         .args(deny);
     checks.command("clippy", &mut host);

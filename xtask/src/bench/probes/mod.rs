@@ -181,7 +181,7 @@ type Figures = Vec<(Tool, Result<f64>)>;
 pub(super) fn run() -> Result<Value> {
     apt::ensure_installed(&PROGRAMS)?;
     // It is linked statically, so it reads its traces here, too.
-    let tracer = build::guest(Show::Progress)?.tracer;
+    let reader = build::guest(Show::Progress)?.tracer;
     let outcome = vm::run(instructions::KERNEL, &job()?)?;
     ensure!(
         outcome.status == 0,
@@ -197,7 +197,7 @@ pub(super) fn run() -> Result<Value> {
         let tools = Tool::ALL.into_iter();
         let tools = tools.filter(|&tool| row.command(tool).is_some());
         let figure = |tool| {
-            let traced = traced(&outcome, &folder(at, tool), row, tool, &tracer)?;
+            let traced = traced(&outcome, &folder(at, tool), row, tool, &reader)?;
             Ok(traced - untraced[row.kind.round as usize])
         };
         tools.map(|tool| (tool, figure(tool))).collect()
@@ -242,10 +242,11 @@ fn finished(outcome: &Outcome, folder: &str) -> Result<Loop> {
 }
 
 /// Instructions of a round while a tool did its work, which is held to the events that it left.
-fn traced(outcome: &Outcome, folder: &str, row: Row, tool: Tool, tracer: &Path) -> Result<f64> {
+/// `reader` is the `tracer` that reads its own traces.
+fn traced(outcome: &Outcome, folder: &str, row: Row, tool: Tool, reader: &Path) -> Result<f64> {
     let traced = finished(outcome, folder)?;
     let output = outcome.out_dir().join(folder).join(OUTPUT);
-    let count = |recorder| Ok(count::count(recorder, tracer, "", &output, traced.tid)?.of_loop);
+    let count = |recorder| Ok(count::count(recorder, reader, "", &output, traced.tid)?.of_loop);
     let events = match tool {
         Tool::Tracer => count(Recorder::Tracer),
         Tool::Perf => count(Recorder::Perf),

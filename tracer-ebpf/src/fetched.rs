@@ -51,7 +51,13 @@ impl Event<'_> {
         } else {
             0
         };
-        let len = context_len + duration_len + self.fetch_len + entry_len;
+        // Only what follows has to be aligned: events end where their last field does.
+        let fetch_len = if entry_len == 0 {
+            self.fetch_len
+        } else {
+            self.fetch_len.next_multiple_of(8)
+        };
+        let len = context_len + duration_len + fetch_len + entry_len;
         emit::fixed(
             self.ctx,
             self.scope,
@@ -76,7 +82,7 @@ impl Event<'_> {
                     } else {
                         entry.wrapping_add(1).cast::<c_void>()
                     };
-                    let to = payload.wrapping_add(self.fetch_len);
+                    let to = payload.wrapping_add(fetch_len);
                     // SAFETY: as much is reserved; what cannot be read becomes zeroes.
                     unsafe { bpf_probe_read_kernel(to.cast(), entry_len as u32, values) };
                 }

@@ -101,7 +101,7 @@ pub(crate) fn on_return(ctx: ProbeContext) -> u32 {
                 duration,
                 entry: Some(entry),
             }),
-            fetch_len: (constant!(SPEC.fetch_len) as usize).next_multiple_of(8),
+            fetch_len: constant!(SPEC.fetch_len) as usize,
             unused_tail: 0,
         };
         event.emit();

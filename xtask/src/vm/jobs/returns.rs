@@ -46,7 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "of many returns of a pattern, as many are recorded as was asked for",
         verify: |_, outcome| {
-            let class = "kretprobe:__x64_sys_getppid";
+            let class = "kretprobe:vfs_read";
             let (trace, kept, pid) = recorded(outcome, "returns-throttled")?;
             expect(&trace, class, pid, LIMIT, |_| true)?;
             let left_out = kept.number_of_class(class, "by --limit");
@@ -68,7 +68,8 @@ const WRITES: u64 = 100;
 const LEVELS: usize = 3;
 
 /// Functions with results of 4 bytes, of 8, and without any.
-const PROBES: &str = "kretprobe:vfs_op*,kretprobe:vfs_re*,kretprobe:fd_inst*,kprobe:fd_install";
+const PROBES: &str = "kretprobe:vfs_op*,kretprobe:vfs_re*,kretprobe:fd_inst*,\
+                      kprobe:vfs_open,kprobe:fd_install";
 
 pub(super) fn commands() -> Vec<Command> {
     let record = |name, options: &str| {
@@ -78,8 +79,8 @@ pub(super) fn commands() -> Vec<Command> {
     vec![
         record("returns", &format!("-e {PROBES} -- work sequence --"))
             .then(format!("work --cpu 0 open /init {OPENS} ;"))
-            .then(format!("work --cpu 0 read /init {READS} ;"))
-            .then("work programs"),
+            .then(format!("work --cpu 0 read /init {READS}")),
+        record("returns-programs", "-e kretprobe:vfs_re* -- work programs"),
         record(
             "returns-nested",
             &format!(
@@ -105,7 +106,8 @@ pub(super) fn commands() -> Vec<Command> {
         record(
             "returns-throttled",
             &format!(
-                "-e kretprobe:__x64_sys_getp* --limit {LIMIT}/h -- work --cpu 0 getppid {CALLS}"
+                "--only-command -e kretprobe:vfs_re* --limit {LIMIT}/h -- \
+                 work --cpu 0 read /init {CALLS}"
             ),
         ),
     ]
@@ -128,16 +130,23 @@ fn verify_results(_: Kernel, outcome: &Outcome) -> Result<()> {
     kept.expect_error("lost 0 events")?;
     let trace = Trace::read(outcome, "returns/trace")?;
     let opener = kept.number("pid")?;
-    expect(&trace, "kretprobe:vfs_open", opener, OPENS, |event| {
-        event.has("ret", 0) && has_duration(event)
-    })?;
-    // It returns nothing.
-    let installed = trace.events("kprobe:fd_install");
-    let installed = installed.filter(|event| event.has("pid", opener)).count() as u64;
-    ensure!(installed >= OPENS, "{installed} files for {OPENS} opens");
-    expect(&trace, "kretprobe:fd_install", opener, installed, |event| {
-        event.text("ret").is_none() && has_duration(event)
-    })?;
+    // The second one returns nothing.
+    for (function, ret) in [("vfs_open", Some("0")), ("fd_install", None)] {
+        let entered = format!("kprobe:{function}");
+        let entered = trace.events(&entered);
+        let entered = entered.filter(|event| event.has("pid", opener)).count() as u64;
+        ensure!(
+            entered >= OPENS,
+            "{entered} calls of `{function}` for {OPENS} opens"
+        );
+        expect(
+            &trace,
+            &format!("kretprobe:{function}"),
+            opener,
+            entered,
+            |event| event.text("ret") == ret && has_duration(event),
+        )?;
+    }
     let read = |event: &Event<'_>| event.has("ret", 1) && has_duration(event);
     let reads = trace.events("kretprobe:vfs_read");
     let reads = reads.filter(|event| !event.has("pid", opener) && read(event));
@@ -150,7 +159,7 @@ fn verify_results(_: Kernel, outcome: &Outcome) -> Result<()> {
 }
 
 fn verify_programs(kernel: Kernel, outcome: &Outcome) -> Result<()> {
-    let kept = Kept::succeeded(outcome, "returns")?;
+    let kept = Kept::succeeded(outcome, "returns-programs")?;
     let programs = |begin: &str| {
         let lines = kept.stdout.lines();
         lines.filter(|line| line.starts_with(begin)).count()

@@ -146,9 +146,10 @@ fn a_function_of_a_program_has_its_arguments() {
         assert_eq!(event.number("signed"), -number);
         // The text of every fourth call is nowhere.
         let readable = number % 4 != 3;
-        let (text, first) = match readable {
-            true => (format!("call {number}"), i64::from(b'c')),
-            false => (String::new(), 0),
+        let (text, first) = if readable {
+            (format!("call {number}"), i64::from(b'c'))
+        } else {
+            (String::new(), 0)
         };
         assert_eq!(
             (event.text("text"), event.number("first")),

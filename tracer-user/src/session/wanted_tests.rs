@@ -120,6 +120,16 @@ fn a_filter_may_name_fields_as_the_kernel_or_as_the_trace_does() {
 }
 
 #[test]
+fn a_field_of_the_kernel_that_is_compared_wrongly_is_not_missing() {
+    let error = applied(
+        &[request("sched:sched_switch if prev_pid == \"x\"")],
+        Naming::Lttng,
+    );
+    let shown = format!("{:#}", error.unwrap_err());
+    assert!(shown.contains("cannot compare `prev_pid`"), "{shown}");
+}
+
+#[test]
 fn stacks_are_fields_behind_all_others() {
     let asked = |stack| ProbeRequest {
         stack,

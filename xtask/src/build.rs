@@ -1,8 +1,7 @@
 //! Builds the eBPF object, and the binaries that embed it.
 //!
-//! Three folders below `target`, one per kind of build, so that none undoes another:
-//! `ebpf` for the object, `tracer` for what runs here, `vm/cargo` for the static binaries
-//! of the virtual machines.
+//! Two folders below `target`, one per kind of build, so that none undoes another: `ebpf`
+//! for the object, `tracer` for what runs here and in virtual machines.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -15,7 +14,6 @@ use crate::{
 };
 
 const EBPF_TARGET: &str = "bpfel-unknown-none";
-const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Tells the build script of `tracer-user` which object to embed.
 const OBJECT_VARIABLE: &str = "TRACER_EBPF_OBJECT";
 
@@ -55,7 +53,7 @@ impl Profile {
     }
 }
 
-/// Binaries that run in virtual machines, linked statically because nothing else is there.
+/// Binaries that run in virtual machines.
 #[derive(Clone, Debug)]
 pub struct GuestBinaries {
     /// The recorder.
@@ -158,8 +156,8 @@ pub fn sink_load(show: Show) -> Result<PathBuf> {
 pub fn work(show: Show) -> Result<PathBuf> {
     let mut cargo = workspace::cargo();
     cargo
-        .args(["build", "--release", "--package", "xtask", "--bin", "work"])
-        .arg("--target-dir")
+        .args(["build", "--release", "--package", "xtask"])
+        .args(["--bin", "work", "--bin", "guest-init", "--target-dir"])
         .arg(workspace::tracer_target_dir());
     execute(&mut cargo, show, "building the workload")?;
     Ok(workspace::tracer_target_dir().join("release/work"))
@@ -176,33 +174,16 @@ pub fn tracer_cargo(object: &PathBuf, subcommand: &str) -> Command {
     cargo
 }
 
-/// Builds what goes into the virtual machines.
+/// Builds what goes into the virtual machines: what users run, and the workload.
 ///
 /// # Errors
 /// When the toolchain cannot be had or the code does not compile.
 pub fn guest(show: Show) -> Result<GuestBinaries> {
-    let toolchain = setup::ensure()?;
-    let object = ebpf(&toolchain, show)?;
-    let target_dir = workspace::vm_dir().join("cargo");
-    let mut cargo = workspace::cargo();
-    cargo
-        .args(["build", "--release", "--target", GUEST_TARGET])
-        .args(["--package", "tracer-user", "--package", "xtask"])
-        .args(["--bin", "tracer", "--bin", "guest-init", "--bin", "work"])
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .env(OBJECT_VARIABLE, &object)
-        // The guest has no shared libraries, and its memory holds every byte twice at boot.
-        .env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            "-Ctarget-feature=+crt-static\x1f-Cstrip=debuginfo",
-        );
-    execute(&mut cargo, show, "building the guest's binaries")?;
-    let dir = target_dir.join(GUEST_TARGET).join("release");
+    let work = work(show)?;
     Ok(GuestBinaries {
-        tracer: dir.join("tracer"),
-        init: dir.join("guest-init"),
-        work: dir.join("work"),
+        tracer: everything(Profile::Release, show)?,
+        init: work.with_file_name("guest-init"),
+        work,
     })
 }
 

@@ -38,6 +38,7 @@ fn work() -> Result<()> {
         .and_then(|bytes| GuestJob::decode(&bytes))
         .context("cannot read the job")?;
     mount_all(&job)?;
+    eprintln!("{}", wire::BEGIN);
     let status = run(&job)?;
     let disk = disk(wire::RESULTS_SERIAL)?;
     write_results(&disk, status)

@@ -1,15 +1,62 @@
 //! Tier `vm`: the tests of [`vm::jobs`], each on its kernels.
 
-use std::time::Instant;
+use std::{
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+    time::Instant,
+};
+
+use anyhow::Result;
 
 use super::Checks;
 use crate::{
     apt,
     vm::{
-        self,
-        jobs::{BABELTRACE, TESTS},
+        self, Kernel, Outcome,
+        jobs::{BABELTRACE, TESTS, VmTest},
     },
 };
+
+/// Machines that run at the same time: each keeps two CPUs busy now and then, and waits at
+/// other times.
+const SIDE_BY_SIDE: usize = 2;
+
+/// How many commands of a guest are told with their times, the slowest.
+const TOLD: usize = 3;
+
+/// A test on one of its kernels.
+struct Boot {
+    test: &'static VmTest,
+    kernel: Kernel,
+}
+
+impl Boot {
+    fn all() -> impl Iterator<Item = Self> + Send {
+        TESTS.iter().flat_map(|test| {
+            let kernels = test.kernels.iter();
+            kernels.map(move |&kernel| Self { test, kernel })
+        })
+    }
+
+    fn name(&self) -> String {
+        format!("{} on {}", self.test.name, self.kernel.name())
+    }
+
+    fn run(&self) -> Ran {
+        let start = Instant::now();
+        let outcome = vm::run(self.kernel, &(self.test.job)());
+        Ran {
+            outcome,
+            seconds: start.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+/// What came of a boot.
+struct Ran {
+    outcome: Result<Outcome>,
+    seconds: f64,
+}
 
 /// Why the tier cannot run.
 pub(super) fn obstacle() -> Option<String> {
@@ -21,21 +68,41 @@ pub(super) fn obstacle() -> Option<String> {
 
 /// Boots every test on every kernel that it names, and makes its checks.
 pub(super) fn run(checks: &mut Checks) {
-    for test in TESTS {
-        for kernel in test.kernels {
-            let on = kernel.name();
-            let boot = format!("{} on {on}", test.name);
-            let start = Instant::now();
-            let job = (test.job)();
-            let Some(outcome) = checks.prepare(&boot, || vm::run(*kernel, &job)) else {
-                continue;
-            };
-            println!("   {boot}: {:.1} s", start.elapsed().as_secs_f64());
-            for check in test.checks.iter().copied().flatten() {
-                checks.check(&format!("{}, on {on}", check.name), || {
-                    (check.verify)(*kernel, &outcome)
-                });
-            }
+    let boots = Mutex::new(Boot::all());
+    let next = || boots.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                while let Some(boot) = next() {
+                    let ran = boot.run();
+                    // The receiver lives until all senders are gone.
+                    let _ = sender.send((boot, ran));
+                }
+            });
         }
+        drop(sender);
+        for (boot, ran) in receiver {
+            judge(checks, &boot, ran);
+        }
+    });
+}
+
+fn judge(checks: &mut Checks, boot: &Boot, ran: Ran) {
+    let Some(outcome) = checks.prepare(&boot.name(), || ran.outcome) else {
+        return;
+    };
+    let slowest = outcome.seconds();
+    let slowest = slowest.iter().take(TOLD);
+    let slowest = slowest.map(|(command, seconds)| format!("{command} {seconds:.1} s"));
+    let slowest: Vec<_> = slowest.collect();
+    let (name, seconds) = (boot.name(), ran.seconds);
+    println!("   {name}: {seconds:.1} s ({})", slowest.join(", "));
+    for check in boot.test.checks.iter().copied().flatten() {
+        checks.check(
+            &format!("{}, on {}", check.name, boot.kernel.name()),
+            || (check.verify)(boot.kernel, &outcome),
+        );
     }
 }

@@ -12,7 +12,6 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{job::Job, wire};
-use crate::build::GuestBinaries;
 
 const DIRECTORY: u32 = 0o040_755;
 const EXECUTABLE: u32 = 0o100_755;
@@ -20,21 +19,15 @@ const FOLDERS: [&str; 9] = [
     "bin", "data", "dev", "etc", "out", "proc", "root", "sys", "tmp",
 ];
 
-/// Writes the archive with the binaries and the job.
-pub(super) fn write(path: &Path, binaries: &GuestBinaries, job: &Job) -> Result<()> {
+/// Writes the archive with the job and its files.
+pub(super) fn write(path: &Path, job: &Job) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot create `{}`", path.display()))?;
     let mut archive = Archive::new(BufWriter::new(file));
-    let own = [
-        (&binaries.init, "init"),
-        (&binaries.tracer, "bin/tracer"),
-        (&binaries.work, "bin/work"),
-    ];
-    let given = job.files.iter().map(|(path, name)| (path, name.as_str()));
-    let write = || -> Result<()> {
+    let mut write = || -> Result<()> {
         for folder in folders(job) {
             archive.entry(&folder, DIRECTORY, &[])?;
         }
-        for (host, name) in own.into_iter().chain(given) {
+        for (host, name) in &job.files {
             let content = fs::read(host)
                 .with_context(|| format!("cannot read `{}` for the guest", host.display()))?;
             archive.entry(name, EXECUTABLE, &content)?;

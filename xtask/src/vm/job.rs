@@ -95,23 +95,28 @@ impl Job {
         Ok(self)
     }
 
-    /// Puts a program of this machine into the guest's `/bin`, and the libraries that it is
-    /// linked with to where this machine has them.
+    /// Puts a program of this machine into the guest's `/bin`, and what it is linked with.
     ///
     /// # Errors
     /// When there is no such program, or its libraries cannot be told.
-    pub fn program(mut self, name: &str) -> Result<Self> {
+    pub fn program(self, name: &str) -> Result<Self> {
         let path = process::find_program(name)
             .with_context(|| format!("no program `{name}` on this machine"))?;
+        self.linked(path, format!("bin/{name}"))
+    }
+
+    /// Puts the program at `path` into the guest as `name`, and the libraries that it is linked
+    /// with to where this machine has them.
+    pub(super) fn linked(mut self, path: PathBuf, name: String) -> Result<Self> {
         let linked = process::output(Command::new("ldd").arg(&path))
-            .with_context(|| format!("cannot tell the libraries of `{name}`"))?;
+            .with_context(|| format!("cannot tell the libraries of `{}`", path.display()))?;
         for library in libraries(&linked) {
             let guest = library.trim_start_matches('/').to_owned();
             if !self.files.iter().any(|(_, name)| *name == guest) {
                 self.files.push((library.into(), guest));
             }
         }
-        self.files.push((path, format!("bin/{name}")));
+        self.files.push((path, name));
         Ok(self)
     }
 

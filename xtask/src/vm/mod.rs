@@ -17,12 +17,18 @@
 //! # }
 //! ```
 
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, PoisonError},
+};
+
 use anyhow::{Context, Result};
 
 use crate::{
     apt::{self, Program},
-    build::{self, Show},
-    workspace,
+    build::{self, GuestBinaries, Show},
+    process, workspace,
 };
 
 mod initramfs;
@@ -37,13 +43,20 @@ pub use job::Job;
 pub use kernel::{Kernel, KernelChoice};
 pub use outcome::Outcome;
 
+/// Leaves out of a guest's binaries what is only large.
+const STRIP: Program = Program {
+    name: "strip",
+    package: "binutils",
+};
+
 /// What running a virtual machine needs on this one.
-const PROGRAMS: [Program; 2] = [
+const PROGRAMS: [Program; 3] = [
     Program {
         name: "qemu-system-x86_64",
         package: "qemu-system-x86",
     },
     qemu::MKFS,
+    STRIP,
 ];
 
 /// Makes sure that this machine has the emulator, and what makes disks for it.
@@ -61,10 +74,7 @@ pub fn ensure_programs() -> Result<()> {
 /// When a part is missing and cannot be had, the machine does not end in time, or it ends
 /// without results; the error then shows the end of its console.
 pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
-    ensure_programs()?;
-    let binaries = build::guest(Show::Progress)?;
-    let image = kernel::ensure(kernel)?;
-
+    let (binaries, image) = prepare(kernel)?;
     let runs = workspace::vm_dir().join("runs");
     std::fs::create_dir_all(&runs)
         .with_context(|| format!("cannot create `{}`", runs.display()))?;
@@ -73,16 +83,24 @@ pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
         .tempdir_in(&runs)
         .with_context(|| format!("cannot create a folder in `{}`", runs.display()))?;
 
+    let mut job = job.clone();
+    for (binary, name) in [
+        (&binaries.init, "init"),
+        (&binaries.tracer, "bin/tracer"),
+        (&binaries.work, "bin/work"),
+    ] {
+        job = job.linked(stripped(binary, dir.path())?, name.to_owned())?;
+    }
     let machine = qemu::Machine::in_dir(dir.path());
-    initramfs::write(&machine.initrd, &binaries, job)?;
-    let mut result = machine.boot(&image.vmlinuz, job);
-    if result.is_err() && machine.has_stray_breakpoint() {
+    initramfs::write(&machine.initrd, &job)?;
+    let mut result = machine.boot(&image.vmlinuz, &job);
+    if result.is_err() && (machine.has_stray_breakpoint() || !machine.has_begun()) {
         eprintln!(
-            "xtask: vm: kernel {} met a breakpoint that it had removed already, a flaw of \
-             qemu before 8.1; booting again",
+            "xtask: vm: kernel {} did not come up, or met a breakpoint that it had removed \
+             already, a flaw of qemu before 8.1; booting again",
             kernel.name()
         );
-        result = machine.boot(&image.vmlinuz, job);
+        result = machine.boot(&image.vmlinuz, &job);
     }
     if let Err(error) = result {
         let log = workspace::vm_dir().join(format!("console-{}.log", kernel.name()));
@@ -95,4 +113,22 @@ pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
         )));
     }
     Outcome::read(&machine.results, dir, image.release)
+}
+
+/// Builds and fetches what is not there yet; one at a time, where several machines are run.
+fn prepare(kernel: Kernel) -> Result<(GuestBinaries, kernel::Image)> {
+    static PREPARING: Mutex<()> = Mutex::new(());
+    let _one = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
+    ensure_programs()?;
+    Ok((build::guest(Show::Progress)?, kernel::ensure(kernel)?))
+}
+
+/// A copy of `binary` in `dir` without what only debuggers read: the guest's memory holds
+/// every byte twice at boot.
+fn stripped(binary: &Path, dir: &Path) -> Result<PathBuf> {
+    let name = binary.file_name().context("a binary has a name")?;
+    let copy = dir.join(name);
+    let mut strip = Command::new(STRIP.name);
+    process::output(strip.arg("--strip-debug").arg("-o").arg(&copy).arg(binary))?;
+    Ok(copy)
 }

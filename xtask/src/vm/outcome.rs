@@ -33,6 +33,19 @@ impl Outcome {
         self.dir.path().join(wire::OUT_ENTRY)
     }
 
+    /// The commands of [`work keep`](wire::SECONDS_ENTRY) with their seconds, the slowest first.
+    #[must_use]
+    pub fn seconds(&self) -> Vec<(String, f64)> {
+        let entries = fs::read_dir(self.out_dir()).into_iter().flatten().flatten();
+        let seconds = |entry: fs::DirEntry| {
+            let text = fs::read_to_string(entry.path().join(wire::SECONDS_ENTRY)).ok()?;
+            Some((entry.file_name().into_string().ok()?, text.parse().ok()?))
+        };
+        let mut all: Vec<(String, f64)> = entries.filter_map(seconds).collect();
+        all.sort_by(|one, other| other.1.total_cmp(&one.1));
+        all
+    }
+
     /// Moves that folder to `target`, to outlive this value.
     ///
     /// # Errors

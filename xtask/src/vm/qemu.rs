@@ -2,8 +2,11 @@
 
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +30,9 @@ const DISK_LEN: u64 = 1 << 30;
 /// A panic must end the machine at once, which -no-reboot makes of a restart.
 const APPEND: &str = "console=ttyS0 panic=-1 quiet";
 const CONSOLE_TAIL_LINES: usize = 25;
+/// Booting takes seconds; a machine that needs longer is stuck.
+const BOOT_LIMIT: Duration = Duration::from_mins(3);
+const BOOT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The files of one machine.
 #[derive(Debug)]
@@ -68,12 +74,18 @@ impl Machine {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start `{}`", process::display(&command)))?;
-        let status = process::wait_within(&mut child, job.timeout)
+        let status = self
+            .wait(&mut child, job.timeout)
             .context("cannot wait for the virtual machine")?;
         let Some(status) = status else {
+            let (what, limit) = if self.has_begun() {
+                ("end", job.timeout)
+            } else {
+                ("come up", BOOT_LIMIT)
+            };
             bail!(
-                "the machine did not end within {} s; {}",
-                job.timeout.as_secs(),
+                "the machine did not {what} within {} s; {}",
+                limit.as_secs(),
                 self.console_tail()
             );
         };
@@ -83,7 +95,7 @@ impl Machine {
         let mut complaint = String::new();
         if let Some(mut stderr) = child.stderr.take() {
             // A message that cannot be read is no reason to hide the console's.
-            let _ = std::io::Read::read_to_string(&mut stderr, &mut complaint);
+            let _ = io::Read::read_to_string(&mut stderr, &mut complaint);
         }
         let cause = match status.code() {
             Some(0) => "the guest's kernel stopped".to_owned(),
@@ -93,13 +105,40 @@ impl Machine {
         bail!("{cause}; {}", self.console_tail());
     }
 
+    /// Waits for the end within `limit`; ends the machine, and returns `None`, after that or
+    /// when the guest does not begin.
+    fn wait(&self, child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+        let start = Instant::now();
+        while !self.has_begun() && start.elapsed() < BOOT_LIMIT.min(limit) {
+            if let Some(status) = child.try_wait()? {
+                return Ok(Some(status));
+            }
+            thread::sleep(BOOT_INTERVAL);
+        }
+        let left = if self.has_begun() {
+            limit.saturating_sub(start.elapsed())
+        } else {
+            Duration::ZERO
+        };
+        process::wait_within(child, left)
+    }
+
+    /// Whether the guest got so far as to run its job.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_said(wire::BEGIN)
+    }
+
     /// Whether the kernel died of a breakpoint of its own. It patches its code by way of
     /// breakpoints, and makes all CPUs look again after each step; qemu before 8.1 can
     /// translate what was there before (fixed by `accel/tcg: Always lock pages before
     /// translation`), which a kernel of 7.2 does not survive.
     pub(super) fn has_stray_breakpoint(&self) -> bool {
+        self.has_said("Oops: int3:")
+    }
+
+    fn has_said(&self, text: &str) -> bool {
         let console = fs::read(&self.console).unwrap_or_default();
-        String::from_utf8_lossy(&console).contains("Oops: int3:")
+        String::from_utf8_lossy(&console).contains(text)
     }
 
     fn command(&self, kernel: &Path, job: &Job) -> Command {

@@ -20,8 +20,12 @@ pub const STATUS_ENTRY: &str = "status";
 pub const STDOUT_ENTRY: &str = "stdout";
 /// See [`STATUS_ENTRY`].
 pub const STDERR_ENTRY: &str = "stderr";
+/// How long a command took that was kept apart, in seconds.
+pub const SECONDS_ENTRY: &str = "seconds";
 /// See [`STATUS_ENTRY`]; a folder.
 pub const OUT_ENTRY: &str = "out";
+/// What the guest's first process writes to the console before it runs the job.
+pub const BEGIN: &str = "guest-init: running the job";
 /// I/O port of qemu's exit device.
 pub const EXIT_PORT: u16 = 0xf4;
 

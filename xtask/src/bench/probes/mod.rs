@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     apt::{self, Program},
-    build::{self, Show},
+    build::{self, Profile, Show},
     vm::{self, Job, Outcome, wire},
 };
 
@@ -180,8 +180,7 @@ type Figures = Vec<(Tool, Result<f64>)>;
 /// Measures, prints the table, and returns all figures.
 pub(super) fn run() -> Result<Value> {
     apt::ensure_installed(&PROGRAMS)?;
-    // It is linked statically, so it reads its traces here, too.
-    let reader = build::guest(Show::Progress)?.tracer;
+    let reader = build::everything(Profile::Release, Show::Progress)?;
     let outcome = vm::run(instructions::KERNEL, &job()?)?;
     ensure!(
         outcome.status == 0,

@@ -6,13 +6,14 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::Path,
     process::Command,
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
 use xtask::vm::wire;
 
 /// Runs `words` in the folder `name` of those that come back from the guest, and leaves its
-/// exit status and what it wrote there.
+/// exit status, what it wrote, and how long it took there.
 pub(super) fn keep(name: &str, words: &[String]) -> Result<()> {
     let dir = Path::new(wire::OUT_DIR).join(name);
     fs::create_dir_all(&dir).with_context(|| super::cannot("create", &dir))?;
@@ -20,6 +21,7 @@ pub(super) fn keep(name: &str, words: &[String]) -> Result<()> {
         let path = dir.join(entry);
         File::create(&path).with_context(|| super::cannot("create", &path))
     };
+    let start = Instant::now();
     let status = Command::new(&words[0])
         .args(&words[1..])
         .current_dir(&dir)
@@ -31,6 +33,13 @@ pub(super) fn keep(name: &str, words: &[String]) -> Result<()> {
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal))
         .unwrap_or(1);
-    let path = dir.join(wire::STATUS_ENTRY);
-    fs::write(&path, status.to_string()).with_context(|| super::cannot("write", &path))
+    let write = |entry: &str, text: String| {
+        let path = dir.join(entry);
+        fs::write(&path, text).with_context(|| super::cannot("write", &path))
+    };
+    write(
+        wire::SECONDS_ENTRY,
+        start.elapsed().as_secs_f64().to_string(),
+    )?;
+    write(wire::STATUS_ENTRY, status.to_string())
 }

@@ -114,7 +114,7 @@ pub(super) fn commands() -> Vec<Command> {
     let name = "name=file->f_path.dentry->d_name.name:str";
     let (short, long) = (SHORT, LONG);
     let stacks = "--context comm,uid,nice,prio,euid,vpid,vtid,pid_ns,user_ns,uts_ns,net_ns \
-                  -T=kernel -e kprobe:vfs_read,kretprobe:vfs_read";
+                  -T=kernel";
     vec![
         record(
             "typed-opens",
@@ -153,13 +153,13 @@ pub(super) fn commands() -> Vec<Command> {
             .then(format!("work crowd {} {} ;", short.0, short.1))
             .then(format!("work crowd {} {}", long.0, long.1)),
         record("typed-failed", "-e")
-            .word("kretprobe:__x64_sys_openat{ret,folder=regs->di:s32} if ret == -2")
+            .word("kretprobe:__x64_sys_openat{ret,folder=regs->di:s32} if ret == -20")
             .then("-e")
             .word("kprobe:vfs_open{name=path->dentry->d_name.name:str} if name == \"init\"")
             .then("-e")
             .word("kretprobe:vfs_open{ret,name=path->dentry->d_name.name:str} if name ~ \"in?t\"")
             .then(format!(
-                "-- work sequence -- work open /nowhere {FAILED_OPENS} ; \
+                "-- work sequence -- work open /init/nowhere {FAILED_OPENS} ; \
                  work open /init {OTHER_OPENS}"
             )),
         record("typed-raw", "-e")
@@ -170,10 +170,14 @@ pub(super) fn commands() -> Vec<Command> {
                 "-e rawtp:sched_process_exec{pid=p->pid,comm=p->comm:str,file=bprm->filename:str}",
             )
             .then(format!("-- work --cpu 0 read /init {READS}")),
-        record(
-            "typed-stacks",
-            &format!("{stacks},fentry:vfs_read -- work --cpu 0 read /init {STACKS}"),
-        ),
+        // What loads the program reads more than a byte at once.
+        record("typed-stacks", &format!("{stacks} -e"))
+            .word("kprobe:vfs_read if count == 1")
+            .then("-e")
+            .word("kretprobe:vfs_read if ret == 1")
+            .then("-e")
+            .word("fentry:vfs_read if count == 1")
+            .then(format!("-- work --cpu 0 read /init {STACKS}")),
         Command::new("typed-stacks-report", "tracer report ../typed-stacks/trace"),
         record(
             "typed-user-stacks",
@@ -347,14 +351,14 @@ fn verify_sleeps(_: Kernel, outcome: &Outcome) -> Result<()> {
 fn verify_failed_opens(_: Kernel, outcome: &Outcome) -> Result<()> {
     let (trace, _, pid) = recorded(outcome, "typed-failed")?;
     let class = "kretprobe:__x64_sys_openat";
-    // Of the current folder (`AT_FDCWD`), with ENOENT.
+    // Of the current folder (`AT_FDCWD`), with ENOTDIR.
     expect(&trace, class, pid, FAILED_OPENS, |event| {
-        event.text("ret") == Some("-2") && event.text("folder") == Some("-100")
+        event.text("ret") == Some("-20") && event.text("folder") == Some("-100")
     })?;
     let mut failed = trace.events(class);
     ensure!(
-        failed.all(|event| event.text("ret") == Some("-2")),
-        "`{class}` has other results than -2"
+        failed.all(|event| event.text("ret") == Some("-20")),
+        "`{class}` has other results than -20"
     );
     for class in ["kprobe:vfs_open", "kretprobe:vfs_open"] {
         let opened = trace.events(class).count() as u64;

@@ -93,12 +93,10 @@ fn judge(checks: &mut Checks, boot: &Boot, ran: Ran) {
     let Some(outcome) = checks.prepare(&boot.name(), || ran.outcome) else {
         return;
     };
-    let slowest = outcome.seconds();
-    let slowest = slowest.iter().take(TOLD);
-    let slowest = slowest.map(|(command, seconds)| format!("{command} {seconds:.1} s"));
-    let slowest: Vec<_> = slowest.collect();
-    let (name, seconds) = (boot.name(), ran.seconds);
-    println!("   {name}: {seconds:.1} s ({})", slowest.join(", "));
+    println!("   {}: {:.1} s", boot.name(), ran.seconds);
+    for (command, seconds) in outcome.seconds().iter().take(TOLD) {
+        println!("      of this `{command}`: {seconds:.1} s");
+    }
     for check in boot.test.checks.iter().copied().flatten() {
         checks.check(
             &format!("{}, on {}", check.name, boot.kernel.name()),

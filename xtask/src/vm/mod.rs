@@ -43,6 +43,9 @@ pub use job::Job;
 pub use kernel::{Kernel, KernelChoice};
 pub use outcome::Outcome;
 
+/// How often a machine is booted that emulation fails.
+const BOOTS: usize = 3;
+
 /// Leaves out of a guest's binaries what is only large.
 const STRIP: Program = Program {
     name: "strip",
@@ -94,10 +97,12 @@ pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
     let machine = qemu::Machine::in_dir(dir.path());
     initramfs::write(&machine.initrd, &job)?;
     let mut result = machine.boot(&image.vmlinuz, &job);
-    if result.is_err() && (machine.has_stray_breakpoint() || !machine.has_begun()) {
+    for _ in 1..BOOTS {
+        if result.is_ok() || !machine.was_failed_by_emulation() {
+            break;
+        }
         eprintln!(
-            "xtask: vm: kernel {} did not come up, or met a breakpoint that it had removed \
-             already, a flaw of qemu before 8.1; booting again",
+            "xtask: vm: emulation failed kernel {}; booting again",
             kernel.name()
         );
         result = machine.boot(&image.vmlinuz, &job);

@@ -62,6 +62,8 @@ impl Machine {
     /// # Errors
     /// When it ends in another way than by writing its results, or not in time.
     pub(super) fn boot(&self, kernel: &Path, job: &Job) -> Result<()> {
+        // Another boot may have written there.
+        create_empty(&self.console, 0)?;
         create_empty(&self.results, RESULTS_LEN)?;
         if job.guest.disk {
             create_empty(&self.disk, DISK_LEN)?;
@@ -123,17 +125,16 @@ impl Machine {
         process::wait_within(child, left)
     }
 
-    /// Whether the guest got so far as to run its job.
-    pub(super) fn has_begun(&self) -> bool {
-        self.has_said(wire::BEGIN)
+    /// Whether the guest did not get so far as to run its job, or its kernel died of a breakpoint
+    /// of its own. It patches its code by way of breakpoints, and makes all CPUs look again after
+    /// each step; qemu before 8.1 can translate what was there before (fixed by `accel/tcg: Always
+    /// lock pages before translation`), which a kernel of 7.2 does not survive.
+    pub(super) fn was_failed_by_emulation(&self) -> bool {
+        !self.has_begun() || self.has_said("Oops: int3:")
     }
 
-    /// Whether the kernel died of a breakpoint of its own. It patches its code by way of
-    /// breakpoints, and makes all CPUs look again after each step; qemu before 8.1 can
-    /// translate what was there before (fixed by `accel/tcg: Always lock pages before
-    /// translation`), which a kernel of 7.2 does not survive.
-    pub(super) fn has_stray_breakpoint(&self) -> bool {
-        self.has_said("Oops: int3:")
+    fn has_begun(&self) -> bool {
+        self.has_said(wire::BEGIN)
     }
 
     fn has_said(&self, text: &str) -> bool {

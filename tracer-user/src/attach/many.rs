@@ -1,7 +1,7 @@
 //! Many functions at once: one program and one attachment, where the kernel can do that
 //! (kprobe-multi, and kprobe-session for functions that return), instead of one or two of each
-//! for every function. Of functions that return, a single one takes that way, too: it costs half
-//! of what two programs and a map of calls do.
+//! for every function. Of functions that return, a single one takes that way, too: it costs less
+//! than two programs and a map of calls.
 
 use std::{
     borrow::Cow,

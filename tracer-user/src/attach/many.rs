@@ -394,7 +394,7 @@ mod tests {
             .into_iter()
             .map(|group| group.rows)
             .collect();
-        assert_eq!(rows, [vec![0, 2, 3], vec![1, 4]]);
+        assert_eq!(rows, [vec![0, 2, 3], vec![1, 4], vec![5]]);
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub struct CallEntry {
     pub len: u64,
 }
 
+/// What is fetched at returns, where one program serves entries and returns, goes to slots of
+/// this size.
+pub const RETURN_SLOT_LEN: u32 = 8;
+
 /// What tells a program that serves many functions which one it runs for: the cookie of that
 /// function's attachment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub mod subbuf;
 #[cfg(target_has_atomic = "64")]
 pub mod sync;
 
-pub use call::{CallEntry, CallKey, FunctionCookie, MAX_ENTRY_VALUES};
+pub use call::{CallEntry, CallKey, FunctionCookie, MAX_ENTRY_VALUES, RETURN_SLOT_LEN};
 pub use event::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, NESTED_LEVELS, SCRATCH_LEN};
 pub use request::{REQUEST_LETTERS, request_bits, request_flags};
 pub use scope::{LeftOut, TaskLayout, Throttle, Wanted, Window};

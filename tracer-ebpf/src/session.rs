@@ -1,8 +1,9 @@
-//! Many functions that return, by one program for entries and returns of all (kprobe-session):
-//! it keeps when a call was entered in memory that the kernel gives to each call.
+//! Functions that return, one or many, by one program for entries and returns of all
+//! (kprobe-session): it keeps when a call was entered in memory that the kernel gives to each
+//! call.
 
 use aya_ebpf::{EbpfContext, helpers::bpf_ktime_get_ns, macros::kprobe, programs::ProbeContext};
-use tracer_common::{FunctionCookie, spec_flags};
+use tracer_common::{FunctionCookie, RETURN_SLOT_LEN, spec_flags};
 
 use crate::{
     fetched::{Call, Event},
@@ -11,9 +12,6 @@ use crate::{
     scope::{self, Prospect},
     throttle,
 };
-
-/// What is fetched in events of fixed size: the register with the result of a call.
-const RESULT_LEN: usize = 8;
 
 /// Not zero for an entry whose return is not to be shown.
 #[kprobe]
@@ -53,6 +51,8 @@ fn returned(ctx: &ProbeContext, began_ns: u64) {
         return;
     }
     let FunctionCookie { class, unused_tail } = function::cookie(ctx);
+    // Functions that share a program have one slot, whatever each of them has in it.
+    let slots = constant!(SPEC.fetch_len).div_ceil(RETURN_SLOT_LEN).max(1);
     if throttle::passes(constant!(SPEC.flags) & spec_flags::THROTTLED != 0, class) {
         let call = Call {
             duration,
@@ -63,7 +63,7 @@ fn returned(ctx: &ProbeContext, began_ns: u64) {
             scope: &scope,
             class,
             call: Some(call),
-            fetch_len: RESULT_LEN,
+            fetch_len: (slots * RETURN_SLOT_LEN) as usize,
             unused_tail,
         };
         event.emit();

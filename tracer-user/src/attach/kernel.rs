@@ -178,10 +178,13 @@ impl Kernel {
         let mut done = vec![false; probes.len()];
         let groups = many::groups(probes, |row| self.is_throttled(&probes[row]));
         let session = Session::of_groups(&groups, &self.sys);
+        let mut count = 0;
         for group in groups {
             match self.attach_many(probes, &group, session) {
                 Ok(link) => {
                     links.push(link);
+                    count += group.rows.len();
+                    attached(count);
                     for row in group.rows {
                         done[row] = true;
                     }
@@ -189,17 +192,14 @@ impl Kernel {
                 Err(error) => log::debug!("functions are attached one by one: {error:#}"),
             }
         }
-        for (row, probe) in probes.iter().enumerate() {
-            if done[row] {
-                attached(row + 1);
-                continue;
-            }
+        for (row, probe) in probes.iter().enumerate().filter(|(row, _)| !done[*row]) {
             match self.attach_one(row, probe)? {
                 Ok(attached) => links.extend(attached),
                 Err(error) if probe.explicit => return Err(error.into()),
                 Err(error) => refused(error),
             }
-            attached(row + 1);
+            count += 1;
+            attached(count);
         }
         let filters = syscalls::filter_numbers(&self, probes)?;
         object::fill_syscall_tables(&self, probes, &filters)?;
@@ -250,12 +250,16 @@ impl Kernel {
             let session = session.context("the kernel has no kprobe-session")?;
             session.set(&mut hooks);
         }
-        let name = at.program_name();
+        let emits = group.emits(probes);
+        let name = match emits {
+            Emits::Many => at.program_name().to_owned(),
+            _ => program_name(probe, Moment::Event),
+        };
         let program = self
             .templates
-            .load(job.template, job.kind, first, name, &hooks)??;
+            .load(job.template, job.kind, first, &name, &hooks)??;
         let attachment = group.attach(&program, probes)?;
-        Ok(Link::new(Emits::Many, program, attachment))
+        Ok(Link::new(emits, program, attachment))
     }
 
     fn attach_program(

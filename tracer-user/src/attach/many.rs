@@ -1,6 +1,7 @@
 //! Many functions at once: one program and one attachment, where the kernel can do that
 //! (kprobe-multi, and kprobe-session for functions that return), instead of one or two of each
-//! for every function.
+//! for every function. Of functions that return, a single one takes that way, too: it costs less
+//! than two programs and a map of calls.
 
 use std::{
     borrow::Cow,
@@ -13,9 +14,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use aya_obj::generated::{bpf_attach_type::BPF_TRACE_KPROBE_MULTI, bpf_prog_type};
-use tracer_common::{FunctionCookie, hook};
+use tracer_common::{FunctionCookie, RETURN_SLOT_LEN, hook};
 
-use super::template::Hooks;
+use super::{link::Emits, template::Hooks};
 use crate::{
     btf::{KernelBtf, Named},
     fetch::{Fetch, Layout},
@@ -23,10 +24,10 @@ use crate::{
     sys::bpf::{self, BPF_TRACE_KPROBE_SESSION, ProgramKind},
 };
 
-/// Probes that one program can serve together.
+/// Probes that one program can serve together. What the kernel refuses is attached one by one.
 pub(super) struct Group {
     pub(super) at: At,
-    /// What is fetched of each.
+    /// What the program fetches of each.
     pub(super) fetched: Layout,
     pub(super) rows: Vec<usize>,
 }
@@ -75,12 +76,15 @@ impl At {
 }
 
 /// Groups of `probes`: functions of which the same is fetched, but for its types, and the same
-/// is asked.
+/// is asked. Those that a program is made for alone are groups of their own.
 pub(super) fn groups(probes: &[ResolvedProbe], is_throttled: impl Fn(usize) -> bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut by_wish: HashMap<String, usize> = HashMap::new();
+    let mut by_wish: HashMap<(String, Option<usize>), usize> = HashMap::new();
     for (row, probe) in probes.iter().enumerate() {
-        let Some(Function { at, fetched, .. }) = function(probe) else {
+        let Some(Function {
+            at, fetched, alone, ..
+        }) = function(probe)
+        else {
             continue;
         };
         let strings: Vec<&Fetch> = fetched.strings.iter().map(|value| &value.fetch).collect();
@@ -90,6 +94,7 @@ pub(super) fn groups(probes: &[ResolvedProbe], is_throttled: impl Fn(usize) -> b
             probe.stacks,
             is_throttled(row)
         );
+        let wish = (wish, alone.then_some(row));
         let group = *by_wish.entry(wish).or_insert_with(|| {
             groups.push(Group {
                 at,
@@ -100,7 +105,7 @@ pub(super) fn groups(probes: &[ResolvedProbe], is_throttled: impl Fn(usize) -> b
         });
         groups[group].rows.push(row);
     }
-    groups.retain(|group| group.rows.len() > 1);
+    groups.retain(|group| group.at == At::Return || group.rows.len() > 1);
     groups
 }
 
@@ -111,6 +116,8 @@ struct Function<'a> {
     fetched: Cow<'a, Layout>,
     /// As in [`FunctionCookie`].
     unused_tail: u8,
+    /// It shares its program with no other function.
+    alone: bool,
 }
 
 fn function(probe: &ResolvedProbe) -> Option<Function<'_>> {
@@ -132,24 +139,29 @@ fn function(probe: &ResolvedProbe) -> Option<Function<'_>> {
             at: At::Entry,
             fetched: Cow::Borrowed(layout),
             unused_tail: 0,
+            alone: false,
         }),
-        FunctionTarget::Kretprobe { symbol } if !probe.explicit => {
-            // No program keeps values from the entries of many functions.
-            let keeps = entry.as_ref().is_some_and(|entry| !entry.is_empty());
-            let fetched = result(layout).filter(|_| !keeps)?;
+        // The 8 bytes that the kernel keeps for a call have no room for values from its entry.
+        FunctionTarget::Kretprobe { symbol } if entry.as_ref().is_none_or(Layout::is_empty) => {
+            let shared = result(layout);
+            // What the kernel skips of a function that was named is told by its name.
+            let alone = probe.explicit || shared.is_none();
+            let fetched = shared.unwrap_or_else(|| Cow::Owned(in_slots(layout)));
             Some(Function {
                 symbol,
                 at: At::Return,
                 unused_tail: fetched.fixed_len().map_or(0, |len| len - layout.len) as u8,
                 fetched,
+                alone,
             })
         }
         _ => None,
     }
 }
 
-/// What is fetched of functions that return, where `layout` is wanted of one of them: the whole
-/// register with the result, whatever they have in it, or the string that it points to.
+/// What a program can fetch of many functions that return, where `layout` is wanted of one of
+/// them: the whole register with the result, whatever they have in it, or the string that it
+/// points to.
 fn result(layout: &Layout) -> Option<Cow<'_, Layout>> {
     let result = returned();
     match (&layout.fixed[..], &layout.strings[..]) {
@@ -157,6 +169,17 @@ fn result(layout: &Layout) -> Option<Cow<'_, Layout>> {
         ([], []) => Some(Cow::Owned(Layout::new(&[result]))),
         ([(_, own)], []) if own.fetch == result.fetch => Some(Cow::Owned(Layout::new(&[result]))),
         _ => None,
+    }
+}
+
+/// The same values with room to the end of the last slot, as programs for returns reserve it.
+fn in_slots(layout: &Layout) -> Layout {
+    let len = layout
+        .fixed_len()
+        .map(|len| len.next_multiple_of(RETURN_SLOT_LEN));
+    Layout {
+        len: len.unwrap_or(layout.len),
+        ..layout.clone()
     }
 }
 
@@ -199,6 +222,14 @@ impl Session {
 }
 
 impl Group {
+    /// What the runs of its program amount to.
+    pub(super) fn emits(&self, probes: &[ResolvedProbe]) -> Emits {
+        match self.rows[..] {
+            [row] => Emits::Class(probes[row].class.id),
+            _ => Emits::Many,
+        }
+    }
+
     /// Attaches a program to these functions. It stays attached as long as the result is open.
     pub(super) fn attach(
         &self,
@@ -325,9 +356,17 @@ mod tests {
         let rows = |groups: Vec<Group>| groups.into_iter().map(|group| group.rows);
         let by_stacks: Vec<_> = rows(groups(&probes, |_| false)).collect();
         assert_eq!(by_stacks, [[0, 2], [1, 3]]);
-        // The only one of its kind is alone.
         let by_throttle: Vec<_> = rows(groups(&probes, |row| row == 2)).collect();
-        assert_eq!(by_throttle, [[1, 3]]);
+        assert_eq!(by_throttle, [vec![0], vec![1, 3], vec![2]]);
+    }
+
+    #[test]
+    fn of_one_function_only_the_return_is_a_group() {
+        let probes = [entered(), returns_number()];
+        let groups = groups(&probes, |_| false);
+        assert_eq!(groups.len(), 1);
+        assert_eq!((groups[0].at, &groups[0].rows[..]), (At::Return, &[1][..]));
+        assert_eq!(groups[0].emits(&probes), Emits::Class(0));
     }
 
     #[test]
@@ -355,27 +394,44 @@ mod tests {
             .into_iter()
             .map(|group| group.rows)
             .collect();
-        assert_eq!(rows, [vec![0, 2, 3], vec![1, 4]]);
+        assert_eq!(rows, [vec![0, 2, 3], vec![1, 4], vec![5]]);
     }
 
     #[test]
     fn what_is_more_than_a_result_needs_a_program_of_its_own() {
-        let (ret, argument) = (number(Base::Return, 8), number(Base::Argument(0), 8));
+        let ret = number(Base::Return, 8);
+        let low = number(Base::Return, 1);
         let more = [
-            returns(from_ref(&ret), from_ref(&argument)),
+            returns(&[ret.clone(), low], &[]),
             returns(&[ret.clone(), ret.clone()], &[]),
             returns(&[ret, string()], &[]),
-            returns(&[argument], &[]),
         ];
-        assert_eq!(more.each_ref().map(unused_tail), [None; 4]);
+        let groups = groups(&more, |_| false);
+        let found = groups
+            .iter()
+            .map(|group| (&group.rows[..], group.fetched.len));
+        // Before the string is its mask of faults, too.
+        let slots = [(&[0][..], 16), (&[1], 16), (&[2], 16)];
+        assert_eq!(found.collect::<Vec<_>>(), slots);
+        assert_eq!(more.each_ref().map(unused_tail), [7, 0, 0].map(Some));
+    }
+
+    #[test]
+    fn what_is_kept_from_an_entry_needs_the_map_of_calls() {
+        let (ret, argument) = (number(Base::Return, 8), number(Base::Argument(0), 8));
+        let probes = [returns(from_ref(&ret), from_ref(&argument))];
+        assert!(groups(&probes, |_| false).is_empty());
     }
 
     #[test]
     fn a_return_that_was_named_has_a_program_of_its_own() {
-        let named = ResolvedProbe {
+        let named = || ResolvedProbe {
             explicit: true,
             ..returns_number()
         };
-        assert_eq!(unused_tail(&named), None);
+        let probes = [named(), returns_number(), named(), returns_number()];
+        let groups = groups(&probes, |_| false);
+        let rows: Vec<_> = groups.into_iter().map(|group| group.rows).collect();
+        assert_eq!(rows, [vec![0], vec![1, 3], vec![2]]);
     }
 }

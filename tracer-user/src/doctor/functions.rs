@@ -43,8 +43,8 @@ pub(super) fn kprobe_session(roots: &Roots) -> Check {
         roots,
         "kprobe-session",
         SESSION_FUNCTION,
-        "returns of many functions attach in one go",
-        "not there; returns of functions attach one by one",
+        "returns of functions cost less, and many attach in one go",
+        "not there; returns of functions attach one by one, and cost more",
         "use Linux 6.10 or later, with CONFIG_FPROBE",
     )
 }

@@ -104,7 +104,7 @@ pub(super) const PERF_PROBES: [&[&str]; 3] = [
     &["-x", "/bin/work", "--add", "work_probed arg0=%di"],
 ];
 
-pub(super) const KINDS: [Kind; 8] = [
+pub(super) const KINDS: [Kind; 9] = [
     Kind {
         name: "kprobe, four typed arguments",
         round: Round::Read,
@@ -159,6 +159,25 @@ pub(super) const KINDS: [Kind; 8] = [
             bpftrace: "retval == 77",
         }],
         perf_lacks: "no duration",
+    },
+    Kind {
+        name: "kretprobe, with an argument",
+        round: Round::Read,
+        tracer: "kretprobe:vfs_read{ret,count}",
+        perf: None,
+        bpftrace: Script::at(
+            "kretprobe:vfs_read",
+            "%ld %lu %lu",
+            "retval, nsecs - @start[tid], @count[tid]",
+        )
+        .since("kprobe:vfs_read { @start[tid] = nsecs; @count[tid] = arg2; } "),
+        rejected: &[Rejected {
+            name: "  rejected by the argument",
+            tracer: "count == 77",
+            perf: "",
+            bpftrace: "@count[tid] == 77",
+        }],
+        perf_lacks: "",
     },
     Kind {
         name: "fexit, result, duration, arguments",

@@ -128,12 +128,12 @@ fn verify_doctor(kernel: Kernel, outcome: &Outcome) -> Result<()> {
     let (multi, session, skipped) = match kernel {
         Kernel::V6_1 => (
             "not built in; functions attach one by one",
-            "not there; returns of functions attach one by one",
+            "not there; returns of functions attach one by one, and cost more",
             "not counted",
         ),
         Kernel::V6_12 | Kernel::V7_2 => (
             "many functions attach in one go",
-            "returns of many functions attach in one go",
+            "returns of functions cost less, and many attach in one go",
             "counted by",
         ),
     };

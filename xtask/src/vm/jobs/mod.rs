@@ -3,7 +3,7 @@
 //! Booting takes longer than most commands, so each [`VmTest`] is one boot with several
 //! commands, and the checks of its results are apart from each other: `functions` of
 //! recorded kernel functions, `typed` of what is fetched there and of what is left out,
-//! `returns` of functions of a pattern that return, `user` of functions of programs, `losses`
+//! `returns` of functions that return, by all ways, `user` of functions of programs, `losses`
 //! of the accounting, `flight` of memory alone and its snapshots, `disk` of ways to a disk,
 //! `refusals` of errors, `machine` of what `tracer` says about the kernel, `verifier` of what
 //! the programs cost when they are loaded, `everything` of all tracepoints at once.
@@ -116,8 +116,8 @@ fn recorder() -> Job {
 fn job(commands: impl IntoIterator<Item = Command>) -> Job {
     let empty = Job::new().timeout(LIMIT);
     commands.into_iter().fold(empty, |job, command| {
-        let keep = ["work", "keep", command.name, "--"];
-        let keep = keep.into_iter().map(ToOwned::to_owned);
+        let keep = ["work", "keep", &command.name, "--"].map(ToOwned::to_owned);
+        let keep = keep.into_iter();
         job.command(keep.chain(command.words))
     })
 }
@@ -125,13 +125,14 @@ fn job(commands: impl IntoIterator<Item = Command>) -> Job {
 /// A command of a guest whose results are kept apart, whether it succeeds or not.
 struct Command {
     /// Folder of its results.
-    name: &'static str,
+    name: String,
     words: Vec<String>,
 }
 
 impl Command {
     /// The words of `line` have a space between each.
-    fn new(name: &'static str, line: impl AsRef<str>) -> Self {
+    fn new(name: impl Into<String>, line: impl AsRef<str>) -> Self {
+        let name = name.into();
         let words = line.as_ref().split(' ').map(ToOwned::to_owned).collect();
         Self { name, words }
     }

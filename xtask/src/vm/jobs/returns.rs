@@ -1,5 +1,6 @@
-//! Functions of a pattern that return: by one program where the kernel has kprobe-session,
-//! one by one where it has not. What is recorded is the same.
+//! Functions that return: by one program for entry and return where the kernel has
+//! kprobe-session, shared by those of a pattern; else, and where values are kept from the entry,
+//! by two programs and a map of calls. What is recorded is the same.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
         verify: verify_results,
     },
     Check {
-        name: "returns of a pattern are one program where the kernel can do that",
+        name: "returns are followed by one program where the kernel can do that",
         verify: verify_programs,
     },
     Check {
@@ -29,9 +30,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "a call that began before its process was recorded has no duration",
         verify: |_, outcome| {
-            let (trace, _, pid) = recorded(outcome, "returns-exec")?;
-            expect(&trace, "kretprobe:__x64_sys_execve", pid, 1, |event| {
-                event.has("ret", 0) && event.text("duration") == Some("-1")
+            WAYS.iter().try_for_each(|way| {
+                let (trace, _, pid) = recorded(outcome, &way.folder("exec"))?;
+                expect(&trace, "kretprobe:__x64_sys_execve", pid, 1, |event| {
+                    event.has("ret", 0) && event.text("duration") == Some("-1")
+                })
             })
         },
     },
@@ -40,24 +43,65 @@ pub(super) const CHECKS: &[Check] = &[
         verify: verify_strings,
     },
     Check {
-        name: "filters, contexts and stacks of a pattern of returns are those of each function",
-        verify: verify_filtered,
-    },
-    Check {
-        name: "of many returns of a pattern, as many are recorded as was asked for",
+        name: "a function returns more than one value of its result",
         verify: |_, outcome| {
-            let class = "kretprobe:vfs_read";
-            let (trace, kept, pid) = recorded(outcome, "returns-throttled")?;
-            let entered = trace.events("kprobe:vfs_read").count() as u64;
-            ensure!(entered >= CALLS, "{entered} calls instead of {CALLS}");
-            expect(&trace, class, pid, LIMIT, |_| true)?;
-            let left_out = kept.number_of_class(class, "by --limit");
-            ensure!(
-                left_out + LIMIT == entered,
-                "{left_out} of {entered} are left out"
-            );
+            let (trace, _, pid) = recorded(outcome, "returns-values")?;
+            for class in ["kretprobe:vfs_read", "kretprobe:__x64_sys_pread64"] {
+                expect(&trace, class, pid, READS, |event| {
+                    event.has("ret", 1) && event.has("low", 1) && has_duration(event)
+                })?;
+            }
             Ok(())
         },
+    },
+    Check {
+        name: "filters, contexts and stacks of returns are those of the function, by all ways",
+        verify: |_, outcome| {
+            let mut ways = WAYS.iter();
+            ways.try_for_each(|way| verify_filtered(outcome, &way.folder("filtered")))
+        },
+    },
+    Check {
+        name: "of many returns, as many are recorded as was asked for, by all ways",
+        verify: |_, outcome| {
+            let mut ways = WAYS.iter();
+            ways.try_for_each(|way| verify_throttled(outcome, &way.folder("throttled")))
+        },
+    },
+];
+
+/// How a function is followed to its return.
+struct Way {
+    name: &'static str,
+    /// The functions behind `kretprobe:` that lead there.
+    read: &'static str,
+    exec: &'static str,
+}
+
+impl Way {
+    /// Where the results of a recording are.
+    fn folder(&self, recording: &str) -> String {
+        format!("returns-{}-{recording}", self.name)
+    }
+}
+
+/// The first two are sessions, where the kernel has them; only a map of calls can keep values
+/// from an entry.
+const WAYS: [Way; 3] = [
+    Way {
+        name: "pattern",
+        read: "vfs_re*",
+        exec: "__x64_sys_execv*",
+    },
+    Way {
+        name: "named",
+        read: "vfs_read",
+        exec: "__x64_sys_execve",
+    },
+    Way {
+        name: "kept",
+        read: "vfs_read{ret,count}",
+        exec: "__x64_sys_execve{ret,name=regs->di}",
     },
 ];
 
@@ -74,15 +118,19 @@ const PROBES: &str = "kretprobe:vfs_op*,kretprobe:vfs_re*,kretprobe:fd_inst*,\
                       kprobe:vfs_open,kprobe:fd_install";
 
 pub(super) fn commands() -> Vec<Command> {
-    let record = |name, options: &str| {
+    let record = |name: &str, options: &str| {
         let line = format!("tracer record -o trace {options}");
         Command::new(name, line)
     };
-    vec![
+    let mut commands = vec![
         record("returns", &format!("-e {PROBES} -- work sequence --"))
             .then(format!("work --cpu 0 open /init {OPENS} ;"))
             .then(format!("work --cpu 0 read /init {READS}")),
-        record("returns-programs", "-e kretprobe:vfs_re* -- work programs"),
+        record(
+            "returns-programs",
+            "-e kretprobe:vfs_re*,kretprobe:vfs_write,kretprobe:vfs_open{ret,path} -- \
+             work programs",
+        ),
         record(
             "returns-nested",
             &format!(
@@ -91,28 +139,43 @@ pub(super) fn commands() -> Vec<Command> {
             ),
         ),
         record(
-            "returns-exec",
-            "--only-command -e kretprobe:__x64_sys_execv* -- work --cpu 0 getppid 1",
-        ),
-        record(
             "returns-strings",
             "-e kretprobe:d_pa*,kretprobe:dentry_pat* -- work cat /proc/self/maps",
         ),
-        record("returns-filtered", "--context comm -T=kernel -e")
-            .word("kretprobe:vfs_re* if ret == 1")
-            .then(format!("-- work --cpu 0 read /init {STACKS}")),
-        Command::new(
-            "returns-filtered-report",
-            "tracer report ../returns-filtered/trace",
-        ),
         record(
-            "returns-throttled",
+            "returns-values",
             &format!(
-                "--only-command -e kprobe:vfs_read -e kretprobe:vfs_re* --limit {LIMIT}/h -- \
-                 work --cpu 0 read /init {CALLS}"
+                "-e kretprobe:vfs_read{{ret,low=ret:u8}} -e \
+                 kretprobe:__x64_sys_pread64{{ret,low=ret:u8}} -T=kernel -- \
+                 work --cpu 0 read /init {READS}"
             ),
         ),
-    ]
+    ];
+    for way in &WAYS {
+        let Way { read, exec, .. } = way;
+        let filtered = way.folder("filtered");
+        commands.push(record(
+            &way.folder("exec"),
+            &format!("--only-command -e kretprobe:{exec} -- work --cpu 0 getppid 1"),
+        ));
+        commands.push(
+            record(&filtered, "--context comm -T=kernel -e")
+                .word(&format!("kretprobe:{read} if ret == 1"))
+                .then(format!("-- work --cpu 0 read /init {STACKS}")),
+        );
+        commands.push(Command::new(
+            way.folder("filtered-report"),
+            format!("tracer report ../{filtered}/trace"),
+        ));
+        commands.push(record(
+            &way.folder("throttled"),
+            &format!(
+                "--only-command -e kprobe:vfs_read -e kretprobe:{read} --limit {LIMIT}/h -- \
+                 work --cpu 0 read /init {CALLS}"
+            ),
+        ));
+    }
+    commands
 }
 
 /// The events of all functions that returned.
@@ -166,17 +229,19 @@ fn verify_programs(kernel: Kernel, outcome: &Outcome) -> Result<()> {
         let lines = kept.stdout.lines();
         lines.filter(|line| line.starts_with(begin)).count()
     };
-    let (shared, own) = (programs("returns "), programs("kretprobe_vfs_r"));
-    match kernel {
-        Kernel::V6_1 => ensure!(
-            shared == 0 && own > 1,
-            "{shared} programs for all returns, {own} for one each"
-        ),
-        Kernel::V6_12 | Kernel::V7_2 => ensure!(
-            shared == 1 && own == 0,
-            "{shared} programs for all returns, {own} for one each"
-        ),
-    }
+    let (shared, of_pattern) = (programs("returns "), programs("kretprobe_vfs_r"));
+    let (named, keeping) = (programs("kretprobe_vfs_w"), programs("kretprobe_vfs_o"));
+    let entries = programs("entry_kretprobe");
+    let is_right = match kernel {
+        Kernel::V6_1 => shared == 0 && of_pattern > 1 && entries == of_pattern + 2,
+        Kernel::V6_12 | Kernel::V7_2 => shared == 1 && of_pattern == 0 && entries == 1,
+    };
+    ensure!(
+        is_right && named == 1 && keeping == 1,
+        "{shared} programs for all returns of the pattern, {of_pattern} for one each, {named} for \
+         the function that was named, {keeping} for the one that keeps something, {entries} for \
+         entries"
+    );
     Ok(())
 }
 
@@ -222,20 +287,34 @@ fn verify_strings(_: Kernel, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-fn verify_filtered(_: Kernel, outcome: &Outcome) -> Result<()> {
+fn verify_filtered(outcome: &Outcome, folder: &str) -> Result<()> {
     let class = "kretprobe:vfs_read";
-    let (trace, _, pid) = recorded(outcome, "returns-filtered")?;
+    let (trace, _, pid) = recorded(outcome, folder)?;
     expect(&trace, class, pid, STACKS, |event| {
         event.text("procname") == Some("work") && has_duration(event)
     })?;
     let other = returns(&trace).find(|event| !event.has("ret", 1));
     ensure!(other.is_none(), "the filter let {other:?} pass");
-    let report = Kept::succeeded(outcome, "returns-filtered-report")?;
+    let report = Kept::succeeded(outcome, &format!("{folder}-report"))?;
     let found = stacks_with(&report.stdout, class, "__x64_sys_pread64");
     ensure!(
         found == STACKS,
         "{found} stacks have their system call, not {STACKS}: {:.2000}",
         report.stdout
+    );
+    Ok(())
+}
+
+fn verify_throttled(outcome: &Outcome, folder: &str) -> Result<()> {
+    let class = "kretprobe:vfs_read";
+    let (trace, kept, pid) = recorded(outcome, folder)?;
+    let entered = trace.events("kprobe:vfs_read").count() as u64;
+    ensure!(entered >= CALLS, "{entered} calls instead of {CALLS}");
+    expect(&trace, class, pid, LIMIT, |_| true)?;
+    let left_out = kept.number_of_class(class, "by --limit");
+    ensure!(
+        left_out + LIMIT == entered,
+        "{left_out} of {entered} are left out"
     );
     Ok(())
 }

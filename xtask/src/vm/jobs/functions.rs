@@ -6,6 +6,7 @@ use super::{
     Check, Command,
     kept::Kept,
     trace::{Event, Trace},
+    typed::{expect, recorded},
 };
 use crate::vm::{Kernel, Outcome};
 
@@ -59,12 +60,33 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        name: "a pattern finds functions by names under which the kernel does not list them",
+        verify: |_, outcome| {
+            let (trace, _, pid) = recorded(outcome, "names")?;
+            for class in ["kprobe", "kretprobe"] {
+                let class = format!("{class}:{OTHER_NAME}");
+                expect(&trace, &class, pid, CALLS, |_| true)?;
+            }
+            let mut others = trace
+                .all()
+                .filter(|event| !event.class.ends_with(OTHER_NAME));
+            ensure!(
+                others.all(|event| !event.class.contains("getppid")),
+                "a call is recorded under several names"
+            );
+            Ok(())
+        },
+    },
+    Check {
         name: "calls that a kretprobe cannot follow are counted where the kernel does",
         verify: verify_crowd,
     },
 ];
 
 const READS: u64 = 1000;
+/// A name of a function that these kernels list as `__do_sys_getppid`.
+const OTHER_NAME: &str = "__x64_sys_getppid";
+const CALLS: u64 = 300;
 /// More than a kretprobe follows at the same time by default on two CPUs.
 const SLEEPERS: u64 = 64;
 /// How long each of them sleeps.
@@ -83,6 +105,15 @@ pub(super) fn commands() -> Vec<Command> {
                 "tracer record -o /out/reads-trace -e \
                  kprobe:vfs_r*,kretprobe:vfs_read,{INSIDE},syscall:pread64 -e \
                  sched:sched_process_exec,sched:sched_switch -- work --cpu 0 read /init {READS}"
+            ),
+        ),
+        // The last pattern would find the same by its other name, and finds what was named.
+        Command::new(
+            "names",
+            format!(
+                "tracer record -o trace -e \
+                 kprobe:__x64_sys_getpp*,kretprobe:__x64_sys_getp*,kprobe:__*_sys_getp* -- \
+                 work --cpu 0 getppid {CALLS}"
             ),
         ),
         Command::new(

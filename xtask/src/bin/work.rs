@@ -297,10 +297,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
             report("values", 1, Duration::ZERO);
         }
         Command::Chain { paths } => values::chain(paths)?,
-        Command::Function { count } => {
-            values::call_function(*count)?.print("function", *count);
-            println!();
-        }
+        Command::Function { count } => values::call_function(*count)?.report("function", *count),
         Command::EmptyProgram {
             tracepoint,
             command,
@@ -347,8 +344,7 @@ fn getppid(count: u64) -> Result<()> {
         let _ = process::getppid();
         Ok(())
     })?;
-    times.print("getppid", count);
-    println!();
+    times.report("getppid", count);
     Ok(())
 }
 
@@ -370,8 +366,7 @@ fn open(path: &Path, count: u64) -> Result<()> {
 fn signal(count: u64) -> Result<()> {
     let own = process::getpid();
     let times = measured(count, || Ok(process::kill_process(own, Signal::URG)?))?;
-    times.print("signal", count);
-    println!();
+    times.report("signal", count);
     Ok(())
 }
 
@@ -409,8 +404,7 @@ fn read(path: &Path, count: u64) -> Result<()> {
         Ok(())
     })
     .with_context(|| cannot("read", path))?;
-    times.print("read", count);
-    println!();
+    times.report("read", count);
     Ok(())
 }
 

@@ -57,7 +57,8 @@ const IN_CGROUP: u64 = 1;
 const BELOW: u64 = 2;
 
 pub(super) fn commands() -> Vec<Command> {
-    let probe = "-e syscalls:sys_enter_getppid";
+    // No other events are in the trace.
+    let probe = "--no-state-dump -e syscalls:sys_enter_getppid";
     // One process is there before the recording, and starts others in it; another comes with it.
     let held = |name, calls: u64, options: &str, command_calls: u64| {
         let line = format!(

@@ -82,7 +82,11 @@ pub(super) fn commands() -> Vec<Command> {
         record("returns", &format!("-e {PROBES} -- work sequence --"))
             .then(format!("work --cpu 0 open /init {OPENS} ;"))
             .then(format!("work --cpu 0 read /init {READS}")),
-        record("returns-programs", "-e kretprobe:vfs_re* -- work programs"),
+        // One of them is listed by the kernel under another name.
+        record(
+            "returns-programs",
+            "-e kretprobe:vfs_re*,kretprobe:__x64_sys_getpp* -- work programs",
+        ),
         record(
             "returns-nested",
             &format!(

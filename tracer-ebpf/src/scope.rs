@@ -35,8 +35,7 @@ pub(crate) fn prospect() -> Prospect {
     let Some(scope) = admit_unfiltered() else {
         return Prospect::Open;
     };
-    let excluded = constant!(CONFIG.excluded_pid);
-    if excluded != 0 && scope.pid == excluded {
+    if is_recorder(scope.pid) {
         Prospect::Refused
     } else if constant!(CONFIG.filter_pids) == 0 || follow::is_wanted(scope.pid, scope.tid) {
         Prospect::Admitted
@@ -52,11 +51,17 @@ pub(crate) fn prospect() -> Prospect {
 #[inline(always)]
 pub(crate) fn admit() -> Option<Scope> {
     let scope = admit_with_recorder()?;
-    let excluded = constant!(CONFIG.excluded_pid);
-    if excluded != 0 && scope.pid == excluded {
+    if is_recorder(scope.pid) {
         return None;
     }
     Some(scope)
+}
+
+/// Whether this is the recorder's process, which is not to be recorded.
+#[inline(always)]
+fn is_recorder(pid: u32) -> bool {
+    let excluded = constant!(CONFIG.excluded_pid);
+    excluded != 0 && pid == excluded
 }
 
 /// Admits an event on a CPU that records, unless filters refuse its thread.

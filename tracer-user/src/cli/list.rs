@@ -132,8 +132,8 @@ fn list_names(
     if functions.source() != Source::FilterFunctions {
         eprintln!("tracer: functions from {}", functions.source().describe());
     }
-    let mut names = functions.matching(function).peekable();
-    if names.peek().is_none() {
+    let names = functions.matching(function);
+    if names.is_empty() {
         return Err(ProbeError::NothingMatches(pattern).into());
     }
     for name in names {

@@ -31,7 +31,7 @@ pub(super) struct Resolved {
 }
 
 /// Which way a function is probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Way {
     Kprobe,
     Kretprobe,

@@ -119,8 +119,11 @@ impl Source {
 pub struct Functions {
     files: KernelFiles,
     source: Source,
-    /// Sorted, each once.
+    /// Names under which the kernel lists what can be probed, sorted, each once.
     probeable: Vec<String>,
+    /// Where these functions are; others have these places under other names.
+    places: HashSet<u64>,
+    /// All names of what the kernel refuses.
     refused: HashSet<String>,
     symbols: Symbols,
 }
@@ -140,7 +143,7 @@ impl Functions {
             .map(|text| parse_blacklist(&text))
             .ok();
         let has_blacklist = blacklist.is_some();
-        let refused = blacklist.unwrap_or_default();
+        let refused = symbols.with_other_names(blacklist.unwrap_or_default());
         let (source, mut probeable) =
             match kernel::read(&files.tracefs.join("available_filter_functions")) {
                 Ok(text) => (Source::FilterFunctions, parse_filter_functions(&text)),
@@ -151,11 +154,13 @@ impl Functions {
             };
         probeable.retain(|name| !refused.contains(name));
         probeable.sort_unstable();
+        let places = symbols.places_of_all(&probeable);
         probeable.dedup();
         Ok(Self {
             files: files.clone(),
             source,
             probeable,
+            places,
             refused,
             symbols,
         })
@@ -167,7 +172,7 @@ impl Functions {
         self.source
     }
 
-    /// What can be probed, sorted, each name once.
+    /// What the kernel lists as what can be probed, sorted, each name once.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.probeable
@@ -183,7 +188,7 @@ impl Functions {
         self.symbols.by_name.keys().map(String::as_str)
     }
 
-    /// Whether a name is among those that can be probed.
+    /// Whether the kernel lists what can be probed under this name.
     pub(super) fn is_listed(&self, name: &str) -> bool {
         self.probeable
             .binary_search_by(|known| known.as_str().cmp(name))
@@ -195,12 +200,48 @@ impl Functions {
         self.symbols.count(name) > 0
     }
 
-    /// The probeable functions that a pattern matches and that are unique.
-    pub fn matching(&self, pattern: &str) -> impl Iterator<Item = &str> {
-        self.probeable
-            .iter()
-            .map(String::as_str)
-            .filter(move |name| glob::matches(pattern, name) && self.symbols.count(name) <= 1)
+    /// The functions that a pattern matches, sorted, each once: by the name under which the kernel
+    /// lists it if that matches, else by the first of its other names that do. Names that several
+    /// functions have are left out.
+    #[must_use]
+    pub fn matching(&self, pattern: &str) -> Vec<&str> {
+        let listed = self.probeable.iter().map(String::as_str);
+        let listed = listed.filter(|name| glob::matches(pattern, name));
+        let mut others: Vec<&str> = self
+            .symbols()
+            .filter(|name| glob::matches(pattern, name) && self.is_other_name(name))
+            .collect();
+        others.sort_unstable();
+        let mut seen = HashSet::new();
+        let mut names: Vec<&str> = listed
+            .chain(others)
+            .filter(|name| match self.symbols.places(name) {
+                // Not known.
+                [] | [0] => true,
+                [place] => seen.insert(*place),
+                _ => false,
+            })
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether something that can be probed has this name, too, and the kernel lists it under
+    /// another one: `__x64_sys_getppid` is listed as `__do_sys_getppid`.
+    fn is_other_name(&self, name: &str) -> bool {
+        let mut places = self.symbols.places(name).iter();
+        places.any(|place| self.places.contains(place))
+            && is_function_name(name)
+            && !self.refused.contains(name)
+            && !self.is_listed(name)
+    }
+
+    /// Where the one function of this name is, if that is known.
+    pub(super) fn place(&self, name: &str) -> Option<u64> {
+        match self.symbols.places(name) {
+            [place] if *place != 0 => Some(*place),
+            _ => None,
+        }
     }
 
     /// Whether a probe at `offset` bytes into `function` can be expected to attach.
@@ -212,8 +253,7 @@ impl Functions {
         if self.refused.contains(function) {
             return Err(KprobeError::Blacklisted);
         }
-        let mut others = self.symbols.others_at(function);
-        if !self.is_listed(function) && !others.any(|name| self.is_listed(name)) {
+        if !self.is_listed(function) && !self.is_other_name(function) {
             return Err(absent::reason(function, self));
         }
         if self.symbols.count(function) > 1 {
@@ -270,36 +310,51 @@ impl Symbols {
             .collect()
     }
 
-    fn count(&self, name: &str) -> usize {
-        self.by_name.get(name).map_or(0, Vec::len)
+    /// The addresses of all symbols of a name.
+    fn places(&self, name: &str) -> &[u64] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Other names of the function: ftrace lists one, and `__x64_sys_getppid` is
-    /// `__do_sys_getppid`, too. None where addresses are hidden.
-    fn others_at<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let places = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
-        let is_here = move |address: &u64| *address != 0 && places.contains(address);
-        self.by_name
-            .iter()
-            .filter(move |(other, addresses)| *other != name && addresses.iter().any(is_here))
-            .map(|(other, _)| other.as_str())
+    fn count(&self, name: &str) -> usize {
+        self.places(name).len()
+    }
+
+    /// The addresses of these names, which are sorted. One that is there more often than among
+    /// `names` does not say which of its places is meant. Addresses that are hidden are left out.
+    fn places_of_all(&self, names: &[String]) -> HashSet<u64> {
+        names
+            .chunk_by(|a, b| a == b)
+            .filter_map(|same| {
+                let places = self.places(&same[0]);
+                (places.len() <= same.len()).then_some(places)
+            })
+            .flatten()
+            .copied()
+            .filter(|place| *place != 0)
+            .collect()
+    }
+
+    /// Adds all other names that the places of `names` have.
+    fn with_other_names(&self, mut names: HashSet<String>) -> HashSet<String> {
+        let places = names.iter().flat_map(|name| self.places(name));
+        let places: HashSet<u64> = places.copied().filter(|place| *place != 0).collect();
+        let others = self.by_name.iter();
+        let others = others.filter(|(_, at)| at.iter().any(|place| places.contains(place)));
+        names.extend(others.map(|(name, _)| name.clone()));
+        names
     }
 
     /// Bytes to the next symbol, where addresses are known.
     fn size(&self, name: &str) -> Option<u64> {
-        let start = *self.by_name.get(name)?.first()?;
+        let start = *self.places(name).first()?;
         let next = self.addresses.partition_point(|&address| address <= start);
         (start != 0).then(|| self.addresses.get(next).map(|end| end - start))?
     }
 
     fn ambiguous(&self, name: &str) -> KprobeError {
-        let addresses = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
-        let base = self
-            .by_name
-            .get(BASE_SYMBOL)
-            .and_then(|places| places.first())
-            .copied()
-            .filter(|&base| base != 0);
+        let addresses = self.places(name);
+        let base = self.places(BASE_SYMBOL).first().copied();
+        let base = base.filter(|&base| base != 0);
         let places: Option<Vec<String>> = base.and_then(|base| {
             addresses
                 .iter()

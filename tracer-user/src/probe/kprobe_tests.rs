@@ -204,6 +204,88 @@ fn a_function_can_be_probed_by_its_other_name() {
     assert!(functions.check("ksys_write", 0).is_ok());
 }
 
+/// Functions that have several names, each of which the kernel lists under one.
+fn with_other_names(files: &[(&str, &str)]) -> Functions {
+    const SYMBOLS: &str = "\
+ffffffff81000000 t __do_sys_getppid
+ffffffff81000000 T __ia32_sys_getppid
+ffffffff81000000 T __x64_sys_getppid
+ffffffff81000100 T __ia32_sys_getpid
+ffffffff81000100 T __x64_sys_getpid
+ffffffff81000200 t empty.cold
+ffffffff81000200 T cold_function
+ffffffff81000300 t show
+ffffffff81000400 t show
+ffffffff81000400 t store
+ffffffff81000500 t twice
+ffffffff81000600 t twice
+ffffffff81000600 t thrice
+ffffffff81000700 t quiet
+ffffffff81000700 t silent
+";
+    const LISTED: &str = "__do_sys_getppid\n__x64_sys_getpid\ncold_function\nshow\ntwice\ntwice\n";
+    let kernel = Kernel::new(files);
+    kernel.write("sys/bus/event_source/devices/kprobe/type", "8\n");
+    kernel.write("tracefs/available_filter_functions", LISTED);
+    kernel.write("proc/kallsyms", SYMBOLS);
+    Functions::read(&kernel.files()).unwrap()
+}
+
+#[test]
+fn patterns_match_all_names_and_functions_are_found_once() {
+    let functions = with_other_names(&[]);
+    let matching = |pattern| functions.matching(pattern);
+    assert_eq!(matching("__x64_sys_getpp*"), ["__x64_sys_getppid"]);
+    assert_eq!(
+        matching("__*64_sys_getp*"),
+        ["__x64_sys_getpid", "__x64_sys_getppid"]
+    );
+    // The name in the kernel's list goes before others, of which the first is taken.
+    assert_eq!(matching("*getppid"), ["__do_sys_getppid"]);
+    assert_eq!(matching("__[ix]*getppid"), ["__ia32_sys_getppid"]);
+    assert_eq!(matching("*getpid"), ["__x64_sys_getpid"]);
+    // One of a name that two functions have can be found under its own.
+    assert_eq!(matching("t*"), ["thrice"]);
+}
+
+#[test]
+fn other_names_of_what_is_not_listed_are_not_matched() {
+    let functions = with_other_names(&[]);
+    // Which `show` is listed is not known.
+    for pattern in ["s*", "quiet*", "empty*"] {
+        assert_eq!(functions.matching(pattern), [""; 0], "{pattern}");
+    }
+    for name in ["store", "silent", "empty.cold"] {
+        assert!(functions.check(name, 0).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_refused_under_all_names() {
+    const REFUSED: &str = "0x0-0x0\t__ia32_sys_getppid\n";
+    let functions = with_other_names(&[(BLACKLIST.0, REFUSED)]);
+    assert_eq!(functions.matching("*getp*"), ["__x64_sys_getpid"]);
+    for name in [
+        "__do_sys_getppid",
+        "__ia32_sys_getppid",
+        "__x64_sys_getppid",
+    ] {
+        let error = functions.check(name, 0).unwrap_err();
+        assert!(matches!(error, KprobeError::Blacklisted), "{name}: {error}");
+    }
+}
+
+#[test]
+fn without_addresses_patterns_match_the_names_that_are_listed() {
+    let kernel = Kernel::new(&[FILTER, ("sys/bus/event_source/devices/kprobe/type", "8\n")]);
+    kernel.write(
+        "proc/kallsyms",
+        "0 T vfs_read\n0 T vfs_write\n0 T vfs_other\n",
+    );
+    let functions = Functions::read(&kernel.files()).unwrap();
+    assert_eq!(functions.matching("vfs_*"), ["vfs_read", "vfs_write"]);
+}
+
 #[test]
 fn names_without_addresses_are_not_taken_for_one_function() {
     let kernel = Kernel::new(&[FILTER, ("sys/bus/event_source/devices/kprobe/type", "8\n")]);
@@ -227,8 +309,7 @@ fn an_ambiguous_name_brings_its_places() {
 #[test]
 fn patterns_leave_ambiguous_names_out() {
     let functions = Kernel::with_kprobes(&[FILTER]);
-    let names: Vec<&str> = functions.matching("*s*").collect();
-    assert_eq!(names, ["vfs_read", "vfs_write"]);
+    assert_eq!(functions.matching("*s*"), ["vfs_read", "vfs_write"]);
 }
 
 #[test]

@@ -234,16 +234,60 @@ fn kprobes_need_a_kernel_that_has_them() {
     );
 }
 
+/// A kernel that has kprobes and these functions, in a folder of its own.
+fn with_functions(root: &Path, kallsyms: &str, listed: &str) -> KernelFiles {
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("sys/bus/event_source/devices/kprobe/type", "8\n");
+    write("proc/kallsyms", kallsyms);
+    write("tracefs/available_filter_functions", listed);
+    KernelFiles {
+        tracefs: root.join("tracefs"),
+        proc: root.join("proc"),
+        sys: root.join("sys"),
+        modules: root.join("modules"),
+    }
+}
+
+#[test]
+fn patterns_find_a_function_once_whatever_they_call_it() {
+    let root = tempfile::tempdir().unwrap();
+    let symbols = "ff10 t __do_sys_getppid\nff10 T __ia32_sys_getppid\nff10 T __x64_sys_getppid\n";
+    let files = with_functions(root.path(), symbols, "__do_sys_getppid\n");
+    let classes = |texts: &[&str]| -> Vec<(String, usize)> {
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        let probes = resolve_texts(&files, &texts).unwrap();
+        let classes = probes.into_iter();
+        classes
+            .map(|probe| (probe.class.name, probe.request))
+            .collect()
+    };
+    let class = |name: &str, request| (name.to_owned(), request);
+    let (x64, ia32) = ("kprobe:__x64_sys_getppid", "kprobe:__ia32_sys_getppid");
+    let patterns = ["kprobe:__x64_*", "kprobe:__ia32_*"];
+    assert_eq!(classes(&patterns), [class(x64, 1)]);
+    // A name means itself; a pattern finds what it has named.
+    assert_eq!(classes(&[ia32, patterns[0]]), [class(ia32, 1)]);
+    assert_eq!(
+        classes(&[patterns[0], ia32]),
+        [class(x64, 0), class(ia32, 1)]
+    );
+    // Returns are events of their own.
+    let returns = class("kretprobe:__ia32_sys_getppid", 1);
+    assert_eq!(
+        classes(&[patterns[0], "kretprobe:__ia32_*"]),
+        [class(x64, 0), returns]
+    );
+}
+
 #[test]
 fn kprobes_record_registers() {
-    let sys = tempfile::tempdir().unwrap();
-    let kprobe = sys.path().join("bus/event_source/devices/kprobe");
-    std::fs::create_dir_all(&kprobe).unwrap();
-    std::fs::write(kprobe.join("type"), "8\n").unwrap();
-    let files = KernelFiles {
-        sys: sys.path().into(),
-        ..recorded()
-    };
+    let root = tempfile::tempdir().unwrap();
+    let symbols = "ff10 T vfs_read\nff50 T vfs_readv\nff90 T vfs_write\n";
+    let files = with_functions(root.path(), symbols, "vfs_read\nvfs_readv\nvfs_write\n");
     let texts = ["kprobe:vfs_read+0x10,kretprobe:vfs_re*".to_owned()];
     let probes = resolve_texts(&files, &texts).unwrap();
     let names: Vec<&str> = probes

@@ -122,26 +122,28 @@ fn stream_0(trace: &Path) -> PathBuf {
 
 /// Has `tracer repair` do its work; gives what it says.
 fn repair(trace: &Path) -> String {
-    let output = tracer(|tracer| tracer.arg("repair").arg(trace));
-    assert!(
-        output.status.success(),
-        "{}",
-        crate::common::stderr(&output)
-    );
-    crate::common::stdout(&output)
+    succeeded("repair", trace).0
+}
+
+/// The number of events that `tracer report` shows, and its notes.
+fn report(trace: &Path) -> (usize, String) {
+    let (events, notes) = succeeded("report", trace);
+    (events.lines().count(), notes)
+}
+
+/// Runs a command of `tracer` on a trace; gives its output and its messages.
+fn succeeded(command: &str, trace: &Path) -> (String, String) {
+    let output = tracer(|tracer| tracer.arg(command).arg(trace));
+    let messages = crate::common::stderr(&output);
+    assert!(output.status.success(), "{messages}");
+    (crate::common::stdout(&output), messages)
 }
 
 #[test]
 fn a_killed_recorder_leaves_nothing_attached_and_a_trace() {
     let recording = leaves_nothing_attached(killed);
     // It may have been writing, and the report complain about half a packet.
-    let output = tracer(|tracer| tracer.arg("report").arg(recording.trace_dir()));
-    assert!(
-        output.status.success(),
-        "{}",
-        crate::common::stderr(&output)
-    );
-    let events = crate::common::stdout(&output).lines().count();
+    let (events, _) = report(recording.trace_dir());
     repair(recording.trace_dir());
     assert_eq!(Trace::read(recording.trace_dir()).events.len(), events);
     assert!(events > 1000);
@@ -157,14 +159,7 @@ fn half_a_packet_at_the_end_is_cut_off() {
     let file = OpenOptions::new().write(true).open(&stream).unwrap();
     file.set_len(whole - 5000).unwrap();
 
-    let output = tracer(|tracer| tracer.arg("report").arg(recording.trace_dir()));
-    assert!(
-        output.status.success(),
-        "{}",
-        crate::common::stderr(&output)
-    );
-    let events = crate::common::stdout(&output).lines().count();
-    let note = crate::common::stderr(&output);
+    let (events, note) = report(recording.trace_dir());
     assert!(note.contains("tracer repair"), "{note}");
     assert!(repair(recording.trace_dir()).contains("of half a packet off"));
     assert_eq!(Trace::read(recording.trace_dir()).events.len(), events);

@@ -55,6 +55,7 @@ fn mount_all(job: &GuestJob) -> Result<()> {
         ("/run", "tmpfs"),
         (wire::OUT_DIR, "tmpfs"),
         ("/sys/fs/bpf", "bpf"),
+        ("/sys/fs/cgroup", "cgroup2"),
         ("/sys/kernel/security", "securityfs"),
     ] {
         mount_at(path, kind)?;

@@ -52,6 +52,12 @@ struct Cli {
     /// CPU to run on
     #[arg(long, global = true)]
     cpu: Option<usize>,
+    /// Cgroup of version 2 to be in, made where it is missing
+    #[arg(long, global = true)]
+    cgroup: Option<PathBuf>,
+    /// Name of the thread
+    #[arg(long, global = true)]
+    comm: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -76,6 +82,18 @@ enum Command {
         levels: u32,
         /// Number of calls of each thread
         count: u64,
+    },
+    /// Run a command, with the number of a process in place of `PID`, which calls getppid(2) as
+    /// `tree` does when somebody has written to the pipe `begin` of the current folder, and has
+    /// the pipe `done` open until it ends
+    Held {
+        /// As of `tree`
+        levels: u32,
+        /// As of `tree`
+        count: u64,
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
     },
     /// Call getppid(2) in a process whose first thread has ended, and in a child of it
     Leaderless {
@@ -248,6 +266,12 @@ fn work(cli: &Cli) -> Result<ExitCode> {
     if let Some(cpu) = cli.cpu {
         pin_to(cpu)?;
     }
+    if let Some(cgroup) = &cli.cgroup {
+        entries::enter_cgroup(cgroup)?;
+    }
+    if let Some(name) = &cli.comm {
+        this_thread::set_name(&CString::new(name.as_str())?).context("cannot name the thread")?;
+    }
     match &cli.command {
         Command::Getppid { count } => getppid(*count)?,
         Command::As { first, count } => {
@@ -256,6 +280,11 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         }
         Command::Signal { count } => signal(*count)?,
         Command::Tree { levels, count } => family::tree(*levels, *count)?,
+        Command::Held {
+            levels,
+            count,
+            command,
+        } => family::held(*levels, *count, command)?,
         Command::Leaderless { count } => family::leaderless(*count)?,
         Command::ThreadExec { count } => family::thread_exec(*count)?,
         Command::Reborn { pid, count } => family::reborn(*pid, *count)?,
@@ -268,10 +297,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
             report("values", 1, Duration::ZERO);
         }
         Command::Chain { paths } => values::chain(paths)?,
-        Command::Function { count } => {
-            values::call_function(*count)?.print("function", *count);
-            println!();
-        }
+        Command::Function { count } => values::call_function(*count)?.report("function", *count),
         Command::EmptyProgram {
             tracepoint,
             command,
@@ -318,8 +344,7 @@ fn getppid(count: u64) -> Result<()> {
         let _ = process::getppid();
         Ok(())
     })?;
-    times.print("getppid", count);
-    println!();
+    times.report("getppid", count);
     Ok(())
 }
 
@@ -341,8 +366,7 @@ fn open(path: &Path, count: u64) -> Result<()> {
 fn signal(count: u64) -> Result<()> {
     let own = process::getpid();
     let times = measured(count, || Ok(process::kill_process(own, Signal::URG)?))?;
-    times.print("signal", count);
-    println!();
+    times.report("signal", count);
     Ok(())
 }
 
@@ -380,8 +404,7 @@ fn read(path: &Path, count: u64) -> Result<()> {
         Ok(())
     })
     .with_context(|| cannot("read", path))?;
-    times.print("read", count);
-    println!();
+    times.report("read", count);
     Ok(())
 }
 

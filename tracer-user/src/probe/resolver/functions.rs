@@ -36,7 +36,8 @@ impl Resolver<'_> {
                 .add_kernel_function(probe, function, offset)
                 .map(|()| true);
         }
-        let names: Vec<String> = functions.matching(function).map(Into::into).collect();
+        let names = functions.matching(function).into_iter();
+        let names: Vec<String> = names.map(Into::into).collect();
         let mut refused = None;
         let mut found = false;
         for name in &names {
@@ -69,26 +70,40 @@ impl Resolver<'_> {
             Way::Fentry => "fentry",
             Way::Fexit => "fexit",
         };
-        let name = match offset {
+        let mut name = match offset {
             0 => format!("{kind}:{symbol}"),
             _ => format!("{kind}:{symbol}+{offset:#x}"),
         };
-        if way == Way::Kprobe && !probe.is_explicit() && probe.fetch.is_none() {
-            return self.push_function(name, false, one_of_many(symbol, found.as_ref()));
+        let functions = self.functions.as_ref();
+        let place = functions.and_then(|functions| functions.place(symbol));
+        let place = place.filter(|_| offset == 0).map(|place| (way, place));
+        // One program for many functions knows them by their places.
+        if !probe.is_explicit()
+            && let Some(known) = place.and_then(|place| self.named.get(&place))
+        {
+            name.clone_from(known);
         }
-        let resolved = kernel_function(
-            way,
-            symbol,
-            offset,
-            found.as_ref(),
-            btf.as_ref().map(|btf| btf.vmlinux()),
-            probe.fetch.as_ref(),
-        )
-        .map_err(|source| ProbeError::Fetch {
-            probe: name.clone(),
-            source,
-        })?;
-        self.push_function(name, probe.is_explicit(), resolved)
+        let resolved = if way == Way::Kprobe && !probe.is_explicit() && probe.fetch.is_none() {
+            one_of_many(symbol, found.as_ref())
+        } else {
+            kernel_function(
+                way,
+                symbol,
+                offset,
+                found.as_ref(),
+                btf.as_ref().map(|btf| btf.vmlinux()),
+                probe.fetch.as_ref(),
+            )
+            .map_err(|source| ProbeError::Fetch {
+                probe: name.clone(),
+                source,
+            })?
+        };
+        self.push_function(name.clone(), probe.is_explicit(), resolved)?;
+        if let Some(place) = place {
+            self.named.entry(place).or_insert(name);
+        }
+        Ok(())
     }
 
     /// How a function is probed: `func:` by trampoline, where the kernel has one for it.

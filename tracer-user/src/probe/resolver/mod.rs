@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::catalog::Catalog;
 use super::error::ProbeError;
-use super::functions::Types;
+use super::functions::{Types, Way};
 use super::kernel::KernelFiles;
 use super::kprobe::Functions;
 use super::resolve::{Place, ResolvedProbe, Stacks};
@@ -26,6 +26,8 @@ pub(super) struct Resolver<'a> {
     resolved: Vec<ResolvedProbe>,
     /// Position in `resolved` by class name.
     by_name: HashMap<String, usize>,
+    /// Class names of functions of the kernel by their addresses: some have several names.
+    named: HashMap<(Way, u64), String>,
     /// What is being added was asked for by this request.
     request: usize,
     /// What is to be fetched there.
@@ -44,6 +46,7 @@ impl<'a> Resolver<'a> {
             functions: None,
             resolved: Vec::new(),
             by_name: HashMap::new(),
+            named: HashMap::new(),
             request: 0,
             fetch: None,
             lists: HashMap::new(),

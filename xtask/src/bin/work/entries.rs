@@ -45,6 +45,14 @@ pub(super) fn note_module(name: &str, symbol: &str) -> Result<()> {
         .with_context(|| super::cannot("write to", &dir))
 }
 
+/// Moves this process to a cgroup, which is made where it is missing.
+pub(super) fn enter_cgroup(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| super::cannot("create", path))?;
+    let processes = path.join("cgroup.procs");
+    // 0 is who writes it.
+    fs::write(&processes, "0").with_context(|| super::cannot("write", &processes))
+}
+
 /// Prints a line for each file: `cached PATH`, or `uncached PATH`.
 pub(super) fn print_cached(paths: &[PathBuf]) -> Result<()> {
     for path in paths {

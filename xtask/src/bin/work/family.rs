@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::{
-    fs, io,
+    fs::{self, OpenOptions},
+    io,
     os::unix::process::CommandExt,
     process::{self, Command},
     thread,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{getpid, getppid};
 use rustix::thread::gettid;
 
@@ -31,6 +33,40 @@ pub(super) fn tree(levels: u32, calls: u64) -> Result<()> {
     call(calls);
     other.join().expect("the thread only calls");
     children.into_iter().try_for_each(wait)
+}
+
+/// Runs `words`, with the number of a process in place of `PID`. That one waits for a writer of
+/// the pipe `begin` and then calls as [`tree`] does; who reads the pipe `done` comes to its end
+/// when all of it has ended.
+pub(super) fn held(levels: u32, calls: u64, words: &[String]) -> Result<()> {
+    for name in ["begin", "done"] {
+        let mode = Mode::RUSR | Mode::WUSR;
+        mknodat(CWD, name, FileType::Fifo, mode, 0)
+            .with_context(|| format!("cannot make the pipe `{name}`"))?;
+    }
+    let child = fork(|| {
+        fs::read("begin").context("cannot wait to begin")?;
+        let done = OpenOptions::new().write(true).open("done");
+        let _done = done.context("cannot tell the end")?;
+        tree(levels, calls)
+    })?;
+    println!("held {child}");
+    let number = child.to_string();
+    let words = words
+        .iter()
+        .map(|word| if word == "PID" { &number } else { word });
+    let mut words = words.cloned();
+    let program = words.next().context("an empty command")?;
+    let ran = Command::new(&program).args(words).status();
+    if !matches!(&ran, Ok(status) if status.success()) {
+        // Nobody will have it begin.
+        // SAFETY: takes numbers; the child is there until it is waited for.
+        unsafe { libc::kill(child, libc::SIGKILL) };
+    }
+    let ended = wait(child);
+    let status = ran.with_context(|| format!("cannot start `{program}`"))?;
+    ensure!(status.success(), "`{program}` ended with {status}");
+    ended
 }
 
 /// Gives the process these users and groups, which it cannot go back from.

@@ -46,7 +46,13 @@ pub(super) fn measured(count: u64, mut round: impl FnMut() -> Result<()>) -> Res
 }
 
 impl Times {
-    /// Prints the pairs of a loop, with the CPU time of the process until now.
+    /// Prints the line of a loop.
+    pub(super) fn report(&self, name: &str, count: u64) {
+        self.print(name, count);
+        println!();
+    }
+
+    /// Prints the pairs of a loop without ending the line, with the CPU time of the process until now.
     pub(super) fn print(&self, name: &str, count: u64) {
         let Self {
             mean_ns, median_ns, ..

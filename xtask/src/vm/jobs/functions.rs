@@ -6,6 +6,7 @@ use super::{
     Check, Command,
     kept::Kept,
     trace::{Event, Trace},
+    typed::{expect, recorded},
 };
 use crate::vm::{Kernel, Outcome};
 
@@ -59,6 +60,24 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        name: "a pattern finds functions by names under which the kernel does not list them",
+        verify: |_, outcome| {
+            let (trace, _, pid) = recorded(outcome, "names")?;
+            for class in ["kprobe", "kretprobe"] {
+                let class = format!("{class}:{OTHER_NAME}");
+                expect(&trace, &class, pid, CALLS, |_| true)?;
+            }
+            let mut others = trace
+                .all()
+                .filter(|event| !event.class.ends_with(OTHER_NAME));
+            ensure!(
+                others.all(|event| !event.class.contains("getppid")),
+                "a call is recorded under several names"
+            );
+            Ok(())
+        },
+    },
+    Check {
         name: "calls that the kernel cannot follow are counted where it does so",
         verify: |kernel, outcome| {
             // Later kernels keep the calls of a thread with the thread, for sessions alone.
@@ -70,6 +89,9 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 const READS: u64 = 1000;
+/// A name of a function that these kernels list as `__do_sys_getppid`.
+const OTHER_NAME: &str = "__x64_sys_getppid";
+const CALLS: u64 = 300;
 /// More than kretprobes, and sessions of some kernels, follow at the same time on two CPUs.
 const SLEEPERS: u64 = 64;
 /// How long each of them sleeps.
@@ -100,6 +122,15 @@ pub(super) fn commands() -> Vec<Command> {
         crowd("crowd", "kretprobe:hrtimer_nanosleep"),
         // What is kept from the entry needs a kretprobe on all kernels.
         crowd("crowd-kept", "kretprobe:hrtimer_nanosleep{ret,rqtp}"),
+        // The last pattern would find the same by its other name, and finds what was named.
+        Command::new(
+            "names",
+            format!(
+                "tracer record -o trace -e \
+                 kprobe:__x64_sys_getpp*,kretprobe:__x64_sys_getp*,kprobe:__*_sys_getp* -- \
+                 work --cpu 0 getppid {CALLS}"
+            ),
+        ),
     ]
 }
 

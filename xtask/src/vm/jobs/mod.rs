@@ -3,8 +3,9 @@
 //! Booting takes longer than most commands, so each [`VmTest`] is one boot with several
 //! commands, and the checks of its results are apart from each other: `functions` of
 //! recorded kernel functions, `typed` of what is fetched there and of what is left out,
-//! `returns` of functions that return, by all ways, `user` of functions of programs, `losses`
-//! of the accounting, `flight` of memory alone and its snapshots, `disk` of ways to a disk,
+//! `returns` of functions that return, by all ways, `scope` of whose events are recorded, `user`
+//! of functions of programs, `losses` of the accounting, `flight` of memory alone and its
+//! snapshots, `disk` of ways to a disk,
 //! `refusals` of errors, `machine` of what `tracer` says about the kernel, `verifier` of what
 //! the programs cost when they are loaded, `everything` of all tracepoints at once.
 
@@ -24,6 +25,7 @@ mod losses;
 mod machine;
 mod refusals;
 mod returns;
+mod scope;
 mod trace;
 mod typed;
 mod user;
@@ -63,6 +65,7 @@ pub const TESTS: &[VmTest] = &[
             typed::CHECKS,
             user::CHECKS,
             returns::CHECKS,
+            scope::CHECKS,
             losses::CHECKS,
             flight::CHECKS,
             disk::CHECKS,
@@ -103,6 +106,7 @@ fn recorder() -> Job {
         typed::commands(),
         user::commands(),
         returns::commands(),
+        scope::commands(),
         losses::commands(),
         flight::commands(),
         disk::commands(),

@@ -51,68 +51,50 @@ pub(crate) fn prospect() -> Prospect {
 /// its thread.
 #[inline(always)]
 pub(crate) fn admit() -> Option<Scope> {
-    let thread = Thread::current();
+    let scope = admit_with_recorder()?;
     let excluded = constant!(CONFIG.excluded_pid);
-    if excluded != 0 && thread.pid == excluded {
+    if excluded != 0 && scope.pid == excluded {
         return None;
     }
-    thread.admit()
+    Some(scope)
 }
 
-/// Admits an event on a CPU that records, unless filters refuse its thread.
+/// Admits an event on a CPU that records, unless filters refuse its thread. That is looked at
+/// first: what is refused needs no state of its CPU.
 #[inline(always)]
 pub(crate) fn admit_with_recorder() -> Option<Scope> {
-    Thread::current().admit()
+    let pid_tgid = bpf_get_current_pid_tgid();
+    if constant!(CONFIG.filter_pids) != 0
+        && !follow::is_wanted((pid_tgid >> 32) as u32, pid_tgid as u32)
+    {
+        return None;
+    }
+    Some(Scope {
+        asked_for: true,
+        ..on_cpu(pid_tgid)?
+    })
 }
 
 /// Admits any event on a CPU that records, for the recorder itself.
 #[inline(always)]
 pub(crate) fn admit_unfiltered() -> Option<Scope> {
-    Thread::current().admit_unfiltered()
+    on_cpu(bpf_get_current_pid_tgid())
 }
 
-/// The thread in which an event happens.
-struct Thread {
-    tid: u32,
-    pid: u32,
-}
-
-impl Thread {
-    #[inline(always)]
-    fn current() -> Self {
-        let pid_tgid = bpf_get_current_pid_tgid();
-        Self {
-            tid: pid_tgid as u32,
-            pid: (pid_tgid >> 32) as u32,
-        }
+/// Admits any event of this thread, if its CPU records.
+#[inline(always)]
+fn on_cpu(pid_tgid: u64) -> Option<Scope> {
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    let state = CPUS.get_ptr_mut(cpu)?;
+    // SAFETY: the map holds a `CpuState` for each CPU; the recorder may write it any time.
+    if unsafe { core::ptr::read_volatile(&raw const (*state).enabled) } == 0 {
+        return None;
     }
-
-    /// The thread is looked at first: what is refused needs no state of the CPU.
-    #[inline(always)]
-    fn admit(self) -> Option<Scope> {
-        if constant!(CONFIG.filter_pids) != 0 && !follow::is_wanted(self.pid, self.tid) {
-            return None;
-        }
-        Some(Scope {
-            asked_for: true,
-            ..self.admit_unfiltered()?
-        })
-    }
-
-    #[inline(always)]
-    fn admit_unfiltered(self) -> Option<Scope> {
-        let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
-        let state = CPUS.get_ptr_mut(cpu)?;
-        // SAFETY: the map holds a `CpuState` for each CPU; the recorder may write it any time.
-        if unsafe { core::ptr::read_volatile(&raw const (*state).enabled) } == 0 {
-            return None;
-        }
-        Some(Scope {
-            cpu,
-            state,
-            tid: self.tid,
-            pid: self.pid,
-            asked_for: false,
-        })
-    }
+    Some(Scope {
+        cpu,
+        state,
+        tid: pid_tgid as u32,
+        pid: (pid_tgid >> 32) as u32,
+        asked_for: false,
+    })
 }

@@ -110,10 +110,10 @@ fn wanted(spec: &SyscallSpec, regs: *const pt_regs, ret: i64) -> bool {
 }
 
 /// The row of a system call that is to be recorded. It is not copied: a call that is refused
-/// needs little of it.
+/// needs little of it. Of the register with the number the kernel takes 32 bits.
 #[inline(always)]
 fn row(table: &Array<SyscallSpec, MAX_SYSCALLS>, nr: u64) -> Option<&SyscallSpec> {
-    let spec = table.get(u32::try_from(nr).ok()?)?;
+    let spec = table.get(nr as u32)?;
     (spec.enabled != 0).then_some(spec)
 }
 

@@ -64,29 +64,37 @@ fn is_recorder(pid: u32) -> bool {
     excluded != 0 && pid == excluded
 }
 
-/// Admits an event on a CPU that records, unless filters refuse its thread.
+/// Admits an event on a CPU that records, unless filters refuse its thread. That is looked at
+/// first: what is refused needs no state of its CPU.
 #[inline(always)]
 pub(crate) fn admit_with_recorder() -> Option<Scope> {
-    let scope = Scope {
-        asked_for: true,
-        ..admit_unfiltered()?
-    };
-    if constant!(CONFIG.filter_pids) != 0 && !follow::is_wanted(scope.pid, scope.tid) {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    if constant!(CONFIG.filter_pids) != 0
+        && !follow::is_wanted((pid_tgid >> 32) as u32, pid_tgid as u32)
+    {
         return None;
     }
-    Some(scope)
+    Some(Scope {
+        asked_for: true,
+        ..on_cpu(pid_tgid)?
+    })
 }
 
 /// Admits any event on a CPU that records, for the recorder itself.
 #[inline(always)]
 pub(crate) fn admit_unfiltered() -> Option<Scope> {
+    on_cpu(bpf_get_current_pid_tgid())
+}
+
+/// Admits any event of this thread, if its CPU records.
+#[inline(always)]
+fn on_cpu(pid_tgid: u64) -> Option<Scope> {
     let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
     let state = CPUS.get_ptr_mut(cpu)?;
     // SAFETY: the map holds a `CpuState` for each CPU; the recorder may write it any time.
     if unsafe { core::ptr::read_volatile(&raw const (*state).enabled) } == 0 {
         return None;
     }
-    let pid_tgid = bpf_get_current_pid_tgid();
     Some(Scope {
         cpu,
         state,

@@ -21,17 +21,19 @@ use crate::{
 /// User code segment of 32-bit code (`__USER32_CS`, `arch/x86/include/asm/segment.h`).
 const USER32_CS: u16 = 0x23;
 
+// Without the second line the program is a call of this function: it is long.
 #[btf_tracepoint(function = "sys_enter")]
+#[inline(always)]
 pub(crate) fn on_sys_enter(ctx: BtfTracePointContext) -> i32 {
     let regs: *const pt_regs = ctx.arg(0);
     if is_compat(regs) {
         count_compat();
     } else if let Some(spec) = row(&SYSCALL_ENTER, ctx.arg(1))
-        && wanted(&spec, regs, 0)
+        && wanted(spec, regs, 0)
         && let Some(scope) = scope::admit()
         && throttle::passes(spec.throttled != 0, spec.class)
     {
-        enter(&ctx, &scope, &spec, regs);
+        enter(&ctx, &scope, spec, regs);
     }
     0
 }
@@ -48,7 +50,7 @@ pub(crate) fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
             count_compat();
         }
     } else if let Some(spec) = row(&SYSCALL_EXIT, nr)
-        && wanted(&spec, regs, ret)
+        && wanted(spec, regs, ret)
         && let Some(scope) = scope::admit()
         && throttle::passes(spec.throttled != 0, spec.class)
     {
@@ -62,9 +64,9 @@ pub(crate) fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
 pub(crate) fn on_raw_sys_enter(ctx: BtfTracePointContext) -> i32 {
     let regs: *const pt_regs = ctx.arg(0);
     let nr: u64 = ctx.arg(1);
-    let class = constant!(CONFIG.raw_enter_class);
     if hook::syscall_filter(regs.cast(), RAW_FILTER, nr as i64)
         && let Some(scope) = scope::admit()
+        && let class = constant!(CONFIG.raw_enter_class)
         && throttle::passes(constant!(CONFIG.raw_enter_throttled) != 0, class)
     {
         let flags = constant!(CONFIG.raw_enter_flags);
@@ -85,9 +87,9 @@ pub(crate) fn on_raw_sys_enter(ctx: BtfTracePointContext) -> i32 {
 pub(crate) fn on_raw_sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: *const pt_regs = ctx.arg(0);
     let ret: i64 = ctx.arg(1);
-    let class = constant!(CONFIG.raw_exit_class);
     if hook::syscall_filter(regs.cast(), RAW_FILTER, ret)
         && let Some(scope) = scope::admit()
+        && let class = constant!(CONFIG.raw_exit_class)
         && throttle::passes(constant!(CONFIG.raw_exit_throttled) != 0, class)
     {
         let flags = constant!(CONFIG.raw_exit_flags);
@@ -107,10 +109,11 @@ fn wanted(spec: &SyscallSpec, regs: *const pt_regs, ret: i64) -> bool {
     spec.filter == 0 || hook::syscall_filter(regs.cast(), u64::from(spec.filter), ret)
 }
 
-/// The row of a system call that is to be recorded.
+/// The row of a system call that is to be recorded. It is not copied: a call that is refused
+/// needs little of it. Of the register with the number the kernel takes 32 bits.
 #[inline(always)]
-fn row(table: &Array<SyscallSpec, MAX_SYSCALLS>, nr: u64) -> Option<SyscallSpec> {
-    let spec = *table.get(u32::try_from(nr).ok()?)?;
+fn row(table: &Array<SyscallSpec, MAX_SYSCALLS>, nr: u64) -> Option<&SyscallSpec> {
+    let spec = table.get(nr as u32)?;
     (spec.enabled != 0).then_some(spec)
 }
 

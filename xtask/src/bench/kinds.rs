@@ -11,7 +11,7 @@ use super::{
     contender::{Loop, Recording, Stage},
     event::ATTEMPTS,
     measure,
-    recorder::{Recorder, Wanted, privileged},
+    recorder::{Only, Recorder, Wanted, privileged},
     rounds::Round,
     stats::Sample,
 };
@@ -214,7 +214,7 @@ impl Kind {
 
     fn traced(&self, stage: &Stage<'_>, recorder: Recorder) -> Result<f64> {
         let workload = self.workload(stage);
-        let (probe, filter) = match self.attached {
+        let (probe, only) = match self.attached {
             Attached::Empty(tracepoint) => {
                 let mut command = privileged(stage.work);
                 command.args(["empty-program", tracepoint, "--"]);
@@ -223,18 +223,18 @@ impl Kind {
                 return Ok(Loop::parse(&finished.checked(&command)?.stdout)?.median_cpu_ns);
             }
             Attached::Probe(probe) => (probe, None),
-            Attached::Rejected(probe, filter) => (probe, Some(filter)),
+            Attached::Rejected(probe, filter) => (probe, Some(Only::Filter(filter))),
         };
         let wanted = Wanted {
             event: &probe.replace("WORK", &stage.work.to_string_lossy()),
-            filter,
+            only,
         };
         let recording = Recording::of(recorder, stage, &wanted, "", &workload)?;
         let calls = rounds(stage, self.round);
         // A figure per event is worth nothing if the events are not there, or if they are where
         // they should have been rejected.
         let counts = recording.counts;
-        let is_right = match filter {
+        let is_right = match only {
             None => counts.of_loop + counts.lost >= calls,
             Some(_) => counts.of_loop == 0,
         };

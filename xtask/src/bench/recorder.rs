@@ -75,8 +75,17 @@ pub(super) enum Recorder {
 pub(super) struct Wanted<'a> {
     /// The event as the recorder names it.
     pub(super) event: &'a str,
-    /// A condition on it in the recorder's language, decided in the kernel.
-    pub(super) filter: Option<&'a str>,
+    /// Which of these events are recorded, decided in the kernel; none: all of them.
+    pub(super) only: Option<Only<'a>>,
+}
+
+/// Some of the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Only<'a> {
+    /// Those for which a condition holds, in the recorder's language.
+    Filter(&'a str),
+    /// Those of the process of this number.
+    Process(&'a str),
 }
 
 /// What is recorded of the loop.
@@ -101,7 +110,7 @@ impl Probe {
     pub(super) fn wanted(self) -> Wanted<'static> {
         Wanted {
             event: self.name(),
-            filter: None,
+            only: None,
         }
     }
 }
@@ -164,18 +173,19 @@ impl Recorder {
                 &kib,
             ],
         };
-        let filter_option = match self {
-            Self::Tracer | Self::TraceCmd => "-f",
-            Self::Perf => "--filter",
-        };
-        let filter = wanted.filter.iter().flat_map(|&text| [filter_option, text]);
+        let only = wanted.only.into_iter().flat_map(|only| match (only, self) {
+            (Only::Filter(text), Self::Tracer | Self::TraceCmd) => ["-f", text],
+            (Only::Filter(text), Self::Perf) => ["--filter", text],
+            (Only::Process(id), Self::Tracer | Self::Perf) => ["-p", id],
+            (Only::Process(id), Self::TraceCmd) => ["-P", id],
+        });
         let end: &[&str] = match self {
             // It takes the first word that is no option for the command.
             Self::TraceCmd => &[],
             Self::Tracer | Self::Perf => &["--"],
         };
         let words = recorder.iter().copied().chain(["-e", wanted.event]);
-        let words = words.chain(filter).chain(["-o", &output]);
+        let words = words.chain(only).chain(["-o", &output]);
         let words = words.chain(end.iter().copied()).map(str::to_owned);
         words.chain(workload.iter().cloned()).collect()
     }

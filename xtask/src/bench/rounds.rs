@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Round {
     Getppid,
-    /// openat(2) of a file that is not there.
+    /// openat(2) of a file below one that is no folder, so that it is not there and the kernel
+    /// keeps nothing of it.
     Open,
     /// A process sends itself a signal that it ignores.
     Signal,
@@ -38,7 +39,7 @@ impl Round {
         let (cpu, count) = (cpu.to_string(), count.to_string());
         let words: &[&str] = match self {
             Self::Getppid => &["getppid", &count],
-            Self::Open => &["open", "/no/such/file", &count],
+            Self::Open => &["open", "/dev/null/none", &count],
             Self::Signal => &["signal", &count],
             Self::Read => &["read", work, &count],
             Self::Function => &["function", &count],

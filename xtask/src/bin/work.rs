@@ -160,7 +160,8 @@ enum Command {
     },
     /// Run a command while an eBPF program that returns at once is attached
     EmptyProgram {
-        /// The raw tracepoint that it is attached to
+        /// What it is attached to: a raw tracepoint (`sys_enter`), or a tracepoint
+        /// (`signal:signal_generate`)
         tracepoint: String,
         /// The command and its arguments
         #[arg(last = true, required = true)]

@@ -158,6 +158,13 @@ fn conditions_of_all_shapes_are_closed() {
     }
 }
 
+#[test]
+fn only_filters_of_fields_keep_the_event() {
+    let keeps = |text| code_of(text).iter().any(|insn| insn.dst_reg() == 6);
+    assert!(keeps("n == 1 || tid == 2"));
+    assert!(!keeps("tid == 2 && comm != 'x'"));
+}
+
 /// Instructions that call a helper.
 fn calls(code: &[bpf_insn]) -> usize {
     code.iter().filter(|insn| insn.code == CALL).count()

@@ -1,6 +1,6 @@
 //! The rows: what is probed, and what each tool is told to do there.
 
-use super::super::rounds::Round;
+use super::super::{recorder::Only, rounds::Round};
 
 /// A kind of probe.
 #[derive(Debug)]
@@ -11,20 +11,40 @@ pub(super) struct Kind {
     pub(super) tracer: &'static str,
     pub(super) perf: Option<&'static str>,
     pub(super) bpftrace: Script,
+    pub(super) empty: Empty,
     /// Conditions that no event of the loop fulfils.
     pub(super) rejected: &'static [Rejected],
     /// What perf has less than the others.
     pub(super) perf_lacks: &'static str,
 }
 
-/// A condition, in the language of each tool, and the row's name.
+/// Where eBPF programs that return at once are attached: where `tracer` has its own, in the same
+/// way.
+#[derive(Debug)]
+pub(super) enum Empty {
+    /// At these probes of bpftrace, whose programs have no instruction but those that return 0.
+    Probes(&'static [&'static str]),
+    /// At a tracepoint or a raw one, by the workload: bpftrace has no raw ones, and returns 1 at
+    /// the others, which has the kernel go on with perf's event.
+    Tracepoint(&'static str),
+}
+
+/// A condition, in the language of each tool, and the row's name. perf may have none of the kind.
 #[derive(Debug)]
 pub(super) struct Rejected {
     pub(super) name: &'static str,
-    pub(super) tracer: &'static str,
-    pub(super) perf: &'static str,
+    pub(super) tracer: Only<'static>,
+    pub(super) perf: Option<&'static str>,
     pub(super) bpftrace: &'static str,
 }
+
+/// Only a process is wanted that is not the loop's: the guest's first.
+const BY_PROCESS: Rejected = Rejected {
+    name: "  rejected by its process",
+    tracer: Only::Process("1"),
+    perf: None,
+    bpftrace: "pid == 1",
+};
 
 /// A bpftrace program in parts.
 #[derive(Debug)]
@@ -115,12 +135,16 @@ pub(super) const KINDS: [Kind; 9] = [
             "%lx %lx %lu %lx",
             "arg0, arg1, arg2, arg3",
         ),
-        rejected: &[Rejected {
-            name: "  rejected by an argument",
-            tracer: "count == 77",
-            perf: "count == 77",
-            bpftrace: "arg2 == 77",
-        }],
+        empty: Empty::Probes(&["kprobe:vfs_read"]),
+        rejected: &[
+            Rejected {
+                name: "  rejected by an argument",
+                tracer: Only::Filter("count == 77"),
+                perf: Some("count == 77"),
+                bpftrace: "arg2 == 77",
+            },
+            BY_PROCESS,
+        ],
         perf_lacks: "",
     },
     Kind {
@@ -133,10 +157,11 @@ pub(super) const KINDS: [Kind; 9] = [
             "%p %p %lu %p",
             "args->file, args->buf, args->count, args->pos",
         ),
+        empty: Empty::Probes(&["kfunc:vfs_read"]),
         rejected: &[Rejected {
             name: "  rejected by an argument",
-            tracer: "count == 77",
-            perf: "",
+            tracer: Only::Filter("count == 77"),
+            perf: None,
             bpftrace: "args->count == 77",
         }],
         perf_lacks: "",
@@ -152,10 +177,11 @@ pub(super) const KINDS: [Kind; 9] = [
             "retval, nsecs - @start[tid]",
         )
         .since("kprobe:vfs_read { @start[tid] = nsecs; } "),
+        empty: Empty::Probes(&["kprobe:vfs_read", "kretprobe:vfs_read"]),
         rejected: &[Rejected {
             name: "  rejected by the result",
-            tracer: "ret == 77",
-            perf: "ret == 77",
+            tracer: Only::Filter("ret == 77"),
+            perf: Some("ret == 77"),
             bpftrace: "retval == 77",
         }],
         perf_lacks: "no duration",
@@ -190,10 +216,11 @@ pub(super) const KINDS: [Kind; 9] = [
             "retval, nsecs - @start[tid], args->file, args->buf, args->count, args->pos",
         )
         .since("kfunc:vfs_read { @start[tid] = nsecs; } "),
+        empty: Empty::Probes(&["kfunc:vfs_read", "kretfunc:vfs_read"]),
         rejected: &[Rejected {
             name: "  rejected by the result",
-            tracer: "ret == 77",
-            perf: "",
+            tracer: Only::Filter("ret == 77"),
+            perf: None,
             bpftrace: "retval == 77",
         }],
         perf_lacks: "",
@@ -209,10 +236,11 @@ pub(super) const KINDS: [Kind; 9] = [
             "args->sig, args->errno, args->code, args->comm, args->pid, args->group, \
              args->result",
         ),
+        empty: Empty::Tracepoint("signal:signal_generate"),
         rejected: &[Rejected {
             name: "  rejected by a number",
-            tracer: "sig == 64",
-            perf: "sig == 64",
+            tracer: Only::Filter("sig == 64"),
+            perf: Some("sig == 64"),
             bpftrace: "args->sig == 64",
         }],
         perf_lacks: "",
@@ -227,17 +255,24 @@ pub(super) const KINDS: [Kind; 9] = [
             "%d %s %x %x",
             "args->dfd, str(args->filename), args->flags, args->mode",
         ),
+        empty: Empty::Tracepoint("sys_enter"),
         rejected: &[
             Rejected {
                 name: "  rejected by a number",
-                tracer: "dfd == 7",
-                perf: "dfd == 7",
+                tracer: Only::Filter("dfd == 7"),
+                perf: Some("dfd == 7"),
                 bpftrace: "args->dfd == 7",
             },
             Rejected {
+                name: "  rejected by its thread",
+                tracer: Only::Filter("tid == 1"),
+                perf: Some("common_pid == 1"),
+                bpftrace: "tid == 1",
+            },
+            Rejected {
                 name: "  rejected by the string",
-                tracer: r#"filename == "/x""#,
-                perf: r#"filename.ustring == "/x""#,
+                tracer: Only::Filter(r#"filename == "/x""#),
+                perf: Some(r#"filename.ustring == "/x""#),
                 bpftrace: r#"str(args->filename) == "/x""#,
             },
         ],
@@ -254,12 +289,16 @@ pub(super) const KINDS: [Kind; 9] = [
             "args->id, args->args[0], args->args[1], args->args[2], args->args[3], \
              args->args[4], args->args[5]",
         ),
-        rejected: &[Rejected {
-            name: "  rejected by its number",
-            tracer: "id == 511",
-            perf: "id == 511",
-            bpftrace: "args->id == 511",
-        }],
+        empty: Empty::Tracepoint("sys_enter"),
+        rejected: &[
+            Rejected {
+                name: "  rejected by its number",
+                tracer: Only::Filter("id == 511"),
+                perf: Some("id == 511"),
+                bpftrace: "args->id == 511",
+            },
+            BY_PROCESS,
+        ],
         perf_lacks: "",
     },
     Kind {
@@ -268,10 +307,11 @@ pub(super) const KINDS: [Kind; 9] = [
         tracer: "uprobe:/bin/work:work_probed{arg0}",
         perf: Some("probe_work:work_probed"),
         bpftrace: Script::at("uprobe:/bin/work:work_probed", "%lu", "arg0"),
+        empty: Empty::Probes(&["uprobe:/bin/work:work_probed"]),
         rejected: &[Rejected {
             name: "  rejected by it",
-            tracer: "arg0 == 99999999",
-            perf: "arg0 == 99999999",
+            tracer: Only::Filter("arg0 == 99999999"),
+            perf: Some("arg0 == 99999999"),
             bpftrace: "arg0 == 99999999",
         }],
         perf_lacks: "",

@@ -3,18 +3,20 @@
 //! All kinds and all tools run in one virtual machine whose clock counts instructions (see
 //! [`instructions`]), which has the kernel's kprobes and trampolines. A figure is what is added
 //! to a round of a loop in its own thread, and counts only if the tool's own output has the
-//! events of the loop or, where they are rejected, none.
+//! events of the loop or, where they are rejected, none. What is rejected is compared with eBPF
+//! programs that return at once, attached as those of `tracer` are ([`Empty`]): what the kernel
+//! takes to call them is in both.
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
-use self::kinds::{Body, KINDS, Kind, PERF_PROBES, Rejected};
+use self::kinds::{Body, Empty, KINDS, Kind, PERF_PROBES, Rejected};
 use super::{
     contender::Loop,
     count, instructions, machine, measure,
-    recorder::{BUFFER_MIB, PERF, Recorder, Wanted},
+    recorder::{BUFFER_MIB, Only, PERF, Recorder, Wanted},
     rounds::Round,
 };
 use crate::{
@@ -52,13 +54,15 @@ const WORK: &str = "/bin/work";
 /// Where each tool writes, in the folder of its run.
 const OUTPUT: &str = "output";
 
-/// Some sixty runs in a machine that is emulated.
+/// Some eighty runs in a machine that is emulated.
 const LIMIT: Duration = Duration::from_mins(45);
 
 /// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tool {
     Tracer,
+    /// Programs that return at once.
+    Empty,
     Perf,
     /// Writes a line for each event.
     Bpftrace,
@@ -67,11 +71,18 @@ enum Tool {
 }
 
 impl Tool {
-    const ALL: [Self; 4] = [Self::Tracer, Self::Perf, Self::Bpftrace, Self::Counting];
+    const ALL: [Self; 5] = [
+        Self::Tracer,
+        Self::Empty,
+        Self::Perf,
+        Self::Bpftrace,
+        Self::Counting,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Tracer => "tracer",
+            Self::Empty => "empty program",
             Self::Perf => "perf",
             Self::Bpftrace => "bpftrace",
             Self::Counting => "bpftrace, counts only",
@@ -103,31 +114,45 @@ impl Row {
     fn command(self, tool: Tool) -> Option<Vec<String>> {
         let Self { kind, rejected } = self;
         let workload = workload(kind.round);
-        let record = |recorder: Recorder, event, filter| {
-            let wanted = Wanted { event, filter };
+        let record = |recorder: Recorder, event, only| {
+            let wanted = Wanted { event, only };
             recorder.words("tracer", &wanted, Path::new(OUTPUT), &workload)
         };
-        let bpftrace = |body| {
-            let condition = rejected.map(|how| how.bpftrace);
+        let bpftrace = |program: String| {
             let pages = format!("BPFTRACE_PERF_RB_PAGES={BUFFER_PAGES}");
-            let program = kind.bpftrace.text(body, condition);
             let workload = workload.join(" ");
             let words = [ENV.name, &pages, BPFTRACE.name, "-o", OUTPUT];
             let words = words.into_iter().chain(["-c", &workload, "-e", &program]);
             words.map(str::to_owned).collect()
         };
-        match tool {
-            Tool::Tracer => {
-                let filter = rejected.map(|how| how.tracer);
-                Some(record(Recorder::Tracer, kind.tracer, filter))
+        let script = |body| {
+            let condition = rejected.map(|how| how.bpftrace);
+            bpftrace(kind.bpftrace.text(body, condition))
+        };
+        match (tool, rejected) {
+            (Tool::Tracer, _) => {
+                let only = rejected.map(|how| how.tracer);
+                Some(record(Recorder::Tracer, kind.tracer, only))
             }
-            Tool::Perf => {
-                let filter = rejected.map(|how| how.perf);
-                Some(record(Recorder::Perf, kind.perf?, filter))
+            (Tool::Perf, None) => Some(record(Recorder::Perf, kind.perf?, None)),
+            (Tool::Perf, Some(how)) => {
+                let only = Only::Filter(how.perf?);
+                Some(record(Recorder::Perf, kind.perf?, Some(only)))
             }
-            Tool::Bpftrace => Some(bpftrace(Body::Print)),
-            // What happens to an event that is rejected does not matter.
-            Tool::Counting => rejected.is_none().then(|| bpftrace(Body::Count)),
+            (Tool::Bpftrace, _) => Some(script(Body::Print)),
+            (Tool::Counting, None) => Some(script(Body::Count)),
+            (Tool::Empty, None) => Some(match kind.empty {
+                Empty::Probes(probes) => {
+                    let programs = probes.iter().map(|probe| format!("{probe} {{ }}"));
+                    bpftrace(programs.collect::<Vec<_>>().join(" "))
+                }
+                Empty::Tracepoint(name) => {
+                    let words = ["work", "empty-program", name, "--"].map(str::to_owned);
+                    words.into_iter().chain(workload).collect()
+                }
+            }),
+            // They know of no conditions.
+            (Tool::Counting | Tool::Empty, Some(_)) => None,
         }
     }
 }
@@ -204,7 +229,7 @@ pub(super) fn run() -> Result<Value> {
     let added: Vec<_> = Row::all().enumerate().map(figures).collect();
     println!(
         "instructions added to each round of a loop, in its thread, and as a multiple of \
-         tracer's; Linux {}, {}, {}",
+         tracer's, or of the empty program's where tracer rejects; Linux {}, {}, {}",
         outcome.release,
         machine::version(PERF.name),
         machine::version(BPFTRACE.name)
@@ -240,13 +265,15 @@ fn finished(outcome: &Outcome, folder: &str) -> Result<Loop> {
     Loop::parse(&read(wire::STDOUT_ENTRY)?)
 }
 
-/// Instructions of a round while a tool did its work, which is held to the events that it left.
+/// Instructions of a round while a tool did its work, which is held to the events that it left;
+/// empty programs leave none, and a command that cannot attach them fails.
 /// `reader` is the `tracer` that reads its own traces.
 fn traced(outcome: &Outcome, folder: &str, row: Row, tool: Tool, reader: &Path) -> Result<f64> {
     let traced = finished(outcome, folder)?;
     let output = outcome.out_dir().join(folder).join(OUTPUT);
     let count = |recorder| Ok(count::count(recorder, reader, "", &output, traced.tid)?.of_loop);
     let events = match tool {
+        Tool::Empty => return Ok(traced.cpu_ns),
         Tool::Tracer => count(Recorder::Tracer),
         Tool::Perf => count(Recorder::Perf),
         Tool::Bpftrace | Tool::Counting => fs::read_to_string(&output)
@@ -287,19 +314,27 @@ fn table(untraced: &[f64], added: &[Figures]) -> String {
     for tool in Tool::ALL {
         let _ = write!(text, " {:>21}", tool.name());
     }
+    let mut empty = None;
     for (row, figures) in Row::all().zip(added) {
         let round = row.kind.round;
         let base = untraced[round as usize];
         let _ = write!(text, "\n{:36} {:10} {base:>9.0}", row.name(), round.name());
         let of = |tool| figures.iter().find(|(other, _)| *other == tool);
-        let ours = of(Tool::Tracer).and_then(|(_, figure)| figure.as_ref().ok());
+        let good = |tool| of(tool).and_then(|(_, figure)| figure.as_ref().ok());
+        if row.rejected.is_none() {
+            empty = good(Tool::Empty);
+        }
         for tool in Tool::ALL {
-            let cell = match (of(tool), ours) {
-                (Some((Tool::Tracer, Ok(figure))), _) | (Some((_, Ok(figure))), None) => {
-                    format!("{figure:.0}")
-                }
-                (Some((_, Ok(figure))), Some(ours)) => {
-                    format!("{figure:.0} ({:.2})", figure / ours)
+            let reference = match (tool, row.rejected) {
+                (Tool::Tracer, None) => None,
+                (Tool::Tracer, Some(_)) => empty,
+                _ => good(Tool::Tracer),
+            };
+            let cell = match (of(tool), reference) {
+                (Some((_, Ok(figure))), None) => format!("{figure:.0}"),
+                (Some((_, Ok(figure))), Some(reference)) => {
+                    let times = if tool == Tool::Tracer { " x empty" } else { "" };
+                    format!("{figure:.0} ({:.2}{times})", figure / reference)
                 }
                 (Some((_, Err(error))), _) => {
                     let (tool, row) = (tool.name(), row.name().trim());
@@ -352,13 +387,21 @@ mod tests {
         let mut added: Vec<Figures> = Row::all().map(|_| Vec::new()).collect();
         added[0] = vec![
             (Tool::Tracer, Ok(200.0)),
+            (Tool::Empty, Ok(100.0)),
             (Tool::Perf, Ok(500.0)),
             (Tool::Bpftrace, Err(anyhow::anyhow!("it ended with 1"))),
         ];
+        added[1] = vec![(Tool::Tracer, Ok(120.0))];
         let text = table(&[100.0; Round::ALL.len()], &added);
         let row = text.lines().nth(1).unwrap();
-        let words: Vec<_> = row.split_whitespace().rev().take(6).collect();
-        assert_eq!(words, ["-", "-", "(2.50)", "500", "200", "100"], "{row}");
+        let words: Vec<_> = row.split_whitespace().rev().take(8).collect();
+        assert_eq!(
+            words,
+            ["-", "-", "(2.50)", "500", "(0.50)", "100", "200", "100"],
+            "{row}"
+        );
+        let rejected = text.lines().nth(2).unwrap();
+        assert!(rejected.contains(" 120 (1.20 x empty) "), "{rejected}");
         let told = format!(
             "no figure of bpftrace, {}: it ended with 1\n",
             KINDS[0].name

@@ -41,6 +41,12 @@ impl Question<'_> {
     pub(in crate::attach) fn is_trivial(&self) -> bool {
         self.origin.is_none() && self.cgroup.is_none() && self.condition.is_none()
     }
+
+    /// Fields of the event are looked at, and not only who it happens in.
+    fn looks_at_fields(&self) -> bool {
+        self.condition
+            .is_some_and(|condition| !condition.fields().is_empty())
+    }
 }
 
 /// Tables that generated code looks things up in; they have to live until the programs are
@@ -55,9 +61,11 @@ pub(in crate::attach) fn filter(
     tables: &mut Tables,
 ) -> Result<Vec<bpf_insn>> {
     let mut code = Code::default();
-    code.op(Op::Move, CTX, Reg::R1);
-    code.store(Width::Double, Reg::Frame, RETURNED, Reg::R2);
-    code.store(Width::Double, Reg::Frame, CALL_ENTRY, Reg::R3);
+    if question.looks_at_fields() {
+        code.op(Op::Move, CTX, Reg::R1);
+        code.store(Width::Double, Reg::Frame, RETURNED, Reg::R2);
+        code.store(Width::Double, Reg::Frame, CALL_ENTRY, Reg::R3);
+    }
     let (wanted, refused) = (code.label(), code.label());
     let mut writer = Writer {
         code,
@@ -77,8 +85,10 @@ pub(in crate::attach) fn syscall_filter(
     tables: &mut Tables,
 ) -> Result<Vec<bpf_insn>> {
     let mut code = Code::default();
-    code.op(Op::Move, CTX, Reg::R1);
-    code.store(Width::Double, Reg::Frame, RETURNED, Reg::R3);
+    if questions.iter().any(Question::looks_at_fields) {
+        code.op(Op::Move, CTX, Reg::R1);
+        code.store(Width::Double, Reg::Frame, RETURNED, Reg::R3);
+    }
     let (wanted, refused) = (code.label(), code.label());
     let labels: Vec<Label> = questions.iter().map(|_| code.label()).collect();
     for (number, label) in (first..).zip(&labels) {

@@ -1,7 +1,7 @@
 //! Many functions at once: one program and one attachment, where the kernel can do that
 //! (kprobe-multi, and kprobe-session for functions that return), instead of one or two of each
-//! for every function. Of functions that return, a single one takes that way, too: it costs less
-//! than two programs and a map of calls.
+//! for every function. A single function takes that way, too: a breakpoint costs more, and so do
+//! the two programs and the map of calls of one that returns.
 
 use std::{
     borrow::Cow,
@@ -105,7 +105,6 @@ pub(super) fn groups(probes: &[ResolvedProbe], is_throttled: impl Fn(usize) -> b
         });
         groups[group].rows.push(row);
     }
-    groups.retain(|group| group.at == At::Return || group.rows.len() > 1);
     groups
 }
 
@@ -132,14 +131,14 @@ fn function(probe: &ResolvedProbe) -> Option<Function<'_>> {
     match target {
         FunctionTarget::Kprobe {
             symbol,
-            uniform: true,
-            ..
+            offset: 0,
+            uniform,
         } => Some(Function {
             symbol,
             at: At::Entry,
             fetched: Cow::Borrowed(layout),
             unused_tail: 0,
-            alone: false,
+            alone: !uniform,
         }),
         // The 8 bytes that the kernel keeps for a call have no room for values from its entry.
         FunctionTarget::Kretprobe { symbol } if entry.as_ref().is_none_or(Layout::is_empty) => {
@@ -361,11 +360,21 @@ mod tests {
     }
 
     #[test]
-    fn of_one_function_only_the_return_is_a_group() {
-        let probes = [entered(), returns_number()];
+    fn a_single_function_is_a_group_and_an_instruction_inside_one_is_none() {
+        let at = |offset, uniform| {
+            let symbol = "f".to_owned();
+            let target = FunctionTarget::Kprobe {
+                symbol,
+                offset,
+                uniform,
+            };
+            probe(target, &[number(Base::Argument(0), 8)], None)
+        };
+        let probes = [at(0, false), at(4, false), at(0, true), returns_number()];
         let groups = groups(&probes, |_| false);
-        assert_eq!(groups.len(), 1);
-        assert_eq!((groups[0].at, &groups[0].rows[..]), (At::Return, &[1][..]));
+        let found = groups.iter().map(|group| (group.at, &group.rows[..]));
+        let expected = [(At::Entry, &[0][..]), (At::Entry, &[2]), (At::Return, &[3])];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
         assert_eq!(groups[0].emits(&probes), Emits::Class(0));
     }
 

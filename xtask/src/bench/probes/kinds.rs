@@ -197,10 +197,11 @@ pub(super) const KINDS: [Kind; 9] = [
             "retval, nsecs - @start[tid], @count[tid]",
         )
         .since("kprobe:vfs_read { @start[tid] = nsecs; @count[tid] = arg2; } "),
+        empty: Empty::Probes(&["kprobe:vfs_read", "kretprobe:vfs_read"]),
         rejected: &[Rejected {
             name: "  rejected by the argument",
-            tracer: "count == 77",
-            perf: "",
+            tracer: Only::Filter("count == 77"),
+            perf: None,
             bpftrace: "@count[tid] == 77",
         }],
         perf_lacks: "",

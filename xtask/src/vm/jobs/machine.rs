@@ -109,7 +109,7 @@ pub(super) fn without_tracefs() -> Job {
         ),
         Command::new(
             "refused",
-            "tracer record -o trace -e kprobe:get_kprobe -- work exit 0",
+            "tracer record -o trace -e kretprobe:get_kprobe{ret,addr} -- work exit 0",
         ),
         Command::new("facts-after", "work facts"),
     ])

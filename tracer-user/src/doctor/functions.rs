@@ -28,8 +28,8 @@ pub(super) fn kprobe_multi(roots: &Roots) -> Check {
         roots,
         "kprobe-multi",
         FPROBE_FUNCTION,
-        "many functions attach in one go",
-        "not built in; functions attach one by one",
+        "entries of functions cost less, and many attach in one go",
+        "not built in; functions attach one by one, and cost more",
         "use a kernel with CONFIG_FPROBE",
     )
 }

@@ -127,12 +127,12 @@ fn verify_doctor(kernel: Kernel, outcome: &Outcome) -> Result<()> {
     expect_row(&doctor, "kprobes", "kprobe and kretprobe")?;
     let (multi, session, skipped) = match kernel {
         Kernel::V6_1 => (
-            "not built in; functions attach one by one",
+            "not built in; functions attach one by one, and cost more",
             "not there; returns of functions attach one by one, and cost more",
             "not counted",
         ),
         Kernel::V6_12 | Kernel::V7_2 => (
-            "many functions attach in one go",
+            "entries of functions cost less, and many attach in one go",
             "returns of functions cost less, and many attach in one go",
             "counted by",
         ),

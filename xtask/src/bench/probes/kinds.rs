@@ -19,7 +19,7 @@ pub(super) struct Kind {
 }
 
 /// Where eBPF programs that return at once are attached: where `tracer` has its own, in the same
-/// way.
+/// way but for functions that are probed one by one, where bpftrace takes kprobes and kretprobes.
 #[derive(Debug)]
 pub(super) enum Empty {
     /// At these probes of bpftrace, whose programs have no instruction but those that return 0.

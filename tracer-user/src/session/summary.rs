@@ -397,7 +397,8 @@ impl Summary {
             };
             writeln!(
                 out,
-                "the kernel skipped {} events that fired inside another probe{or_returns}:",
+                "the kernel skipped {} events that fired inside another probe{or_returns}, or \
+                 while a program of theirs was preempted:",
                 grouped(total)
             )?;
             let mut skipped = self.counts.skipped.clone();

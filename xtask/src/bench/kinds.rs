@@ -34,7 +34,7 @@ fn rounds(stage: &Stage<'_>, round: Round) -> u64 {
 /// What is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attached {
-    /// The empty program, to this raw tracepoint.
+    /// The empty program, to this tracepoint, `SUBSYSTEM:NAME`, or raw one, `NAME`.
     Empty(&'static str),
     /// A recorder with this probe. `WORK` stands for the workload's program.
     Probe(&'static str),
@@ -127,9 +127,9 @@ const KINDS: [Kind; 15] = {
         )
         .over(7),
         own(
-            "empty program on signal_generate",
+            "empty program on signal:signal_generate",
             Signal,
-            Empty("signal_generate"),
+            Empty("signal:signal_generate"),
         ),
         shared("tracepoint", Signal, Probe(SIGNAL)),
         shared(

@@ -5,8 +5,7 @@ use anyhow::{Result, ensure};
 use super::{
     Check, Command,
     kept::Kept,
-    trace::{Event, Trace},
-    typed::{expect, recorded},
+    trace::{Event, Trace, expect, recorded},
 };
 use crate::vm::{Kernel, Outcome};
 
@@ -146,7 +145,7 @@ impl Reads {
         kept.expect_error("lost 0 events")?;
         Ok(Self {
             pid: kept.number("pid")?,
-            trace: Trace::read(outcome, "reads-trace")?,
+            trace: Trace::of(outcome, "reads-trace", &kept)?,
         })
     }
 
@@ -156,7 +155,10 @@ impl Reads {
         let found = events
             .filter(|event| event.has("pid", self.pid) && is_ours(event))
             .count() as u64;
-        ensure!(found == READS, "{found} events `{class}` for {READS} reads");
+        ensure!(
+            self.trace.is_all(found, READS),
+            "{found} events `{class}` for {READS} reads"
+        );
         Ok(())
     }
 }

@@ -100,6 +100,17 @@ impl Kept {
         line.map_or(0, |line| number_before(line, &format!(" {what})")))
     }
 
+    /// Events that the kernel skipped, as far as a recording may lack them: 7.2 lets programs at
+    /// system calls, raw tracepoints and trampolines be preempted, and takes what happens on that
+    /// CPU until they go on for recursion.
+    pub(super) fn skipped(&self, outcome: &Outcome) -> u64 {
+        if outcome.release.starts_with("7.") {
+            self.number_before(" events that fired inside another probe")
+        } else {
+            0
+        }
+    }
+
     /// The whole number that comes right before `text` on standard error, as people write
     /// it: `12,345`; 0 where the text is not there.
     pub(super) fn number_before(&self, text: &str) -> u64 {

@@ -30,13 +30,13 @@ pub(super) fn commands() -> Vec<Command> {
 
 fn verify(_: Kernel, outcome: &Outcome) -> Result<()> {
     let kept = Kept::succeeded(outcome, "loss")?;
-    let trace = Trace::read(outcome, "loss-trace")?;
+    let trace = Trace::of(outcome, "loss-trace", &kept)?;
     let mut all_lost = 0;
     for class in CLASSES {
         let recorded = trace.events(class).count() as u64;
         let lost = kept.number_of_class(class, "lost");
         ensure!(
-            recorded + lost == CALLS,
+            trace.is_all(recorded + lost, CALLS),
             "`{class}`: {recorded} recorded and {lost} lost of {CALLS}"
         );
         all_lost += lost;

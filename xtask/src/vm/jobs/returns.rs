@@ -9,8 +9,8 @@ use anyhow::{Result, ensure};
 use super::{
     Check, Command,
     kept::Kept,
-    trace::{Event, Trace},
-    typed::{expect, recorded, stacks_with},
+    trace::{Event, Trace, expect, recorded},
+    typed::stacks_with,
 };
 use crate::vm::{Kernel, Outcome};
 

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
+use super::kept::Kept;
 use crate::{apt::Program, process, vm::Outcome};
 
 /// The viewer that the traces are read with.
@@ -20,6 +21,8 @@ pub(super) struct Trace {
     text: String,
     /// Events that the packets say were lost.
     pub(super) discarded: u64,
+    /// Events that may be missing, because the kernel skipped as many: see [`Kept::skipped`].
+    pub(super) skipped: u64,
 }
 
 impl Trace {
@@ -48,6 +51,20 @@ impl Trace {
         Ok(Self {
             text: String::from_utf8_lossy(&output.stdout).into_owned(),
             discarded,
+            skipped: 0,
+        })
+    }
+
+    /// Whether `found` events are all of `made`, but for those that the kernel skipped.
+    pub(super) fn is_all(&self, found: u64, made: u64) -> bool {
+        (made.saturating_sub(self.skipped)..=made).contains(&found)
+    }
+
+    /// The same of a recording that may lack what the kernel skipped.
+    pub(super) fn of(outcome: &Outcome, name: &str, kept: &Kept) -> Result<Self> {
+        Ok(Self {
+            skipped: kept.skipped(outcome),
+            ..Self::read(outcome, name)?
         })
     }
 
@@ -60,6 +77,32 @@ impl Trace {
     pub(super) fn all(&self) -> impl Iterator<Item = Event<'_>> {
         self.text.lines().filter_map(Event::parse)
     }
+}
+
+/// The recording of `/out/NAME/trace`, and the process that the workload says it was.
+pub(super) fn recorded(outcome: &Outcome, name: &str) -> Result<(Trace, Kept, u64)> {
+    let kept = Kept::succeeded(outcome, name)?;
+    kept.expect_error("lost 0 events")?;
+    let pid = kept.number("pid")?;
+    let trace = Trace::of(outcome, &format!("{name}/trace"), &kept)?;
+    Ok((trace, kept, pid))
+}
+
+/// Exactly `count` events of a class of process `pid` are such.
+pub(super) fn expect(
+    trace: &Trace,
+    class: &str,
+    pid: u64,
+    count: u64,
+    is_such: impl Fn(&Event<'_>) -> bool,
+) -> Result<()> {
+    let events = trace.events(class).filter(|event| event.has("pid", pid));
+    let found = events.filter(|event| is_such(event)).count() as u64;
+    if trace.is_all(found, count) {
+        return Ok(());
+    }
+    let any = trace.events(class).find(|event| event.has("pid", pid));
+    bail!("{found} such events `{class}` instead of {count}, one is {any:?}")
 }
 
 /// One event: `[TIME] (+DELTA) HOST CLASS: { NAME = VALUE, … }, { … }, …`.

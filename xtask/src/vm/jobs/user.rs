@@ -2,7 +2,7 @@
 
 use super::{
     Check, Command,
-    typed::{expect, recorded},
+    trace::{expect, recorded},
 };
 use crate::vm::Kernel;
 

@@ -81,7 +81,8 @@ pub fn request_flags(rwbs: &[u8; REQUEST_LETTERS]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{request_bits::*, *};
+    use super::*;
+    use crate::request::request_bits::*;
 
     fn flags(letters: &str) -> u32 {
         let mut rwbs = [0; REQUEST_LETTERS];

@@ -10,7 +10,9 @@ pub use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(tracer_loom)]
 pub use explored::AtomicU64;
 #[cfg(tracer_loom)]
-pub use loom::{cell::UnsafeCell, sync::atomic::Ordering};
+pub use loom::cell::UnsafeCell;
+#[cfg(tracer_loom)]
+pub use loom::sync::atomic::Ordering;
 
 /// Loom's atomics with a mark before each access.
 ///

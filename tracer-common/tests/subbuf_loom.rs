@@ -5,11 +5,10 @@
 //! fails the test when two owners touch it without an order between them.
 #![cfg(tracer_loom)]
 
-use loom::{sync::Arc, thread};
-use tracer_common::{
-    subbuf::{Mode, NotNow, OwnedIndex, Positions, SlotWord, Table},
-    sync::{AtomicU64, Ordering, UnsafeCell},
-};
+use loom::sync::Arc;
+use loom::thread;
+use tracer_common::subbuf::{Mode, NotNow, OwnedIndex, Positions, SlotWord, Table};
+use tracer_common::sync::{AtomicU64, Ordering, UnsafeCell};
 
 /// Runs `model` in every order of steps, and says in how many.
 fn explore(model: impl Fn() + Send + Sync + 'static) {

@@ -5,24 +5,22 @@
 //! has its place. A program that sees the number change while it takes time and place gives
 //! the place back and tries again. An interrupt after that only comes later in both.
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_dynptr},
-    helpers::{
-        bpf_dynptr_write, bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_discard_dynptr,
-        bpf_ringbuf_reserve, bpf_ringbuf_reserve_dynptr, bpf_ringbuf_submit,
-        bpf_ringbuf_submit_dynptr,
-    },
+use core::ffi::c_void;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_dynptr};
+use aya_ebpf::helpers::{
+    bpf_dynptr_write, bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_discard_dynptr,
+    bpf_ringbuf_reserve, bpf_ringbuf_reserve_dynptr, bpf_ringbuf_submit, bpf_ringbuf_submit_dynptr,
 };
 use aya_log_ebpf::debug;
-use core::{ffi::c_void, mem::MaybeUninit, ptr};
 use tracer_common::{CpuState, EVENT_HEADER_LEN, EventHeader};
 
-use crate::{
-    maps::{FAULTS, LOST, RINGS, constant},
-    scope::Scope,
-    scratch::Scratch,
-};
+use crate::maps::{FAULTS, LOST, RINGS, constant};
+use crate::scope::Scope;
+use crate::scratch::Scratch;
 
 /// How often a place in the ring is sought before an event counts as lost.
 const ATTEMPTS: usize = 4;

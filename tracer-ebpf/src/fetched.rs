@@ -1,11 +1,17 @@
 //! Events of functions and raw tracepoints: values that generated code fetches become the
 //! payload, with what is known of a call that returns around them.
 
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_probe_read_kernel, programs::ProbeContext};
 use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::programs::ProbeContext;
 use tracer_common::{CallEntry, MAX_ENTRY_VALUES, spec_flags};
 
-use crate::{emit, hook, maps::constant, scope::Scope, scratch::Scratch};
+use crate::maps::constant;
+use crate::scope::Scope;
+use crate::scratch::Scratch;
+use crate::{emit, hook};
 
 /// A call that returns.
 #[derive(Clone, Copy)]

@@ -7,21 +7,18 @@
 //! the thread or, for the number of a process, of its first thread, which goes last
 //! (`sched:sched_process_free`); all that happens while it ends is recorded.
 
-use aya_ebpf::{
-    bindings::BPF_ANY,
-    helpers::{
-        bpf_get_current_pid_tgid, bpf_get_smp_processor_id, generated::bpf_probe_read_kernel,
-    },
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
-};
-use core::{ffi::c_void, mem::size_of};
+use core::ffi::c_void;
+use core::mem::size_of;
+
+use aya_ebpf::bindings::BPF_ANY;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
 use tracer_common::Wanted;
 
-use crate::{
-    emit,
-    maps::{CPUS, PIDS, constant},
-};
+use crate::emit;
+use crate::maps::{CPUS, PIDS, constant};
 
 /// `CLONE_THREAD` (`include/uapi/linux/sched.h`): the new thread is of its creator's process.
 const CLONE_THREAD: u64 = 0x0001_0000;

@@ -3,12 +3,15 @@
 //! One template serves kprobes, fentry, uprobes and raw tracepoints: what differs between
 //! them, the way to arguments, is in the code that the recorder makes for each probe.
 
-use aya_ebpf::{
-    EbpfContext, helpers::bpf_get_attach_cookie, macros::kprobe, programs::ProbeContext,
-};
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::bpf_get_attach_cookie;
+use aya_ebpf::macros::kprobe;
+use aya_ebpf::programs::ProbeContext;
 use tracer_common::{FunctionCookie, spec_flags};
 
-use crate::{fetched::Event, hook, maps::constant, scope, throttle};
+use crate::fetched::Event;
+use crate::maps::constant;
+use crate::{hook, scope, throttle};
 
 #[kprobe]
 pub(crate) fn on_function(ctx: ProbeContext) -> u32 {

@@ -1,6 +1,8 @@
 //! Calls of the code that the recorder makes for one probe (`tracer_common::hook`).
 
-use core::{ffi::c_void, mem::transmute};
+use core::ffi::c_void;
+use core::mem::transmute;
+
 use tracer_common::{CallEntry, hook};
 
 /// Whether the event is wanted. `duration` is how long a function took that returns, and

@@ -3,11 +3,9 @@
 //! Sizes that depend on the machine (number of CPUs, of classes) are set by the recorder
 //! when it loads the object; the entries given here are placeholders.
 
-use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf},
-    macros::btf_map,
-};
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::macros::btf_map;
 use tracer_common::{
     CallEntry, CallKey, Config, CpuState, LeftOut, MAX_SYSCALLS, ProbeSpec, SyscallSpec,
     TaskLayout, Throttle, Wanted, Window,

@@ -4,28 +4,21 @@
 //! other call that is under way has that place: not one of the same thread (recursion), nor
 //! one that interrupts it, nor one of another thread.
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::BPF_ANY,
-    helpers::{
-        bpf_ktime_get_ns,
-        generated::{bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem},
-    },
-    macros::kprobe,
-    programs::ProbeContext,
-};
 use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::BPF_ANY;
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::{bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem};
+use aya_ebpf::macros::kprobe;
+use aya_ebpf::programs::ProbeContext;
 use tracer_common::{CallEntry, CallKey, MAX_ENTRY_VALUES, spec_flags};
 
-use crate::{
-    emit,
-    fetched::{Call, Event},
-    hook,
-    maps::{ENTRIES, constant},
-    scope::{self, Scope},
-    scratch::Scratch,
-    throttle,
-};
+use crate::fetched::{Call, Event};
+use crate::maps::{ENTRIES, constant};
+use crate::scope::{self, Scope};
+use crate::scratch::Scratch;
+use crate::{emit, hook, throttle};
 
 /// Offset of the stack pointer in `struct pt_regs`.
 const STACK_POINTER: usize = 152;

@@ -3,10 +3,8 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use tracer_common::CpuState;
 
-use crate::{
-    follow,
-    maps::{CPUS, constant},
-};
+use crate::follow;
+use crate::maps::{CPUS, constant};
 
 /// Where and for whom an admitted event happens.
 pub(crate) struct Scope {

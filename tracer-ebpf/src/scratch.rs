@@ -1,22 +1,20 @@
 //! Puts an event of variable length together before its size is known to the ring.
 
-use aya_ebpf::{
-    bindings::BPF_F_USER_STACK,
-    helpers::generated::{
-        bpf_get_stack, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
-    },
+use core::ffi::c_void;
+use core::intrinsics::AtomicOrdering;
+
+use aya_ebpf::bindings::BPF_F_USER_STACK;
+use aya_ebpf::helpers::generated::{
+    bpf_get_stack, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
 };
-use core::{ffi::c_void, intrinsics::AtomicOrdering};
 use tracer_common::{
     EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, MAX_STRING_LEN, NESTED_LEVELS, SCRATCH_LEN,
     spec_flags,
 };
 
-use crate::{
-    emit, hook,
-    maps::{NESTED_SCRATCH, SCRATCH, SYSCALL_SCRATCH, constant},
-    scope::Scope,
-};
+use crate::maps::{NESTED_SCRATCH, SCRATCH, SYSCALL_SCRATCH, constant};
+use crate::scope::Scope;
+use crate::{emit, hook};
 
 /// Bytes of the largest stack: the kernel's own limit is 127 addresses
 /// (`PERF_MAX_STACK_DEPTH`).

@@ -2,16 +2,16 @@
 //! (kprobe-session): it keeps when a call was entered in memory that the kernel gives to each
 //! call.
 
-use aya_ebpf::{EbpfContext, helpers::bpf_ktime_get_ns, macros::kprobe, programs::ProbeContext};
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::macros::kprobe;
+use aya_ebpf::programs::ProbeContext;
 use tracer_common::{FunctionCookie, RETURN_SLOT_LEN, spec_flags};
 
-use crate::{
-    fetched::{Call, Event},
-    function, hook,
-    maps::constant,
-    scope::{self, Prospect},
-    throttle,
-};
+use crate::fetched::{Call, Event};
+use crate::maps::constant;
+use crate::scope::{self, Prospect};
+use crate::{function, hook, throttle};
 
 /// Not zero for an entry whose return is not to be shown.
 #[kprobe]

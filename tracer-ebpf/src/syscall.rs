@@ -4,19 +4,17 @@
 //! of through a helper. The `raw_` programs record every call with its six registers, as
 //! the kernel's own `raw_syscalls` events do.
 
-use aya_ebpf::{
-    EbpfContext, bindings::pt_regs, btf_maps::Array, macros::btf_tracepoint,
-    programs::BtfTracePointContext,
-};
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::btf_maps::Array;
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
 use tracer_common::{MAX_SYSCALL_ARGS, MAX_SYSCALLS, SYSCALL_ARG_SLOT_LEN, SyscallSpec};
 
-use crate::{
-    emit, hook,
-    maps::{SYSCALL_ENTER, SYSCALL_EXIT, constant},
-    scope::{self, Scope},
-    scratch::Scratch,
-    throttle,
-};
+use crate::maps::{SYSCALL_ENTER, SYSCALL_EXIT, constant};
+use crate::scope::{self, Scope};
+use crate::scratch::Scratch;
+use crate::{emit, hook, throttle};
 
 /// User code segment of 32-bit code (`__USER32_CS`, `arch/x86/include/asm/segment.h`).
 const USER32_CS: u16 = 0x23;

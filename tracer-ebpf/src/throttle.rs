@@ -5,14 +5,13 @@
 //! count into one word, which has the number of the present window of time, too. While a
 //! window is full, CPUs only read it.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{LeftOut, Throttle};
 
-use crate::{
-    emit,
-    maps::{LEFT_OUT, THROTTLES, WINDOWS},
-};
+use crate::emit;
+use crate::maps::{LEFT_OUT, THROTTLES, WINDOWS};
 
 /// Whether an admitted event of `class` is recorded. A class that is not `throttled` pays
 /// nothing where that is a constant.

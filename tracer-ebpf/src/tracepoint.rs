@@ -1,21 +1,19 @@
 //! Tracepoints: the kernel's record of the event becomes the payload.
 
-use aya_ebpf::{
-    EbpfContext, helpers::generated::bpf_probe_read_kernel, macros::tracepoint,
-    programs::TracePointContext,
-};
 use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::macros::tracepoint;
+use aya_ebpf::programs::TracePointContext;
 use tracer_common::{
     MAX_PIECES, MAX_PRIORITIES, Piece, PieceKind, REALTIME_PRIORITIES, spec_flags,
 };
 
-use crate::{
-    emit, follow, hook,
-    maps::constant,
-    scope::{self, Scope},
-    scratch::Scratch,
-    throttle, worked_out,
-};
+use crate::maps::constant;
+use crate::scope::{self, Scope};
+use crate::scratch::Scratch;
+use crate::{emit, follow, hook, throttle, worked_out};
 
 #[tracepoint]
 pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {

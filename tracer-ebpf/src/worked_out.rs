@@ -1,15 +1,14 @@
 //! Values that LTTng's modules record and the kernel's record of a tracepoint has in another
 //! form, or not at all.
 
-use aya_ebpf::{helpers::generated::bpf_probe_read_kernel_str, programs::TracePointContext};
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use aya_ebpf::programs::TracePointContext;
 use tracer_common::{Piece, PieceKind, REALTIME_PRIORITIES, REQUEST_LETTERS, request_flags};
 
-use crate::{
-    maps::{NEW_THREAD_SLOTS, NEW_THREADS},
-    scope::Scope,
-    scratch::Scratch,
-    tracepoint::{at, u32_at},
-};
+use crate::maps::{NEW_THREAD_SLOTS, NEW_THREADS};
+use crate::scope::Scope;
+use crate::scratch::Scratch;
+use crate::tracepoint::{at, u32_at};
 
 /// `clone` flag of a thread of the same process (`include/uapi/linux/sched.h`).
 const CLONE_THREAD: u64 = 0x1_0000;

@@ -4,28 +4,26 @@
 //! One thread fills sub-buffers with events of 80 bytes, another one feeds the sink with them.
 //! Pipe and socket are read by another process, which drops what it reads.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read as _},
-    net::{TcpListener, TcpStream},
-    os::fd::{AsFd as _, OwnedFd},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    thread::{self, Thread},
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
 use rustix::time::{ClockId, clock_gettime};
-use tracer::{
-    ctf::{FIRST_EVENT_OFFSET, PacketHeader},
-    pool::{Pool, PoolConfig},
-    sink::{FileSink, PipeSink, SharedPipe, SharedSocket, Sink, SinkKind, SinkReport, SocketSink},
-    subbuf::{self, AppendError, Closing, Config, Mode, NotNow, Reader, Writer},
-    sys::page_cache::resident_bytes,
+use tracer::record::pool::{Pool, PoolConfig};
+use tracer::record::sink::{
+    FileSink, PipeSink, SharedPipe, SharedSocket, Sink, SinkKind, SinkReport, SocketSink,
 };
+use tracer::record::subbuf::{self, AppendError, Closing, Config, Mode, NotNow, Reader, Writer};
+use tracer::sys::page_cache::resident_bytes;
+use tracer::trace::ctf::{FIRST_EVENT_OFFSET, PacketHeader};
 
 /// Size of an event in bytes: header and six registers of a system call, rounded.
 const EVENT: [u8; 80] = [0x5a; 80];
@@ -254,7 +252,7 @@ fn peer_cpu(args: &Args, peer: Child) -> Result<Duration> {
     let text = String::from_utf8(output.stdout)?;
     let (bytes, cpu_ns) = text.trim().split_once(' ').context("two numbers")?;
     // Each packet is a frame.
-    let frames = args.bytes() + args.packets * tracer::ctf::frames::HEADER_LEN as u64;
+    let frames = args.bytes() + args.packets * tracer::trace::folder::frames::HEADER_LEN as u64;
     ensure!(
         bytes.parse() == Ok(frames),
         "{bytes} bytes of {frames} came"

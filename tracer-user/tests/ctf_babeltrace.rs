@@ -9,7 +9,7 @@ use common::{
     EVERYTHING, GETPPID, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
     number, sample, slot, switch, with_context,
 };
-use tracer::event::{Display, FieldType};
+use tracer::trace::event::{Display, FieldType};
 
 /// What babeltrace2 prints; it must have nothing to complain about.
 fn babeltrace(dir: &Path) -> String {
@@ -201,6 +201,6 @@ fn a_repaired_trace_is_read() {
         .packet(&[event(START_NS + 1, EVERYTHING, 1, &[])], 0);
     torn.bytes.truncate(torn.bytes.len() - 1);
     let dir = TraceDir::new(&[torn]);
-    tracer::ctf::repair(dir.path()).unwrap();
+    tracer::trace::folder::repair(dir.path()).unwrap();
     assert_eq!(babeltrace(dir.path()).lines().count(), 1);
 }

@@ -5,7 +5,9 @@ mod common;
 use std::fs;
 
 use common::{GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, info, sample};
-use tracer::ctf::{Loss, Named, ReadError, Record, Trace, Value, index, repair};
+use tracer::trace::ctf::{Loss, ReadError, index};
+use tracer::trace::folder::{Record, Trace, repair};
+use tracer::trace::{Named, Value};
 
 /// Reads all of a trace, and each value in it.
 fn read_all(dir: &TraceDir) -> Result<Vec<(u64, u32, String)>, ReadError> {
@@ -60,7 +62,7 @@ fn classes_read_back() {
     assert_eq!(trace.classes().len(), written.len());
     for (read, written) in trace.classes().iter().zip(&written) {
         assert_eq!((read.id, &read.name), (written.id, &written.name));
-        let names = |class: &tracer::ctf::Class| -> Vec<String> {
+        let names = |class: &tracer::trace::Class| -> Vec<String> {
             class
                 .fields
                 .iter()

@@ -3,12 +3,12 @@
 
 mod common;
 
-use proptest::prelude::*;
-use tracer::ctf::{Record, Trace, Value};
-use tracer::event::{Display, EventClass, Field, FieldType, IntegerType};
-use tracer::filter::{Context, Filter};
-
 use common::{StreamBytes, TraceDir};
+use proptest::prelude::*;
+use tracer::probe::filter::{Context, Filter};
+use tracer::trace::Value;
+use tracer::trace::event::{Display, EventClass, Field, FieldType, IntegerType};
+use tracer::trace::folder::{Record, Trace};
 
 const CLASS: u32 = 1;
 

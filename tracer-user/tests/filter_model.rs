@@ -6,8 +6,8 @@ mod common;
 use std::borrow::Cow;
 
 use proptest::prelude::*;
-use tracer::event::{Display, EventClass, FieldType, IntegerType};
-use tracer::filter::{Context, Expr, Filter, Literal, Name, Operator, Relation, Test};
+use tracer::probe::filter::{Context, Expr, Filter, Literal, Name, Operator, Relation, Test};
+use tracer::trace::event::{Display, EventClass, FieldType, IntegerType};
 
 /// Name, bytes and sign of the numbers of an event, in the order of its payload.
 const NUMBERS: [(&str, u16, bool); 8] = [

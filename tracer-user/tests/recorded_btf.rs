@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::Path;
 
-use tracer::btf::KernelBtf;
-use tracer::event::{Display, FieldType};
-use tracer::fetch::{
+use tracer::kernel::btf::KernelBtf;
+use tracer::probe::fetch::{
     Base, Context, ContextSource, Fetch, FetchList, Fetched, Load, Memory, Scope, arguments,
     context, returned,
 };
+use tracer::trace::event::{Display, FieldType};
 
 const KERNELS: [&str; 3] = ["6.1", "6.12", "7.2"];
 

@@ -9,7 +9,7 @@ use common::{
     GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
     openat, sample, slot64, stderr, stdout, with_context,
 };
-use tracer::ctf::frames::Frame;
+use tracer::trace::folder::frames::Frame;
 
 fn lines(output: &Output) -> Vec<String> {
     assert!(output.status.success(), "{}", stderr(output));

@@ -9,9 +9,9 @@ use blazesym::helper::read_elf_build_id;
 use common::{
     Chunk, START_NS, StreamBytes, TraceDir, class, event, field, number, slot64, stderr, stdout,
 };
-use tracer::ctf::kallsyms;
-use tracer::ctf::mappings::{self, Mapping, format_exec, format_look};
-use tracer::event::{Display, EventClass, FieldType};
+use tracer::trace::event::{Display, EventClass, FieldType};
+use tracer::trace::sidecar::kallsyms;
+use tracer::trace::sidecar::mappings::{self, Mapping, format_exec, format_look};
 
 const KALLSYMS: &str = "\
 ffffffff81000100 T vfs_read
@@ -195,7 +195,7 @@ fn a_chunk_alone_finds_what_all_chunks_share() {
     dir.write(kallsyms::FILE_NAME, KALLSYMS.as_bytes());
     let chunk = dir.path().join(common::chunk_name(0));
     for folder in [dir.path(), &chunk] {
-        let trace = tracer::ctf::Trace::open(folder).unwrap();
+        let trace = tracer::trace::folder::Trace::open(folder).unwrap();
         let symbols = trace.kernel_symbols().unwrap().unwrap();
         assert_eq!(
             symbols.find(0xffff_ffff_8100_0100).unwrap().name,

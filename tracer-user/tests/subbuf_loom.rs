@@ -5,11 +5,11 @@
 #![cfg(tracer_loom)]
 
 use loom::thread;
-use tracer::{
-    pool::{Pool, PoolConfig},
-    subbuf::{self, Closing, Config, Mode, NotNow, Packet, Reader, Writer, WriterStats},
-    sys::page_size,
+use tracer::record::pool::{Pool, PoolConfig};
+use tracer::record::subbuf::{
+    self, Closing, Config, Mode, NotNow, Packet, Reader, Writer, WriterStats,
 };
+use tracer::sys::page_size;
 
 fn stream(pool: &Pool, mode: Mode) -> (Writer, Reader) {
     let config = Config {

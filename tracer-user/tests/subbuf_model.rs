@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tracer::{
-    pool::{Pool, PoolConfig},
-    subbuf::{self, AppendError, Closing, Config, Mode, NotNow, Packet, Reader, Writer},
-    sys::page_size,
+use tracer::record::pool::{Pool, PoolConfig};
+use tracer::record::subbuf::{
+    self, AppendError, Closing, Config, Mode, NotNow, Packet, Reader, Writer,
 };
+use tracer::sys::page_size;
 
 const HEADER_LEN: usize = 88;
 /// Runs beside those of the buffer.

@@ -4,11 +4,11 @@
 
 use std::thread;
 
-use tracer::{
-    pool::{Pool, PoolConfig},
-    subbuf::{self, AppendError, Closing, Config, Mode, NotNow, Packet, Reader, Writer},
-    sys::page_size,
+use tracer::record::pool::{Pool, PoolConfig};
+use tracer::record::subbuf::{
+    self, AppendError, Closing, Config, Mode, NotNow, Packet, Reader, Writer,
 };
+use tracer::sys::page_size;
 
 const HEADER_LEN: usize = 88;
 const PACKETS: u64 = if cfg!(miri) { 12 } else { 2_000 };

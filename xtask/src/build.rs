@@ -3,15 +3,14 @@
 //! Two folders below `target`, one per kind of build, so that none undoes another: `ebpf`
 //! for the object, `tracer` for what runs here and in virtual machines.
 
-use std::{env, path::PathBuf, process::Command};
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{
-    process,
-    setup::{self, Toolchain},
-    workspace,
-};
+use crate::setup::{self, Toolchain};
+use crate::{process, workspace};
 
 const EBPF_TARGET: &str = "bpfel-unknown-none";
 /// Tells the build script of `tracer-user` which object to embed.

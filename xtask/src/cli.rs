@@ -1,20 +1,15 @@
 //! The commands of `cargo xtask`, and the modules that they mean.
 
-use std::{
-    ffi::OsString,
-    path::PathBuf,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{
-    bench, btf,
-    build::{self, Profile, Show},
-    fuzz, privilege, run, setup, test, vm,
-};
+use crate::build::{self, Profile, Show};
+use crate::{bench, btf, fuzz, privilege, run, setup, test, vm};
 
 /// Build, run, test and measure the tracer.
 #[derive(Parser)]

@@ -84,7 +84,7 @@ fn harness() -> Command {
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use crate::fuzz::names;
 
     #[test]
     fn the_tests_are_the_parsers() {

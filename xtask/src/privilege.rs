@@ -1,6 +1,7 @@
 //! Who runs this process, and what that allows.
 
-use std::{env, process::Command};
+use std::env;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 

@@ -1,14 +1,15 @@
 //! `cargo xtask run`: builds everything as the user, then becomes `tracer`, with
 //! privileges when its command needs them.
 
-use std::{convert::Infallible, ffi::OsString, os::unix::process::CommandExt, process::Command};
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{
-    build::{self, Profile, Show},
-    privilege, process,
-};
+use crate::build::{self, Profile, Show};
+use crate::{privilege, process};
 
 /// Commands that only read what their caller can read.
 const UNPRIVILEGED: [&str; 6] = ["report", "help", "--help", "-h", "--version", "-V"];
@@ -44,7 +45,7 @@ fn needs_root(args: &[OsString]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::needs_root;
+    use crate::run::needs_root;
 
     #[test]
     fn recording_needs_root() {

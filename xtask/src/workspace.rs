@@ -6,11 +6,9 @@
 //! and a plain `cargo build`, which writes `target/release/tracer` without them, never
 //! touches it.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The folder of the workspace's `Cargo.toml`.
 #[must_use]

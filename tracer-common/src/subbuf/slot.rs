@@ -3,7 +3,7 @@
 //! Plain functions over one atomic. Each either changes the slot in one step or leaves it
 //! as it is. [`Table`](super::Table) adds the choice of the slot.
 
-use super::{OwnedIndex, SlotWord};
+use crate::subbuf::{OwnedIndex, SlotWord};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Writer: takes a reference to the sub-buffer in the slot, whichever it is, by clearing

@@ -1,6 +1,6 @@
 //! The protocol over all slots of a stream.
 
-use super::{OwnedIndex, Positions, SlotWord, slot};
+use crate::subbuf::{OwnedIndex, Positions, SlotWord, slot};
 use crate::sync::{AtomicU64, Ordering};
 
 /// What the writer does when every slot has a packet that nobody has taken.

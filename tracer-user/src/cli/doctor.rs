@@ -3,10 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::{
-    doctor::{Check, Roots, State, can_record, examine},
-    programs,
-};
+use crate::doctor::{Check, Roots, State, can_record, examine};
+use crate::record::programs;
 
 /// Say what this machine can record, what is missing, and the way out.
 #[derive(clap::Args)]

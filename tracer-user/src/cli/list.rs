@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::event::{Display, Field, FieldType, IntegerType};
-use crate::probe::kprobe::{Functions, Source};
+use crate::kernel::KernelFiles;
+use crate::kernel::functions::{Functions, Source};
+use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::listing::{self, Listed};
-use crate::probe::tracefs::Tracefs;
-use crate::probe::{self, KernelFiles, ProbeError, ProbeText, Target};
+use crate::probe::{self, ProbeError, ProbeText, Target};
+use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// List the probes of this kernel.
 #[derive(clap::Args)]
@@ -189,7 +190,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::btf::builder::Builder;
+    use crate::kernel::btf::builder::Builder;
 
     /// A kernel with two functions that can be probed and a raw tracepoint.
     fn kernel(root: &Path, with_types: bool) -> KernelFiles {

@@ -1,22 +1,18 @@
 //! `tracer record`.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use super::scoped::ProbeArgs;
-use crate::{
-    control::SessionName,
-    lttng::Naming,
-    session::{self, Options, RotateOptions, Size},
-    sink::SinkKind,
-    subbuf::Mode,
-};
+use crate::cli::scoped::ProbeArgs;
+use crate::record::control::SessionName;
+use crate::record::session::{self, Options, RotateOptions, Size};
+use crate::record::sink::SinkKind;
+use crate::record::subbuf::Mode;
+use crate::trace::lttng::Naming;
 
 /// Record events into a trace.
 ///

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::ctf::{ReadError, repair};
+use crate::trace::ctf::ReadError;
+use crate::trace::folder::repair;
 
 /// Make the trace of a recorder that was killed readable.
 ///

@@ -1,17 +1,16 @@
 //! `tracer report`.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{fs, io};
 
 use anyhow::Context as _;
 
-use crate::ctf::Trace;
-use crate::ctf::frames::unpack;
-use crate::report::{CpuSet, Format, ReportError, Selection, Time, report};
 use crate::sys::signals::ignoring_interrupts;
+use crate::trace::folder::Trace;
+use crate::trace::folder::frames::unpack;
+use crate::view::report::{CpuSet, Format, ReportError, Selection, Time, report};
 
 /// Print the events of a trace in time order.
 #[derive(clap::Args)]

@@ -4,17 +4,13 @@
 
 use std::any::Any;
 
-use clap::{
-    ArgMatches, Command, Error, FromArgMatches,
-    builder::{PossibleValuesParser, TypedValueParser as _},
-    error::ErrorKind,
-};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, Error, FromArgMatches};
 
-use crate::{
-    attach::Rate,
-    filter::probe_and_filter,
-    session::{ProbeRequest, StackRequest},
-};
+use crate::probe::filter::probe_and_filter;
+use crate::record::attach::Rate;
+use crate::record::session::{ProbeRequest, StackRequest};
 
 /// What was asked for, in the order of the command line; without any `-e` one request for the
 /// default probes.

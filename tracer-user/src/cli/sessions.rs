@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::control::RuntimeDir;
-use crate::control::client::{self, Found};
-use crate::control::protocol::Status;
-use crate::session::{Size, grouped};
+use crate::record::control::RuntimeDir;
+use crate::record::control::client::{self, Found};
+use crate::record::control::protocol::Status;
+use crate::record::session::{Size, grouped};
 
 /// Characters of what is recorded that a row shows at most.
 const MAX_SUBJECT: usize = 60;
@@ -149,7 +149,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::control::protocol::Mode;
+    use crate::record::control::protocol::Mode;
 
     fn status(probes: &[&str], command: &[&str]) -> Status {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
-use crate::control::protocol::SnapshotReply;
-use crate::control::{RuntimeDir, SessionName, client};
-use crate::session::{grouped, short};
+use crate::record::control::protocol::SnapshotReply;
+use crate::record::control::{RuntimeDir, SessionName, client};
+use crate::record::session::{grouped, short};
 
 /// Have a recording in overwrite mode write what its buffers hold, as a trace of its own.
 ///

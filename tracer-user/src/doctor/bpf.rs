@@ -6,7 +6,7 @@ use aya::maps::MapType;
 use aya::programs::ProgramType;
 use aya::sys::{BpfHelper, is_helper_supported, is_map_supported, is_program_supported};
 
-use super::{Check, Roots};
+use crate::doctor::{Check, Roots};
 
 pub(super) fn checks() -> [Check; 3] {
     [
@@ -115,8 +115,8 @@ fn chosen_mode(text: &str) -> Option<&str> {
 mod tests {
     use std::io;
 
-    use super::super::State;
     use super::*;
+    use crate::doctor::State;
 
     #[test]
     fn the_mode_in_brackets_is_the_one() {

@@ -1,6 +1,6 @@
 //! Whether kernel functions can be probed.
 
-use super::{Check, Roots};
+use crate::doctor::{Check, Roots};
 
 pub(super) fn kprobes(roots: &Roots) -> Check {
     const NAME: &str = "kprobes";

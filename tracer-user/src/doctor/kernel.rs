@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Check, Roots};
+use crate::doctor::{Check, Roots};
 
 /// The first kernel with `bpf_ringbuf_reserve_dynptr`, with which events of variable
 /// length are written.
@@ -160,8 +160,8 @@ fn count_list(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
     use super::*;
+    use crate::doctor::State;
 
     fn with_release(release: &str) -> (tempfile::TempDir, Roots) {
         let root = tempfile::tempdir().unwrap();

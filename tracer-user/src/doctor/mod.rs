@@ -10,7 +10,7 @@ mod functions;
 mod kernel;
 mod privileges;
 
-use crate::probe::tracefs::{Tracefs, TracefsError};
+use crate::kernel::tracefs::mount::{Tracefs, TracefsError};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What this process may do.
 
-use super::{Check, Roots};
+use crate::doctor::{Check, Roots};
 
 /// Bits of capability sets (`include/uapi/linux/capability.h`).
 const CAP_SYS_ADMIN: u32 = 21;
@@ -58,8 +58,8 @@ pub(super) fn perf_event_paranoid(roots: &Roots) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
     use super::*;
+    use crate::doctor::State;
 
     fn state(capabilities: &str) -> State {
         let root = tempfile::tempdir().unwrap();

@@ -7,4 +7,5 @@ mod suggest;
 mod unique;
 
 pub use suggest::Suggestions;
+
 pub(crate) use unique::unique;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::kernel::{KernelError, KernelFiles};
-use super::syscalls::{Arch, ENTER, Numbers, SYSCALLS, other_names};
-use crate::event::{Display, Field, FieldType, IntegerType};
+use crate::kernel::files::{KernelError, KernelFiles};
 use crate::names::Suggestions;
+use crate::probe::syscalls::{Arch, ENTER, Numbers, SYSCALLS, other_names};
+use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// Registers that pass arguments of a system call.
 const RAW_ARGS: u32 = 6;

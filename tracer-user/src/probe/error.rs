@@ -1,12 +1,12 @@
 //! What can be wrong with a probe that a user named.
 
-use super::kernel::KernelError;
-use super::kprobe::KprobeError;
-use super::spec::SpecError;
-use super::tracepoint::LayoutError;
-use super::user::UserError;
-use crate::fetch::FetchError;
+use crate::kernel::files::KernelError;
+use crate::kernel::functions::KprobeError;
 use crate::names::Suggestions;
+use crate::probe::fetch::FetchError;
+use crate::probe::spec::SpecError;
+use crate::probe::tracepoint::LayoutError;
+use crate::probe::user::UserError;
 
 /// Why a probe cannot be recorded.
 #[derive(Debug, thiserror::Error)]

@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::error::ProbeError;
-use super::kprobe;
-use super::resolve::FunctionTarget;
-use super::spec::{ProbeText, Target, UserSymbol};
-use super::user;
-use crate::btf::{Btf, Found, KernelBtf};
-use crate::event::{Display, Field, FieldType, IntegerType};
-use crate::fetch::{
+use crate::kernel::btf::{Btf, Found, KernelBtf};
+use crate::probe::error::ProbeError;
+use crate::probe::fetch::{
     self, Base, FETCH_FAULT, Fetch, FetchError, FetchList, Fetched, Layout, Load, Scope, Source,
+    registers,
 };
+use crate::probe::resolve::FunctionTarget;
+use crate::probe::spec::{ProbeText, Target, UserSymbol};
+use crate::probe::user;
+use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// The field with the time from entry to return, in nanoseconds; -1 where the entry was not
 /// seen.
@@ -66,7 +66,7 @@ impl Resolved {
 /// are the same for all, in slots of 8 bytes; the fields say which arguments they are.
 pub(super) fn one_of_many(symbol: &str, found: Option<&Found<'_>>) -> Resolved {
     let mut arguments = found.map(fetch::arguments).unwrap_or_default();
-    let registers = kprobe::registers();
+    let registers = registers::registers();
     let last = registers.len() - 1;
     let typed = registers.iter().enumerate().map(|(index, register)| {
         let argument = arguments
@@ -130,7 +130,7 @@ pub(super) fn kernel_function(
             let found = found.filter(|_| offset == 0);
             let values = match list {
                 Some(list) => list.resolve(&Scope::entry(types, found))?,
-                None => found.map_or_else(kprobe::registers, fetch::arguments),
+                None => found.map_or_else(registers::registers, fetch::arguments),
             };
             Resolved {
                 target: FunctionTarget::Kprobe {
@@ -166,7 +166,7 @@ pub(super) fn kernel_function(
                 Some(_) => at_exit(found, types, list)?,
                 None => match found {
                     Some(found) => fetch::returned(found).into_iter().collect(),
-                    None => vec![kprobe::returned()],
+                    None => vec![registers::returned()],
                 },
             };
             let (returned, entered) = by_moment(values);
@@ -198,7 +198,7 @@ fn at_exit(
         (Some(list), Some(found)) => list.resolve(&Scope::exit_with_arguments(found)),
         (Some(list), None) => list.resolve(&Scope::exit(types, None)),
         (None, Some(found)) => Ok(fetch::returned_and_arguments(found)),
-        (None, None) => Ok(vec![kprobe::returned()]),
+        (None, None) => Ok(vec![registers::returned()]),
     }
 }
 
@@ -256,8 +256,8 @@ pub(super) fn user_function(
             probe: probe.target.to_string(),
             source,
         })?,
-        None if returns => vec![kprobe::returned()],
-        None => kprobe::registers(),
+        None if returns => vec![registers::returned()],
+        None => registers::registers(),
     };
     let (layout, entry) = if returns {
         let (returned, entered) = by_moment(values);

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::catalog::{Catalog, raw_syscall_fields};
-use super::error::ProbeError;
-use super::kernel::KernelFiles;
-use super::syscalls::{self, ENTER, SYSCALLS, other_names};
-use super::tracepoint;
-use crate::event::Field;
+use crate::kernel::files::KernelFiles;
 use crate::names::glob::{self, is_glob};
+use crate::probe::catalog::{Catalog, raw_syscall_fields};
+use crate::probe::error::ProbeError;
+use crate::probe::syscalls::{self, ENTER, SYSCALLS, other_names};
+use crate::probe::tracepoint;
+use crate::trace::event::Field;
 
 /// A probe by name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 use tracer_common::{ProbeSpec, SyscallSpec, spec_flags};
 
-use super::catalog::Catalog;
-use super::error::ProbeError;
-use super::kernel::KernelFiles;
-use super::resolver::Resolver;
-use super::spec::{ProbeText, SpecError, Target};
-use super::syscalls::{ENTER, SYSCALLS};
-use crate::event::EventClass;
-use crate::fetch::{Layout, Source};
-use crate::filter::Condition;
+use crate::kernel::files::KernelFiles;
 use crate::names::Suggestions;
+use crate::probe::catalog::Catalog;
+use crate::probe::error::ProbeError;
+use crate::probe::fetch::{Layout, Source};
+use crate::probe::filter::Condition;
+use crate::probe::resolver::Resolver;
+use crate::probe::spec::{ProbeText, SpecError, Target};
+use crate::probe::syscalls::{ENTER, SYSCALLS};
+use crate::trace::event::EventClass;
 
 /// A probe that exists, with the layout of its events.
 #[derive(Clone, Debug)]

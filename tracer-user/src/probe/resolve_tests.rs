@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::event::{Display, FieldType, IntegerType};
 use crate::probe::syscalls::{Arch, Numbers};
+use crate::trace::event::{Display, FieldType, IntegerType};
 
 fn recorded() -> KernelFiles {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kernel-6.18");

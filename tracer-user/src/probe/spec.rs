@@ -14,13 +14,13 @@
 //! ```
 //!
 //! All but system calls may end with `{path->dentry->d_name.name:str, ret}`: what is
-//! fetched (see [`fetch`](crate::fetch)).
+//! fetched (see [`fetch`](crate::probe::fetch)).
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::fetch::{FetchError, FetchList};
 use crate::names::glob::is_glob;
+use crate::probe::fetch::{FetchError, FetchList};
 
 /// One probe as typed: possibly a pattern, not yet looked up in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What is known about arguments of system calls beyond their C type: which pointers are
 //! strings, and which numbers are flags, modes and addresses.
 
-use super::ctype;
-use crate::event::{Display, IntegerType};
+use crate::kernel::tracefs::ctype;
+use crate::trace::event::{Display, IntegerType};
 
 /// Names under which the kernel declares `const char *` arguments that are
 /// NUL-terminated. Buffers with a length beside them (`buf`, `u_msg_ptr`) are not here.

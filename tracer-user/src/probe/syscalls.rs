@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use tracer_common::{MAX_SYSCALL_ARGS, MAX_SYSCALLS, SYSCALL_ARG_SLOT_LEN, SyscallSpec};
 
-use super::format::{Format, FormatField};
-use super::syscall_args::{argument_type, is_string, returns_address};
-use crate::event::{Display, Field, FieldType, IntegerType, STRING_CUT, STRING_FAULT};
-use crate::fetch::{Base, Fetch, Load, Memory, Source};
+use crate::kernel::tracefs::format::{Format, FormatField};
+use crate::probe::fetch::{Base, Fetch, Load, Memory, Source};
+use crate::probe::syscall_args::{argument_type, is_string, returns_address};
+use crate::trace::event::{Display, Field, FieldType, IntegerType, STRING_CUT, STRING_FAULT};
 
 /// The subsystem of system-call events.
 pub(super) const SYSCALLS: &str = "syscalls";

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind, read::File};
+use object::read::File;
+use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
 use crate::names::Suggestions;
 use crate::names::glob::{self, is_glob};

@@ -2,22 +2,18 @@
 //! links to perf events, and statistics of programs.
 #![allow(unsafe_code)]
 
-use std::{
-    ffi::{CStr, CString},
-    io, mem,
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-        unix::process::CommandExt,
-    },
-    process::{self, Command},
-};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command};
+use std::{io, mem};
 
 use aya_obj::generated::{
     BPF_F_RDONLY_PROG, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_link_type,
     bpf_map_type, bpf_perf_event_type, bpf_prog_info, bpf_prog_type,
 };
 
-use super::checked;
+use crate::sys::checked;
 
 /// Room for what the verifier says about a program that it refuses, in bytes.
 const VERIFIER_LOG_LEN: usize = 256 * 1024;

@@ -1,7 +1,8 @@
 //! Resource limits of this process.
 #![allow(unsafe_code)]
 
-use std::{os::unix::process::CommandExt, process::Command};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

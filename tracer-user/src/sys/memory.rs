@@ -1,11 +1,9 @@
 //! Memory mappings that end with the value that holds them.
 #![allow(unsafe_code)]
 
-use std::{
-    io,
-    os::fd::{AsRawFd, BorrowedFd},
-    ptr::NonNull,
-};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
 
 /// A mapping of whole pages.
 #[derive(Debug)]

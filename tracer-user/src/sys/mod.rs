@@ -1,6 +1,6 @@
 //! System calls that have no safe wrapper elsewhere, and memory mappings.
 //!
-//! With [`ring`](crate::ring) the only place with `unsafe` code.
+//! With [`ring`](crate::record::ring) the only place with `unsafe` code.
 
 pub mod bell;
 pub mod bpf;
@@ -17,8 +17,9 @@ pub mod zero_copy;
 
 use std::io;
 
-pub use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
+
+pub use rustix::param::page_size;
 
 /// CPU time of the calling thread so far, in nanoseconds.
 #[must_use]

@@ -2,17 +2,16 @@
 //! a test can replace to see what a sink does when the kernel takes less, later, or nothing.
 #![allow(unsafe_code)]
 
-use std::{cell::Cell, os::fd::BorrowedFd};
+use std::cell::Cell;
+use std::os::fd::BorrowedFd;
 
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    fs::{FallocateFlags, OFlags},
-    io::{Errno, IoSlice},
-    net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg},
-    pipe::{IoSliceRaw, SpliceFlags},
-};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FallocateFlags, OFlags};
+use rustix::io::{Errno, IoSlice};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
+use rustix::pipe::{IoSliceRaw, SpliceFlags};
 
-use super::zero_copy::{self, Completion};
+use crate::sys::zero_copy::{self, Completion};
 
 /// One system call. Sizes and offsets are in bytes.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,11 @@
 //! What of a file is in the page cache.
 #![allow(unsafe_code)]
 
-use std::{
-    io,
-    os::fd::{AsRawFd, BorrowedFd},
-    ptr,
-};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::{io, ptr};
 
-use super::{checked, memory::Mapping, page_size};
+use crate::sys::memory::Mapping;
+use crate::sys::{checked, page_size};
 
 /// `cachestat(2)` (Linux 6.5); the number is the same on all architectures.
 const CACHESTAT: libc::c_long = 451;
@@ -71,7 +69,8 @@ fn by_mincore(file: BorrowedFd<'_>, len: u64) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, os::fd::AsFd as _};
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
 
     use super::*;
 

@@ -2,20 +2,16 @@
 //! that tells what processes map.
 #![allow(unsafe_code)]
 
-use std::{
-    ffi::CStr,
-    io, mem,
-    os::fd::{FromRawFd, OwnedFd},
-};
+use std::ffi::CStr;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::{io, mem};
 
-use aya_obj::generated::{
-    PERF_FLAG_FD_CLOEXEC, perf_event_attr,
-    perf_event_sample_format::{PERF_SAMPLE_TID, PERF_SAMPLE_TIME},
-    perf_sw_ids::PERF_COUNT_SW_DUMMY,
-    perf_type_id::{PERF_TYPE_SOFTWARE, PERF_TYPE_TRACEPOINT},
-};
+use aya_obj::generated::perf_event_sample_format::{PERF_SAMPLE_TID, PERF_SAMPLE_TIME};
+use aya_obj::generated::perf_sw_ids::PERF_COUNT_SW_DUMMY;
+use aya_obj::generated::perf_type_id::{PERF_TYPE_SOFTWARE, PERF_TYPE_TRACEPOINT};
+use aya_obj::generated::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
 
-use super::checked;
+use crate::sys::checked;
 
 /// Opens the event of a tracepoint by its id. A program attached to it runs on all CPUs.
 pub fn open_tracepoint(id: u32) -> io::Result<OwnedFd> {

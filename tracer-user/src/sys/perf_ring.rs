@@ -5,17 +5,15 @@
 //! wrap around the end.
 #![allow(unsafe_code)]
 
-use std::{
-    io,
-    mem::offset_of,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    ptr,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{io, ptr};
 
 use aya_obj::generated::perf_event_mmap_page;
 
-use super::{memory::Mapping, page_size};
+use crate::sys::memory::Mapping;
+use crate::sys::page_size;
 
 /// A ring and its one consumer.
 #[derive(Debug)]

@@ -1,13 +1,11 @@
 //! Who is at the other end of a unix socket.
 #![allow(unsafe_code)]
 
-use std::{
-    io,
-    mem::{MaybeUninit, size_of},
-    os::fd::{AsFd, AsRawFd},
-};
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsFd, AsRawFd};
 
-use super::checked;
+use crate::sys::checked;
 
 /// The process at the other end of a connected socket, as it was when it called `connect` or
 /// `listen` (unix(7), `SO_PEERCRED`).
@@ -43,7 +41,8 @@ pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, os::unix::net::UnixStream};
+    use std::fs::File;
+    use std::os::unix::net::UnixStream;
 
     use super::*;
 

@@ -3,16 +3,13 @@
 //! The interface is described in the kernel's `Documentation/networking/msg_zerocopy.rst`.
 #![allow(unsafe_code)]
 
-use std::{
-    io,
-    mem::{self, MaybeUninit},
-    os::fd::{AsRawFd, BorrowedFd},
-    ptr,
-};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::{io, ptr};
 
 use rustix::io::Errno;
 
-use super::checked;
+use crate::sys::checked;
 
 /// `SO_EE_ORIGIN_ZEROCOPY` of `include/uapi/linux/errqueue.h`.
 const ORIGIN_ZERO_COPY: u8 = 5;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tracer::event::{Display, EventClass, Field, FieldType, IntegerType, Label, LabelKind, Labels};
+use tracer::trace::event::{
+    Display, EventClass, Field, FieldType, IntegerType, Label, LabelKind, Labels,
+};
 
 pub(crate) fn number(size_bytes: u16, signed: bool, display: Display) -> IntegerType {
     IntegerType::natural(size_bytes, signed, display)

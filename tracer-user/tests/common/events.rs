@@ -1,8 +1,8 @@
 //! Events of these classes, byte by byte.
 
-use tracer::event::{Display, EventClass, FieldType};
+use tracer::trace::event::{Display, EventClass, FieldType};
 
-use super::classes::{EVERYTHING, LABELED, OPENAT, SWITCH, class, field, number};
+use crate::common::classes::{EVERYTHING, LABELED, OPENAT, SWITCH, class, field, number};
 
 /// An event as the recorder gets it, without padding at its end.
 pub(crate) fn event(timestamp_ns: u64, class: u32, tid: u32, payload: &[u8]) -> Vec<u8> {

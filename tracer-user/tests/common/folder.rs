@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use tracer::ctf::{
-    Clock, EnvValue, FIRST_EVENT_OFFSET, PacketHeader, TraceInfo, chunk, metadata, tasks,
-};
-use tracer::event::EventClass;
+use tracer::trace::ctf::{Clock, EnvValue, FIRST_EVENT_OFFSET, PacketHeader, TraceInfo, metadata};
+use tracer::trace::event::EventClass;
+use tracer::trace::folder::chunk;
+use tracer::trace::sidecar::tasks;
 
-use super::classes::classes;
+use crate::common::classes::classes;
 
 /// Size in bytes of the packets of these traces.
 pub(crate) const PACKET_LEN: usize = 4096;

@@ -1,9 +1,7 @@
 //! For tests of what is written to disks: a place for files, and programs that must succeed.
 
-use std::{
-    env,
-    process::{Command, Output},
-};
+use std::env;
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
 

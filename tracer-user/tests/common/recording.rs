@@ -1,15 +1,13 @@
 //! Recording with the real recorder.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use aya::programs::loaded_programs;
 use aya_obj::generated::bpf_prog_type::{
@@ -17,9 +15,9 @@ use aya_obj::generated::bpf_prog_type::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tracer::control::RUNTIME_DIR_VARIABLE;
+use tracer::record::control::RUNTIME_DIR_VARIABLE;
 
-use super::trace::Trace;
+use crate::common::trace::Trace;
 
 pub(crate) const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
 

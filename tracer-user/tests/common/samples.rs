@@ -1,8 +1,8 @@
 //! Traces that many tests read.
 
-use super::classes::{GETPPID, KPROBE, LABELED};
-use super::events::{event, everything, labeled_event, openat, switch};
-use super::folder::{START_NS, StreamBytes, TraceDir};
+use crate::common::classes::{GETPPID, KPROBE, LABELED};
+use crate::common::events::{event, everything, labeled_event, openat, switch};
+use crate::common::folder::{START_NS, StreamBytes, TraceDir};
 
 /// Two streams that take turns, with each class of event.
 pub(crate) fn sample() -> TraceDir {

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::recording::TRACER;
+use crate::common::recording::TRACER;
 
 /// A trace as both readers see it.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! From inputs that mean something to others that almost do.
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Inputs are not longer than this many bytes: what a parser does with more, it does with
 /// these.

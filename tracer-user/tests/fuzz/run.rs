@@ -1,20 +1,19 @@
 //! Running a parser on inputs, and what is told about it.
 
 use std::any::Any;
-use std::env;
 use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
-use std::process;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use std::{env, process};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::corpus::{self, Input};
-use super::mutate::mutate;
-use super::random::Random;
-use super::subjects::{Outcome, Subject};
+use crate::corpus::{self, Input};
+use crate::mutate::mutate;
+use crate::random::Random;
+use crate::subjects::{Outcome, Subject};
 
 /// What one input may take of the processor, however busy the machine is.
 const LIMIT: Duration = Duration::from_millis(100);

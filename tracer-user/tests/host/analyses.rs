@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::common::recording::{Recorder, Recording, said, work};
 use crate::common::trace::Trace;
-use serde_json::Value;
 
 /// Everything that these programs look at.
 const PROBES: &str = "sched:*,syscall:*,irq:*,block:*,net:*,timer:*,kmem:mm_page_*,\

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use tracer::btf::{KernelBtf, Kind, Named};
-use tracer::event::{FieldType, IntegerType};
-use tracer::fetch::{
+use tracer::kernel::btf::{KernelBtf, Kind, Named};
+use tracer::probe::fetch::{
     ARGUMENT_REGISTERS, Base, FetchList, Fetched, Load, Scope, arguments, returned,
     returned_and_arguments,
 };
+use tracer::trace::event::{FieldType, IntegerType};
 
 fn kernel() -> KernelBtf {
     KernelBtf::read(Path::new("/sys")).unwrap()

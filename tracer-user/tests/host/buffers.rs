@@ -1,16 +1,16 @@
 //! Sub-buffers between ring and file: what waits, what is overwritten, and what pages it
 //! takes. Needs root.
 
-use std::fs;
 use std::path::Path;
 use std::process::{self, Command};
-use std::thread;
+use std::{fs, thread};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde_json::Value;
+use tracer::record::control::RUNTIME_DIR_VARIABLE;
 
 use crate::common::recording::{Held, Recorder, Recording, TRACER, said, wait_for, work};
 use crate::common::stdout;
-use rustix::thread::{CpuSet, sched_setaffinity};
-use serde_json::Value;
-use tracer::control::RUNTIME_DIR_VARIABLE;
 
 const ENTRY: &str = "syscall_entry_getppid";
 

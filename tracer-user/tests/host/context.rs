@@ -5,11 +5,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value, json};
+
 use crate::common::recording::{
     NOBODY, Recorder, Recording, leaves_nothing_attached, said, work, work_words,
 };
 use crate::common::trace::Trace;
-use serde_json::{Map, Value, json};
 
 const ENTRY: &str = "syscall_entry_getppid";
 const EXIT: &str = "syscall_exit_getppid";

@@ -4,9 +4,10 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
+
 use crate::common::recording::{Recorder, Recording, Running, leaves_nothing_attached, work};
 use crate::common::trace::{Trace, tracer};
-use rustix::process::Signal;
 
 const ENTRY: &str = "syscall_entry_getppid";
 

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use crate::common::recording::{Recorder, Recording, leaves_nothing_attached};
 use rustix::process::Signal;
+
+use crate::common::recording::{Recorder, Recording, leaves_nothing_attached};
 
 const PROBE: [&str; 2] = ["-e", "syscall:getppid"];
 

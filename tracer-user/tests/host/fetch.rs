@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use crate::common::recording::{Recorder, leaves_nothing_attached, said, work, work_words};
 use crate::common::trace::{Event, Trace};
-use serde_json::{Value, json};
 
 /// What a recording of the workload has, and the process of the workload.
 fn recorded(args: &[&str], words: &[&str]) -> (Trace, u32) {

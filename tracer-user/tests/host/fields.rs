@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::common::recording::{Recorder, Recording, said, work, work_words};
 use crate::common::trace::{Event, Trace};
-use serde_json::json;
 
 const AT_FDCWD: i64 = -100;
 /// `O_RDONLY | O_CLOEXEC`, and `O_LARGEFILE` as programs of 64 bits have it.

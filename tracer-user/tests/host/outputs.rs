@@ -1,22 +1,16 @@
 //! Recordings through each sink, killed recorders, and pipes and connections to the next
 //! program. Needs root.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
-use std::{
-    env, fs,
-    io::{BufRead as _, BufReader, Read as _},
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Output, Stdio},
-    thread,
-};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::{env, fs, thread};
 
-use tracer::control::RUNTIME_DIR_VARIABLE;
-use tracer::ctf::{
-    PacketHeader,
-    frames::{Unpacked, unpack},
-    index,
-};
+use tracer::record::control::RUNTIME_DIR_VARIABLE;
+use tracer::trace::ctf::{PacketHeader, index};
+use tracer::trace::folder::frames::{Unpacked, unpack};
 
 use crate::on_disk::{folder, run};
 
@@ -147,7 +141,7 @@ fn a_killed_recorder_leaves_whole_packets_and_at_most_a_part_of_one() {
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
         recorder.wait().unwrap();
         let repaired = run(Command::new(TRACER).arg("repair").arg(&trace));
-        for entry in tracer::ctf::Trace::open(&trace)
+        for entry in tracer::trace::folder::Trace::open(&trace)
             .unwrap()
             .streams()
             .iter()

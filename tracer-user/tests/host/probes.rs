@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use tracer::event::{EventClass, Field, FieldType};
-use tracer::probe::format::Format;
-use tracer::probe::tracefs::Tracefs;
-use tracer::probe::{KernelFiles, Place, ResolvedProbe, resolve_texts};
+use tracer::kernel::KernelFiles;
+use tracer::kernel::tracefs::format::Format;
+use tracer::kernel::tracefs::mount::Tracefs;
+use tracer::probe::{Place, ResolvedProbe, resolve_texts};
+use tracer::trace::event::{EventClass, Field, FieldType};
 use tracer_common::{MAX_PIECES, PieceKind, ProbeSpec, spec_flags};
 
 /// Also tells the CPU time that it took, to which others on the machine do not add.

@@ -1,6 +1,6 @@
 //! The eBPF object inside a binary that `cargo xtask` built.
 
-use tracer::programs;
+use tracer::record::programs;
 
 /// `e_machine` of eBPF objects, at byte 18 of an ELF header (`elf.h`).
 const EM_BPF: [u8; 2] = 247_u16.to_le_bytes();

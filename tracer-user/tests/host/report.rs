@@ -1,11 +1,10 @@
 //! `tracer report` of traces that were just recorded. Needs root.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::thread;
+use std::{fs, thread};
 
 use crate::common::recording::{Recorder, TRACER, said, work, work_words};
 use crate::common::trace::Trace;

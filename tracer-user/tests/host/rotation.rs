@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
+
 use crate::common::recording::{Held, Recorder, Recording, Running, wait_for, work, work_words};
 use crate::common::trace::{Trace, babeltrace, chunks, is_complete, report, tracer};
-use rustix::process::Signal;
 
 const CALLS: u32 = 100_000;
 const ENTRY: &str = "syscall_entry_getppid";

@@ -1,20 +1,20 @@
 //! Sessions of real recorders: their names, their sockets, and who may ask them. Needs root.
 
-use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::thread;
+use std::{fs, thread};
 
-use crate::common::recording::{NOBODY, Recorder, Running, TRACER, wait_for};
-use crate::common::{stderr, stdout};
 use rustix::process::{Signal, Uid};
 use rustix::thread::set_thread_res_uid;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::common::recording::{NOBODY, Recorder, Running, TRACER, wait_for};
+use crate::common::{stderr, stdout};
 
 /// Makes events as long as the recorder runs.
 const BUSY: [&str; 3] = ["sh", "-c", ">ready; while :; do kill -0 $$; done"];

@@ -1,19 +1,15 @@
 //! Sinks on real file systems and full disks. Needs root, loop devices, and the programs
 //! that make file systems.
 
-use std::{
-    fs,
-    io::{self, IoSlice},
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
-use tracer::{
-    sink::{FileSink, Sink as _, SinkKind, Way},
-    sys::memory::PageBuffer,
-};
+use tracer::record::sink::{FileSink, Sink as _, SinkKind, Way};
+use tracer::sys::memory::PageBuffer;
 
 use crate::on_disk::{folder, run};
 

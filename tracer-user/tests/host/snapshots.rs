@@ -1,17 +1,14 @@
 //! Snapshots of real recorders in overwrite mode. Needs root.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-use crate::common::{
-    recording::{Recorder, Running, TRACER, said, wait_for, work},
-    stderr, stdout,
-    trace::{Trace, babeltrace},
-};
 use rustix::process::Signal;
+
+use crate::common::recording::{Recorder, Running, TRACER, said, wait_for, work};
+use crate::common::trace::{Trace, babeltrace};
+use crate::common::{stderr, stdout};
 
 const ENTRY: &str = "syscall_entry_getppid";
 const CALLS: u32 = 1000;

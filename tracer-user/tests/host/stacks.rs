@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::common::recording::{Recorder, Recording, said, work, work_words};
 use crate::common::trace::{Event, Trace, babeltrace, tracer};
-use serde_json::Value;
 
 const KERNEL: &str = "callstack_kernel";
 const USER: &str = "callstack_user";

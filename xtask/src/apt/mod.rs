@@ -3,12 +3,10 @@
 //! [`PrivateApt`] reads a suite that the machine may not have, through an apt directory of
 //! the project's own; [`ensure_installed`] is for programs that the machine itself needs.
 
-use std::{
-    fs,
-    io::{self, Read},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -16,10 +14,10 @@ mod install;
 mod private;
 mod sources;
 
+use crate::process;
+
 pub use install::{Program, ensure_installed};
 pub use private::PrivateApt;
-
-use crate::process;
 
 /// Unpacks those of a Debian package's files whose path, as in `usr/share/doc`, lets `keep`
 /// say yes, into `target`. Packages of sources hold tens of thousands more than is needed.

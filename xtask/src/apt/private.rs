@@ -1,14 +1,12 @@
 //! An apt directory of the project's own, for one suite of Debian.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sources;
+use crate::apt::sources;
 use crate::{process, workspace};
 
 /// A view of one suite's packages, up to date, which leaves the machine's own apt alone

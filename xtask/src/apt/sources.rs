@@ -1,7 +1,8 @@
 //! The archives that this machine's apt is configured with, in both of apt's notations
 //! (`sources.list(5)`: one line per source, and deb822 stanzas).
 
-use std::{fmt, fs, path::Path};
+use std::path::Path;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result};
 

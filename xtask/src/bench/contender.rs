@@ -4,12 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{
-    count::{self, Counts},
-    measure,
-    recorder::{Probe, Recorder, Wanted, bytes_of},
-    rounds::Round,
-};
+use crate::bench::count::{self, Counts};
+use crate::bench::measure;
+use crate::bench::recorder::{Probe, Recorder, Wanted, bytes_of};
+use crate::bench::rounds::Round;
 
 /// The loop, as what it prints about itself.
 #[derive(Clone, Copy, Debug, PartialEq)]

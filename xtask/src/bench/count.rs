@@ -1,15 +1,13 @@
 //! Counting what a recorder recorded, by its own reader: a figure per event is worth
 //! nothing if the events are not there.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::Stdio,
-};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 
-use super::recorder::Recorder;
+use crate::bench::recorder::Recorder;
 use crate::process;
 
 /// What a trace holds.

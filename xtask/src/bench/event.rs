@@ -4,19 +4,13 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{
-    Args,
-    contender::{Contender, Figures, Stage},
-    kinds, machine,
-    memory::{self, Memory},
-    recorder::{self, Probe, Recorder},
-    stats::Sample,
-    table, verdict,
-};
-use crate::{
-    build::{self, Profile, Show},
-    privilege, workspace,
-};
+use crate::bench::contender::{Contender, Figures, Stage};
+use crate::bench::memory::{self, Memory};
+use crate::bench::recorder::{self, Probe, Recorder};
+use crate::bench::stats::Sample;
+use crate::bench::{Args, kinds, machine, table, verdict};
+use crate::build::{self, Profile, Show};
+use crate::{privilege, workspace};
 
 /// All contenders, in the order of the table.
 const CONTENDERS: [Contender; 6] = {

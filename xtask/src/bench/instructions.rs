@@ -9,10 +9,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{
-    baseline::{Baseline, Change, TOLERANCE},
-    contender::Loop,
-};
+use crate::bench::baseline::{Baseline, Change, TOLERANCE};
+use crate::bench::contender::Loop;
 use crate::vm::{self, Job, Kernel, Outcome};
 
 /// The kernel that is measured on.

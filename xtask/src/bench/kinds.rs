@@ -7,14 +7,12 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::{
-    contender::{Loop, Recording, Stage},
-    event::ATTEMPTS,
-    measure,
-    recorder::{Only, Recorder, Wanted, privileged},
-    rounds::Round,
-    stats::Sample,
-};
+use crate::bench::contender::{Loop, Recording, Stage};
+use crate::bench::event::ATTEMPTS;
+use crate::bench::measure;
+use crate::bench::recorder::{Only, Recorder, Wanted, privileged};
+use crate::bench::rounds::Round;
+use crate::bench::stats::Sample;
 
 /// A rejected event may cost so many times what the empty program costs.
 const MOST_OF_EMPTY: f64 = 1.5;

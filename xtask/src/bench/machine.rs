@@ -1,6 +1,7 @@
 //! What the figures hold for: the machine, and what it runs.
 
-use std::{fs, process::Command};
+use std::fs;
+use std::process::Command;
 
 use rustix::system::uname;
 

@@ -5,12 +5,10 @@ use std::fs;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{
-    contender::Stage,
-    measure,
-    recorder::{Probe, Recorder},
-    stats::Sample,
-};
+use crate::bench::contender::Stage;
+use crate::bench::measure;
+use crate::bench::recorder::{Probe, Recorder};
+use crate::bench::stats::Sample;
 
 /// How the kernel names the mapping of a BPF ring.
 const RING_MAPPING: &str = "anon_inode:bpf-map";

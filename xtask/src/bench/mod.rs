@@ -14,7 +14,8 @@
 //! round, time is the looping thread's own CPU time in the median part of the loop, and what is
 //! judged is the median of the ratios within a round.
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;

@@ -1,17 +1,13 @@
 //! The recorders that are compared, and how each is told to do the same.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{
-    apt::{self, Program},
-    privilege,
-};
+use crate::apt::{self, Program};
+use crate::privilege;
 
 /// Buffer of each CPU, the same for all.
 pub(super) const BUFFER_MIB: u64 = 8;

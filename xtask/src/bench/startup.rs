@@ -1,16 +1,17 @@
 //! `bench startup`: the time from starting the recorder to the first event in its trace.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use super::{Args, machine, recorder::privileged, stats::Sample};
-use crate::{
-    build::{self, Profile, Show},
-    privilege, process, workspace,
-};
+use crate::bench::recorder::privileged;
+use crate::bench::stats::Sample;
+use crate::bench::{Args, machine};
+use crate::build::{self, Profile, Show};
+use crate::{privilege, process, workspace};
 
 /// Rounds at most: ending a recording of all tracepoints takes long.
 const MOST_RUNS: u32 = 5;

@@ -8,17 +8,12 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{
-    Args,
-    contender::{Loop, Stage},
-    machine, measure,
-    recorder::{Recorder, bytes_of, privileged},
-    stats::Sample,
-};
-use crate::{
-    build::{self, Profile, Show},
-    privilege, workspace,
-};
+use crate::bench::contender::{Loop, Stage};
+use crate::bench::recorder::{Recorder, bytes_of, privileged};
+use crate::bench::stats::Sample;
+use crate::bench::{Args, machine, measure};
+use crate::build::{self, Profile, Show};
+use crate::{privilege, workspace};
 
 /// The recorder, told how far to go with an event of the loop.
 struct Variant {

@@ -2,11 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{
-    event::{Results, Row},
-    machine,
-    recorder::{Probe, Recorder},
-};
+use crate::bench::event::{Results, Row};
+use crate::bench::machine;
+use crate::bench::recorder::{Probe, Recorder};
 
 /// What each event starts with now: timestamp (8), class (4), thread (4), process (4), and 4
 /// that hold its size, where readers see padding.

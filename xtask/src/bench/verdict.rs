@@ -4,11 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{
-    event::{Results, Row},
-    recorder::{Probe, Recorder},
-    stats::Sample,
-};
+use crate::bench::event::{Results, Row};
+use crate::bench::recorder::{Probe, Recorder};
+use crate::bench::stats::Sample;
 
 /// Most that an event may cost the traced thread, as a multiple of trace-cmd's.
 const MOST_OF_TRACE_CMD: f64 = 1.0;

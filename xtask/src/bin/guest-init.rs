@@ -1,15 +1,13 @@
 //! The first process of a virtual machine: mounts what tracing needs, runs the job,
 //! writes the results to the raw disk that is theirs, and ends the machine.
 
-use std::{
-    fs::{self, File},
-    io::{self, BufWriter, Write},
-    os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};

@@ -4,26 +4,20 @@
 //! Each command pins itself to a CPU where asked, does its work, and prints one line of
 //! `name value` pairs: what was done, how often, by which process, and the time per round.
 
-use std::{
-    ffi::CString,
-    fmt::Display,
-    fs,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::ExitCode,
-    thread,
-    time::{Duration, Instant},
-};
+use std::ffi::CString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use rustix::{
-    fs::{CWD, Mode, OFlags},
-    process::{self, Pid, Signal},
-    system, thread as this_thread,
-};
-
 use measured::measured;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::{self, Pid, Signal};
+use rustix::{system, thread as this_thread};
 
 // The folder of binaries has one file for each; the modules of this one are in theirs.
 #[path = "work/empty.rs"]

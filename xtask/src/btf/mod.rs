@@ -10,10 +10,8 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{
-    vm::{self, Job, Kernel},
-    workspace,
-};
+use crate::vm::{self, Job, Kernel};
+use crate::workspace;
 
 /// Where a kernel has its BTF.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";

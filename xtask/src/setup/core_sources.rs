@@ -1,20 +1,16 @@
 //! The sources of Rust's core library, which is compiled along with the eBPF programs
 //! because no compiled one exists for their target.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::rustc;
-use crate::{
-    apt::{PrivateApt, unpack},
-    process, workspace,
-};
+use crate::apt::{PrivateApt, unpack};
+use crate::setup::rustc;
+use crate::{process, workspace};
 
 /// The release of Debian whose backports carry current compilers.
 const BACKPORTS: &str = "trixie-backports";

@@ -1,9 +1,7 @@
 //! `bpf-linker`, which turns the compiler's output into an eBPF object.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -75,7 +73,7 @@ fn is_suitable_version(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_suitable_version;
+    use crate::setup::linker::is_suitable_version;
 
     #[test]
     fn the_wanted_version_is_suitable() {

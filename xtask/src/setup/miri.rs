@@ -1,7 +1,8 @@
 //! Miri, the interpreter that finds undefined behaviour and data races. It exists for
 //! nightly compilers only, and is built against the sources of the standard library.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 

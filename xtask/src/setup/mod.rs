@@ -6,10 +6,8 @@
 //! it first. The ordinary ways come first; nothing on the machine is configured, and what
 //! is fetched lies in the target folder where it can.
 
-use std::{
-    fs::{self, File},
-    path::PathBuf,
-};
+use std::fs::{self, File};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 

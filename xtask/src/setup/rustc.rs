@@ -1,6 +1,7 @@
 //! The compiler in use.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -32,7 +33,7 @@ fn parse_release(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_release;
+    use crate::setup::rustc::parse_release;
 
     #[test]
     fn the_release_is_a_line_of_its_own() {

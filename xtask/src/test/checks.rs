@@ -1,17 +1,15 @@
 //! Running a tier's checks while showing and counting them.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::tally::{self, Tally};
 use crate::process;
+use crate::test::tally::{self, Tally};
 
 /// A tier that stays silent for so long says that it is still at work.
 const HEARTBEAT: Duration = Duration::from_secs(20);

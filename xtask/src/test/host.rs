@@ -4,17 +4,15 @@
 //! time, since what one traces another would see, with tracefs mounted for them alone where
 //! the machine has it nowhere, and find the workload by the variable `TRACER_WORK`.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Checks;
-use crate::{
-    apt::{self, Program},
-    bench,
-    build::{self, Show},
-    privilege, process, setup,
-};
+use crate::apt::{self, Program};
+use crate::build::{self, Show};
+use crate::test::Checks;
+use crate::{bench, privilege, process, setup};
 
 const PROGRAMS: [Program; 4] = [
     Program {

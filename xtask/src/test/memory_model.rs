@@ -2,8 +2,9 @@
 //! memory model allows, and the code that holds pages under an interpreter which knows who
 //! may access what.
 
-use super::Checks;
-use crate::{setup::miri, workspace};
+use crate::setup::miri;
+use crate::test::Checks;
+use crate::workspace;
 
 /// The tests of both tiers that are about threads.
 const PACKAGES: [&str; 4] = ["--package", "tracer-common", "--package", "tracer-user"];

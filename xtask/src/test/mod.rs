@@ -1,7 +1,9 @@
 //! `cargo xtask test`: tiers of checks from the fastest to the slowest, and a summary
 //! whose last line programs can read.
 
-use std::{env, process::ExitCode, time::Instant};
+use std::env;
+use std::process::ExitCode;
+use std::time::Instant;
 
 mod checks;
 mod host;

@@ -1,9 +1,7 @@
 //! Counting tests, and showing the counts.
 
-use std::{
-    fmt::{self, Write},
-    ops::AddAssign,
-};
+use std::fmt::{self, Write};
+use std::ops::AddAssign;
 
 /// Numbers of tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The table of tiers, and the ones that need nothing but cargo.
 
-use super::{Checks, Tier, host, memory_model, virtual_machines};
+use crate::test::{Checks, Tier, host, memory_model, virtual_machines};
 use crate::{build, setup, workspace};
 
 /// All tiers, in the order in which they run. A further one, for another way to run the

@@ -1,21 +1,15 @@
 //! Tier `vm`: the tests of [`vm::jobs`], each on its kernels.
 
-use std::{
-    sync::{Mutex, PoisonError, mpsc},
-    thread,
-    time::Instant,
-};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Instant;
 
 use anyhow::Result;
 
-use super::Checks;
-use crate::{
-    apt,
-    vm::{
-        self, Kernel, Outcome,
-        jobs::{BABELTRACE, TESTS, VmTest},
-    },
-};
+use crate::apt;
+use crate::test::Checks;
+use crate::vm::jobs::{BABELTRACE, TESTS, VmTest};
+use crate::vm::{self, Kernel, Outcome};
 
 /// Machines that run at the same time: each keeps two CPUs busy now and then, and waits at
 /// other times.

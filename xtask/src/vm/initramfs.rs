@@ -2,16 +2,15 @@
 //! `Documentation/driver-api/early-userspace/buffer-format.rst` describes it. It is not
 //! compressed: unpacking it in an emulated machine costs more than reading it.
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    io::{self, BufWriter, Write},
-    path::Path,
-};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{job::Job, wire};
+use crate::vm::job::Job;
+use crate::vm::wire;
 
 const DIRECTORY: u32 = 0o040_755;
 const EXECUTABLE: u32 = 0o100_755;

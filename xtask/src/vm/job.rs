@@ -1,11 +1,13 @@
 //! What a virtual machine is to do.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::wire::GuestJob;
 use crate::process;
+use crate::vm::wire::GuestJob;
 
 /// Commands to run in a guest, one after the other until one fails, and what they need.
 ///

@@ -1,17 +1,14 @@
 //! Kernels to boot: Debian's packages, of which only the image is kept.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{ValueEnum, builder::PossibleValue};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
-use crate::{
-    apt::{PrivateApt, unpack},
-    workspace,
-};
+use crate::apt::{PrivateApt, unpack};
+use crate::workspace;
 
 /// A kernel series that the tests run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,19 +17,15 @@
 //! # }
 //! ```
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{Mutex, PoisonError},
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::{
-    apt::{self, Program},
-    build::{self, GuestBinaries, Show},
-    process, workspace,
-};
+use crate::apt::{self, Program};
+use crate::build::{self, GuestBinaries, Show};
+use crate::{process, workspace};
 
 mod initramfs;
 mod job;

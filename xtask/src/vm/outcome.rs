@@ -1,15 +1,13 @@
 //! What came out of a virtual machine.
 
-use std::{
-    fs::{self, File},
-    io::{self, BufReader},
-    path::{Path, PathBuf},
-};
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::wire;
+use crate::vm::wire;
 
 /// The results of a job. Its files live as long as this value.
 #[derive(Debug)]

@@ -1,21 +1,17 @@
 //! The virtual machine itself.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use anyhow::{Context, Result, bail};
 
-use super::{
-    job::{Clock, Job},
-    wire,
-};
-use crate::{apt::Program, process};
+use crate::apt::Program;
+use crate::process;
+use crate::vm::job::{Clock, Job};
+use crate::vm::wire;
 
 /// What makes the file system of a guest's disk.
 pub(super) const MKFS: Program = Program {

@@ -1,17 +1,16 @@
 //! Functions of the kernel and of programs, and raw tracepoints.
 
-use super::super::error::ProbeError;
-use super::super::functions::{
+use crate::kernel::btf;
+use crate::kernel::files::KernelFiles;
+use crate::kernel::functions::{Functions, Source};
+use crate::names::{Suggestions, glob};
+use crate::probe::error::ProbeError;
+use crate::probe::functions::{
     self, Way, kernel_function, one_of_many, raw_tracepoint, user_function,
 };
-use super::super::kernel::KernelFiles;
-use super::super::kprobe::{Functions, Source};
-use super::super::resolve::Place;
-use super::super::spec::{ProbeText, Target};
-use super::{Found, Resolver};
-use crate::btf;
-use crate::names::Suggestions;
-use crate::names::glob;
+use crate::probe::resolve::Place;
+use crate::probe::resolver::{Found, Resolver};
+use crate::probe::spec::{ProbeText, Target};
 
 impl Resolver<'_> {
     /// Functions of the kernel that a name or a pattern stands for.

@@ -7,15 +7,15 @@ mod tracepoints;
 
 use std::collections::HashMap;
 
-use super::catalog::Catalog;
-use super::error::ProbeError;
-use super::functions::{Types, Way};
-use super::kernel::KernelFiles;
-use super::kprobe::Functions;
-use super::resolve::{Place, ResolvedProbe, Stacks};
-use super::spec::{ProbeText, Target};
-use crate::event::{EventClass, Field};
-use crate::fetch::{self, FetchList};
+use crate::kernel::files::KernelFiles;
+use crate::kernel::functions::Functions;
+use crate::probe::catalog::Catalog;
+use crate::probe::error::ProbeError;
+use crate::probe::fetch::{self, FetchList};
+use crate::probe::functions::{Types, Way};
+use crate::probe::resolve::{Place, ResolvedProbe, Stacks};
+use crate::probe::spec::{ProbeText, Target};
+use crate::trace::event::{EventClass, Field};
 
 /// What has been resolved so far.
 pub(super) struct Resolver<'a> {

@@ -2,13 +2,12 @@
 
 use tracer_common::SyscallSpec;
 
-use super::super::catalog::find_call;
-use super::super::error::ProbeError;
-use super::super::resolve::Place;
-use super::super::syscalls::{self, ENTER, SYSCALLS, other_names};
-use super::{Found, Resolver};
-use crate::names::Suggestions;
-use crate::names::glob;
+use crate::names::{Suggestions, glob};
+use crate::probe::catalog::find_call;
+use crate::probe::error::ProbeError;
+use crate::probe::resolve::Place;
+use crate::probe::resolver::{Found, Resolver};
+use crate::probe::syscalls::{self, ENTER, SYSCALLS, other_names};
 
 impl Resolver<'_> {
     pub(super) fn add_syscall(&mut self, name: &str) -> Result<(), ProbeError> {

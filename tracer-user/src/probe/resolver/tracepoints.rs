@@ -1,17 +1,17 @@
 //! Tracepoints: `SYSTEM:NAME`.
 
-use super::super::catalog::raw_syscall_fields;
-use super::super::error::ProbeError;
-use super::super::format::Format;
-use super::super::kernel::FTRACE;
-use super::super::resolve::Place;
-use super::super::spec::SpecError;
-use super::super::syscalls::{self, ENTER, SYSCALLS, other_names, split_event};
-use super::super::tracepoint;
-use super::{Found, Resolver};
-use crate::fetch::{Layout, Scope};
+use crate::kernel::files::FTRACE;
+use crate::kernel::tracefs::format::Format;
 use crate::names::Suggestions;
 use crate::names::glob::{self, is_glob};
+use crate::probe::catalog::raw_syscall_fields;
+use crate::probe::error::ProbeError;
+use crate::probe::fetch::{Layout, Scope};
+use crate::probe::resolve::Place;
+use crate::probe::resolver::{Found, Resolver};
+use crate::probe::spec::SpecError;
+use crate::probe::syscalls::{self, ENTER, SYSCALLS, other_names, split_event};
+use crate::probe::tracepoint;
 
 impl Resolver<'_> {
     pub(super) fn add_tracepoint(&mut self, system: &str, name: &str) -> Result<(), ProbeError> {

@@ -2,9 +2,9 @@
 
 use tracer_common::{Piece, PieceKind};
 
-use super::placed::{NUMBER_LEN, Place, Placed};
-use crate::event::{Display, FieldType, IntegerType};
-use crate::lttng::{self, Change, Event};
+use crate::probe::tracepoint::placed::{NUMBER_LEN, Place, Placed};
+use crate::trace::event::{Display, FieldType, IntegerType};
+use crate::trace::lttng::{self, Change, Event};
 
 /// The piece that notes the new thread of such an event.
 pub(super) fn note_of(event: &Event, placed: &[Placed]) -> Option<Piece> {

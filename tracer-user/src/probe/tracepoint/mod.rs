@@ -6,7 +6,7 @@
 //! with dynamic fields, and records that no alignment describes, are put together from
 //! [`Piece`]s, with every field packed.
 //!
-//! A class can have names and values as [`lttng`](crate::lttng) says; values that are no part
+//! A class can have names and values as [`lttng`](crate::trace::lttng) says; values that are no part
 //! of the record are pieces, too.
 
 mod adapted;
@@ -14,16 +14,16 @@ mod placed;
 mod straight;
 mod types;
 
-use tracer_common::{MAX_PIECES, Piece, PieceKind, ProbeSpec};
-
-use super::format::Format;
-use super::pieces::Pieces;
-use crate::event::Field;
-use crate::fetch::Source;
-use crate::lttng::Event;
 use adapted::{adapt, note_of};
 use placed::{NUMBER_LEN, Place, Placed, place_fields};
 use straight::{straight, with_alignment};
+use tracer_common::{MAX_PIECES, Piece, PieceKind, ProbeSpec};
+
+use crate::kernel::tracefs::format::Format;
+use crate::probe::fetch::Source;
+use crate::probe::pieces::Pieces;
+use crate::trace::event::Field;
+use crate::trace::lttng::Event;
 
 /// The largest record of a tracepoint in bytes (`PERF_MAX_TRACE_SIZE`,
 /// `include/linux/trace_events.h`).

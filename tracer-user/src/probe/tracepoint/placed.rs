@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use tracer_common::PieceKind;
 
-use super::super::format::{Format, FormatField, Shape};
-use super::super::labels::{self, labeled};
-use super::super::print_fmt;
-use super::types::{dynamic_type, fixed_type};
-use crate::event::{Display, FieldType};
-use crate::fetch::{Base, Fetch, Load, Source};
+use crate::kernel::tracefs::format::{Format, FormatField, Shape};
+use crate::kernel::tracefs::labels::{self, labeled};
+use crate::kernel::tracefs::print_fmt;
 use crate::names::unique;
+use crate::probe::fetch::{Base, Fetch, Load, Source};
+use crate::probe::tracepoint::types::{dynamic_type, fixed_type};
+use crate::trace::event::{Display, FieldType};
 
 /// A field and where the record has it.
 pub(super) struct Placed {

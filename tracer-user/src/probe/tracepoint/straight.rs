@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tracer_common::ProbeSpec;
 
-use super::placed::{NUMBER_LEN, Place, Placed};
-use crate::event::{Field, FieldType, IntegerType};
+use crate::probe::tracepoint::placed::{NUMBER_LEN, Place, Placed};
+use crate::trace::event::{Field, FieldType, IntegerType};
 
 /// One copy of the record from `base` to the end of the last field, if alignments can
 /// say where the fields are.

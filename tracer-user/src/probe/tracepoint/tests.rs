@@ -2,9 +2,9 @@
 
 use tracer_common::spec_flags;
 
-use super::types::BYTE;
 use super::*;
-use crate::event::{Display, FieldType, IntegerType};
+use crate::probe::tracepoint::types::BYTE;
+use crate::trace::event::{Display, FieldType, IntegerType};
 
 fn format(fields: &[&str], print_fmt: &str) -> Format {
     let mut text = String::from(

@@ -1,8 +1,8 @@
 //! Types of fields, with their natural alignment, from the types of C that the kernel names.
 
-use super::super::ctype::{self, strip_qualifiers};
-use super::super::format::{FormatField, Shape};
-use crate::event::{Display, FieldType, IntegerType};
+use crate::kernel::tracefs::ctype::{self, strip_qualifiers};
+use crate::kernel::tracefs::format::{FormatField, Shape};
+use crate::trace::event::{Display, FieldType, IntegerType};
 
 /// The type of a field that lies in the record itself and has `len` bits.
 pub(super) fn fixed_type(field: &FormatField, len: u64, display: Option<Display>) -> FieldType {

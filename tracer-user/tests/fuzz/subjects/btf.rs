@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tracer::btf::{Btf, Kind, Named, Type};
-use tracer::fetch::{FetchList, Scope};
+use tracer::kernel::btf::{Btf, Kind, Named, Type};
+use tracer::probe::fetch::{FetchList, Scope};
 
-use super::{Outcome, Subject};
+use crate::subjects::{Outcome, Subject};
 
 /// Types of the C compiler's own making.
 pub(crate) const SAMPLE: &[u8] = include_bytes!("../../corpus/btf/accepted-types.btf");

@@ -5,12 +5,12 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::OnceLock;
 
-use tracer::event::EventClass;
-use tracer::filter::{Context, Filter, FilterError, probe_and_filter};
+use tracer::probe::filter::{Context, Filter, FilterError, probe_and_filter};
+use tracer::trace::event::EventClass;
 
-use super::{Outcome, Subject};
 use crate::common;
 use crate::random::Random;
+use crate::subjects::{Outcome, Subject};
 
 pub(crate) const SUBJECT: Subject = Subject {
     name: "filter",

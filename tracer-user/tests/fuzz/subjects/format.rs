@@ -1,10 +1,11 @@
 //! Format files of tracefs, and their `print fmt` by itself.
 
-use tracer::event::{FieldType, IntegerType};
-use tracer::probe::format::Format;
-use tracer::probe::{labels, print_fmt, syscalls, tracepoint};
+use tracer::kernel::tracefs::format::Format;
+use tracer::kernel::tracefs::{labels, print_fmt};
+use tracer::probe::{syscalls, tracepoint};
+use tracer::trace::event::{FieldType, IntegerType};
 
-use super::{Outcome, Subject};
+use crate::subjects::{Outcome, Subject};
 
 pub(crate) const FORMAT: Subject = Subject {
     name: "format",
@@ -128,8 +129,11 @@ fn run_print_fmt(bytes: &[u8]) -> Outcome {
     for size_bytes in [1, 8] {
         for (field, labels) in &labels {
             assert!(text.contains(field) && !labels.entries.is_empty());
-            let number =
-                IntegerType::natural(size_bytes, size_bytes == 8, tracer::event::Display::Decimal);
+            let number = IntegerType::natural(
+                size_bytes,
+                size_bytes == 8,
+                tracer::trace::event::Display::Decimal,
+            );
             if let FieldType::Labeled { labels, .. } = labels::labeled(number, labels) {
                 assert!(!labels.entries.is_empty());
             }

@@ -2,12 +2,12 @@
 
 use std::sync::OnceLock;
 
-use tracer::btf::Btf;
-use tracer::fetch::{FetchList, Scope};
+use tracer::kernel::btf::Btf;
+use tracer::kernel::tracefs::format::Format;
 use tracer::probe::ProbeText;
-use tracer::probe::format::Format;
+use tracer::probe::fetch::{FetchList, Scope};
 
-use super::{Outcome, Subject, btf};
+use crate::subjects::{Outcome, Subject, btf};
 
 pub(crate) const SUBJECT: Subject = Subject {
     name: "probe",

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use tracer::ctf::kallsyms::KernelSymbols;
-use tracer::ctf::mappings::{Mappings, format_look};
-use tracer::ctf::parse_metadata;
+use tracer::trace::folder::parse_metadata;
+use tracer::trace::sidecar::kallsyms::KernelSymbols;
+use tracer::trace::sidecar::mappings::{Mappings, format_look};
 
-use super::{Outcome, Subject};
+use crate::subjects::{Outcome, Subject};
 
 pub(crate) const METADATA: Subject = Subject {
     name: "metadata",

@@ -8,16 +8,18 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use serde_json::Value;
-use tracer::ctf::{self, FIRST_EVENT_OFFSET, PacketHeader};
-use tracer::event::EventClass;
-use tracer::filter::{Context, Filter};
-use tracer::probe::tracefs::Tracefs;
-use tracer::probe::{KernelFiles, resolve_texts};
+use tracer::kernel::KernelFiles;
+use tracer::kernel::tracefs::mount::Tracefs;
+use tracer::probe::filter::{Context, Filter};
+use tracer::probe::resolve_texts;
+use tracer::trace::ctf::{FIRST_EVENT_OFFSET, PacketHeader};
+use tracer::trace::event::EventClass;
+use tracer::trace::folder::Trace;
 
-use super::conditions::filters_for;
-use super::links::Links;
 use crate::common::recording::{Recorder, Recording, work_words};
 use crate::common::trace::Event;
+use crate::filters::conditions::filters_for;
+use crate::filters::links::Links;
 
 /// Probes whose events in the workload are the same each time.
 const PROBES: [&str; 9] = [
@@ -100,7 +102,7 @@ fn raw_events(dir: &Path) -> Vec<(u32, Vec<u8>)> {
 }
 
 /// The class of each probe, with its number in a trace.
-fn classes(trace: &ctf::Trace) -> Vec<EventClass> {
+fn classes(trace: &Trace) -> Vec<EventClass> {
     let files = KernelFiles::running(&Tracefs::open().unwrap());
     let probes = resolve_texts(&files, &PROBES.map(str::to_owned)).unwrap();
     assert_eq!(probes.len(), PROBES.len());
@@ -121,7 +123,7 @@ fn the_kernel_selects_what_the_filter_says_of_recorded_events() {
     let links = Links::new(&["first", "second", "a-third", "fourth_with_a_long_name"]);
     let whole = record_all(&links, None);
     let whole_trace = whole.trace();
-    let layout = ctf::Trace::open(whole.trace_dir()).unwrap();
+    let layout = Trace::open(whole.trace_dir()).unwrap();
     let classes = classes(&layout);
     let raw = raw_events(whole.trace_dir());
     assert_eq!(raw.len(), whole_trace.events.len());

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use tracer::event::{Display, EventClass, FieldType, IntegerType};
+use tracer::trace::event::{Display, EventClass, FieldType, IntegerType};
 
 use crate::common::trace::Event;
 

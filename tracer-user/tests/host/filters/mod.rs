@@ -4,11 +4,12 @@ mod any;
 mod conditions;
 mod links;
 
+use links::Links;
+
 use crate::common::recording::{
     Held, Recorder, Recording, leaves_nothing_attached, said, work_words,
 };
 use crate::common::trace::{Event, Trace};
-use links::Links;
 
 /// Numbers that the workload's calls have, each in calls of their own.
 const NUMBERS: usize = 18;

@@ -1,6 +1,7 @@
 //! The rows: what is probed, and what each tool is told to do there.
 
-use super::super::{recorder::Only, rounds::Round};
+use crate::bench::recorder::Only;
+use crate::bench::rounds::Round;
 
 /// A kind of probe.
 #[derive(Debug)]

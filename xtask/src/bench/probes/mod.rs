@@ -6,23 +6,22 @@
 //! events of the loop or, where they are rejected, none. What is rejected is compared with eBPF
 //! programs that return at once ([`Empty`]): what the kernel takes to call them is in both.
 
-use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use self::kinds::{Body, Empty, KINDS, Kind, PERF_PROBES, Rejected};
-use super::{
-    contender::Loop,
-    count, instructions, machine, measure,
-    recorder::{BUFFER_MIB, Only, PERF, Recorder, Wanted},
-    rounds::Round,
-};
-use crate::{
-    apt::{self, Program},
-    build::{self, Profile, Show},
-    vm::{self, Job, Outcome, wire},
-};
+use crate::apt::{self, Program};
+use crate::bench::contender::Loop;
+use crate::bench::recorder::{BUFFER_MIB, Only, PERF, Recorder, Wanted};
+use crate::bench::rounds::Round;
+use crate::bench::{count, instructions, machine, measure};
+use crate::build::{self, Profile, Show};
+use crate::vm::{self, Job, Outcome, wire};
 
 mod kinds;
 

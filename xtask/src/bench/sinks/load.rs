@@ -1,6 +1,7 @@
 //! One run of the program that moves packets into a sink (`tracer-user/examples/sink_load.rs`).
 
-use std::{path::Path, process::Command};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 

@@ -6,14 +6,13 @@ mod sweep;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use load::{GIGABYTE, Load, Shape, Sink, Stage};
 use serde_json::{Value, json};
 
-use super::{machine, stats::Sample};
-use crate::{
-    build::{self, Show},
-    workspace,
-};
-use load::{GIGABYTE, Load, Shape, Sink, Stage};
+use crate::bench::machine;
+use crate::bench::stats::Sample;
+use crate::build::{self, Show};
+use crate::workspace;
 
 /// The sub-buffers of each case, as `tracer record` has them by default; the sweep tells what
 /// other ones would do.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::load::{Shape, Sink, Stage};
+use crate::bench::sinks::load::{Shape, Sink, Stage};
 use crate::bench::stats::Sample;
 
 const SIZES: [u64; 6] = [64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20];

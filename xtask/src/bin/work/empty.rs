@@ -1,12 +1,10 @@
 //! An eBPF program that returns at once: what entering one costs by itself.
 #![allow(unsafe_code)]
 
-use std::{
-    ffi::CString,
-    fs, io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
-    process::{Command, ExitCode},
-};
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::{Command, ExitCode};
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 

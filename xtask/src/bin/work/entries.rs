@@ -1,13 +1,10 @@
 //! Files and folders that others write.
 
-use std::{
-    fs::{self, File},
-    io,
-    os::fd::AsRawFd,
-    path::{Path, PathBuf},
-    ptr, thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{io, ptr, thread};
 
 use anyhow::{Context, Result, ensure};
 use rustix::system::uname;

@@ -1,21 +1,18 @@
 //! Processes and threads that start others, each of which calls getppid(2) in a known number.
 #![allow(unsafe_code)]
 
-use std::{
-    fs::{self, OpenOptions},
-    io,
-    os::unix::process::CommandExt,
-    process::{self, Command},
-    thread,
-    time::Duration,
-};
+use std::fs::{self, OpenOptions};
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command};
+use std::time::Duration;
+use std::{io, thread};
 
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{getpid, getppid};
 use rustix::thread::gettid;
 
-use super::entries;
+use crate::entries;
 
 /// How long to wait before looking again.
 const INTERVAL: Duration = Duration::from_millis(1);

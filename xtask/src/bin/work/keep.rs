@@ -1,13 +1,11 @@
 //! Running another command for its results: in a virtual machine, a job goes on after a
 //! command that is expected to fail, and the commands' outputs are told apart.
 
-use std::{
-    fs::{self, File},
-    os::unix::process::ExitStatusExt,
-    path::Path,
-    process::Command,
-    time::Instant,
-};
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use xtask::vm::wire;

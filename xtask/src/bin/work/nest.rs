@@ -2,10 +2,8 @@
 //! epoll instance, and so runs once more for each instance that watches another one.
 
 use anyhow::{Context, Result};
-use rustix::{
-    event::{EventfdFlags, epoll, eventfd},
-    fd::OwnedFd,
-};
+use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::fd::OwnedFd;
 
 /// Watches an eventfd by an epoll instance, that one by the next, up to `levels` of them, and
 /// writes to the eventfd `count` times. Each write calls the function `levels` times, each

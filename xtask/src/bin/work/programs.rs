@@ -1,10 +1,8 @@
 //! The eBPF programs of the process that started this one, as the kernel describes them.
 #![allow(unsafe_code)]
 
-use std::{
-    fs, io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
-};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 

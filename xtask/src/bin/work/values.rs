@@ -1,18 +1,17 @@
 //! Calls whose arguments are the same each time, and cover what filters and fetches compare.
 #![allow(unsafe_code)]
 
-use std::{
-    ffi::{CString, c_char, c_long},
-    fs::File,
-    hint::black_box,
-    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
-    path::PathBuf,
-    process::Command,
-};
+use std::ffi::{CString, c_char, c_long};
+use std::fs::File;
+use std::hint::black_box;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::measured::{Times, measured};
+use crate::measured::{Times, measured};
 
 /// Descriptors that are not open; names tell these calls from others.
 const NOT_OPEN: c_long = -7;

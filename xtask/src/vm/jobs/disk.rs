@@ -4,8 +4,11 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 
-use super::{Check, Command, kept::Kept, trace::Trace};
-use crate::vm::{Outcome, wire::DISK_DIR};
+use crate::vm::Outcome;
+use crate::vm::jobs::kept::Kept;
+use crate::vm::jobs::trace::Trace;
+use crate::vm::jobs::{Check, Command};
+use crate::vm::wire::DISK_DIR;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

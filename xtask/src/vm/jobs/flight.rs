@@ -4,7 +4,9 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Check, Command, kept::Kept, trace::Trace};
+use crate::vm::jobs::kept::Kept;
+use crate::vm::jobs::trace::Trace;
+use crate::vm::jobs::{Check, Command};
 use crate::vm::{Kernel, Outcome};
 
 pub(super) const CHECKS: &[Check] = &[

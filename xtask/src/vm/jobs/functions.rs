@@ -2,11 +2,9 @@
 
 use anyhow::{Result, ensure};
 
-use super::{
-    Check, Command,
-    kept::Kept,
-    trace::{Event, Trace, expect, recorded},
-};
+use crate::vm::jobs::kept::Kept;
+use crate::vm::jobs::trace::{Event, Trace, expect, recorded};
+use crate::vm::jobs::{Check, Command};
 use crate::vm::{Kernel, Outcome};
 
 pub(super) const CHECKS: &[Check] = &[

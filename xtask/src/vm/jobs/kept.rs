@@ -1,6 +1,8 @@
 //! The results of one command of a guest, as `work keep` left them.
 
-use std::{fs, path::PathBuf, str::FromStr};
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
 

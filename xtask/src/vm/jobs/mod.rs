@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Job, Kernel, Outcome};
 use crate::bench::instructions;
+use crate::vm::{Job, Kernel, Outcome};
 
 mod disk;
 mod everything;

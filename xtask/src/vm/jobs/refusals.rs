@@ -2,8 +2,9 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Check, Command, kept::Kept};
 use crate::vm::Outcome;
+use crate::vm::jobs::kept::Kept;
+use crate::vm::jobs::{Check, Command};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Check, Command, kept::Kept, trace::Trace};
 use crate::vm::Outcome;
+use crate::vm::jobs::kept::Kept;
+use crate::vm::jobs::trace::Trace;
+use crate::vm::jobs::{Check, Command};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

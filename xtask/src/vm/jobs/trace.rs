@@ -4,8 +4,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::kept::Kept;
-use crate::{apt::Program, process, vm::Outcome};
+use crate::apt::Program;
+use crate::process;
+use crate::vm::Outcome;
+use crate::vm::jobs::kept::Kept;
 
 /// The viewer that the traces are read with.
 pub const BABELTRACE: Program = Program {

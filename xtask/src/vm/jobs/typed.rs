@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{
-    Check, Command,
-    kept::Kept,
-    trace::{Event, Trace, expect, recorded},
-};
+use crate::vm::jobs::kept::Kept;
+use crate::vm::jobs::trace::{Event, Trace, expect, recorded};
+use crate::vm::jobs::{Check, Command};
 use crate::vm::{Kernel, Outcome};
 
 pub(super) const CHECKS: &[Check] = &[

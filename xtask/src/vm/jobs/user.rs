@@ -1,10 +1,8 @@
 //! Functions of programs: what they are entered with and what they return.
 
-use super::{
-    Check, Command,
-    trace::{expect, recorded},
-};
 use crate::vm::Kernel;
+use crate::vm::jobs::trace::{expect, recorded};
+use crate::vm::jobs::{Check, Command};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

@@ -4,7 +4,10 @@
 //! loading then takes long, and beyond a million instructions the kernel refuses. The
 //! numbers are kept in `verifier.txt`, and growth fails a test long before a load does.
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, process};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::{fs, process};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -12,13 +15,11 @@ mod recordings;
 
 use recordings::{RECORDINGS, Recording};
 
-use super::{Check, Command, kept::Kept};
-use crate::{
-    build::{self, Profile, Show},
-    privilege,
-    vm::{self, Kernel, Outcome},
-    workspace,
-};
+use crate::build::{self, Profile, Show};
+use crate::vm::jobs::kept::Kept;
+use crate::vm::jobs::{Check, Command};
+use crate::vm::{self, Kernel, Outcome};
+use crate::{privilege, workspace};
 
 pub(super) const CHECKS: &[Check] = &[Check {
     name: "the verifier walks no more than is on record",

@@ -1,0 +1,113 @@
+//! Why a function that was named cannot be probed although the name means something.
+
+use std::fmt;
+
+use crate::kernel::btf::KernelBtf;
+use crate::kernel::files::{self, KernelFiles};
+use crate::kernel::functions::{Functions, KprobeError, is_function_name};
+use crate::names::Suggestions;
+
+/// What compilers put behind the name of a function of which they make another one, with
+/// fewer arguments (`isra`), constant arguments (`constprop`), or a part of it (`part`).
+const VARIANTS: [&str; 4] = ["isra", "constprop", "part", "llvm"];
+
+/// What begins symbols in front of functions, which are padding.
+const PADDING: [&str; 2] = ["__pfx_", "__cfi_"];
+
+/// What is left of an inlined function: nothing, or a symbol with the branches that are
+/// never taken, which is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest(Option<String>);
+
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(symbol) => write!(f, ", and left only `{symbol}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why `function`, which is not among those that can be probed, cannot be.
+pub(super) fn reason(function: &str, functions: &Functions) -> KprobeError {
+    if functions.has_symbol(function) {
+        return match whole_of(function) {
+            Some(whole) => KprobeError::Part(whole.to_owned()),
+            None => KprobeError::Notrace,
+        };
+    }
+    let split_off = split_off(function, functions);
+    let probeable: Vec<String> = split_off
+        .iter()
+        .filter(|name| is_variant(function, name) && functions.is_listed(name))
+        .map(|name| format!("`kprobe:{name}`"))
+        .collect();
+    if !probeable.is_empty() {
+        let variants = probeable.join(" or ");
+        return KprobeError::Variants { variants };
+    }
+    if let Some(module) = module_of(function, functions.files()) {
+        return KprobeError::NotLoaded { module };
+    }
+    let rest = split_off.first().map(|&name| name.to_owned());
+    if rest.is_some() || has_type(function, functions.files()) {
+        return KprobeError::Inlined { rest: Rest(rest) };
+    }
+    let names = functions.names().iter().map(String::as_str);
+    KprobeError::NoSuchFunction(Suggestions::near(function, names))
+}
+
+/// The function that a symbol is a part of, or the padding before.
+fn whole_of(symbol: &str) -> Option<&str> {
+    if is_function_name(symbol) {
+        return None;
+    }
+    let name = PADDING
+        .iter()
+        .find_map(|prefix| symbol.strip_prefix(prefix))
+        .unwrap_or(symbol);
+    Some(name.split_once(".cold").map_or(name, |(whole, _)| whole))
+}
+
+/// Symbols that begin with the function's name and a dot, sorted.
+fn split_off<'a>(function: &str, functions: &'a Functions) -> Vec<&'a str> {
+    let mut names: Vec<&str> = functions
+        .symbols()
+        .filter(|name| {
+            name.strip_prefix(function)
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn is_variant(function: &str, name: &str) -> bool {
+    let suffix = name.get(function.len() + 1..).unwrap_or_default();
+    VARIANTS.iter().any(|variant| suffix.starts_with(variant))
+}
+
+/// The module of this kernel that exports a symbol, loaded or not. `modules.symbols` of
+/// depmod has lines such as `alias symbol:nft_do_chain nf_tables`.
+fn module_of(symbol: &str, files: &KernelFiles) -> Option<String> {
+    let release = files::read(&files.proc.join("sys/kernel/osrelease")).ok()?;
+    let path = files.modules.join(release.trim()).join("modules.symbols");
+    let text = files::read(&path).ok()?;
+    text.lines().find_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let alias = words.next()? == "alias" && words.next()?.strip_prefix("symbol:")? == symbol;
+        words.next().filter(|_| alias).map(ToOwned::to_owned)
+    })
+}
+
+/// Whether the kernel describes the function's type: it was there when the kernel was
+/// compiled.
+fn has_type(function: &str, files: &KernelFiles) -> bool {
+    match KernelBtf::read(&files.sys) {
+        Ok(types) => types.function(function).is_some(),
+        Err(error) => {
+            log::debug!("whether `{function}` was inlined is not known: {error}");
+            false
+        }
+    }
+}

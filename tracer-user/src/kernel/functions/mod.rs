@@ -1,0 +1,399 @@
+//! Kernel functions that can be probed.
+//!
+//! ftrace's list (`available_filter_functions`) is the best source: it leaves out what
+//! the kernel refuses. Where it cannot be read, the text symbols of `kallsyms` without
+//! the blacklist of kprobes stand in, and a probe may still be refused at attaching.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::kernel::files::{self, KernelError, KernelFiles};
+use crate::names::{Suggestions, glob};
+
+mod absent;
+
+pub use absent::Rest;
+
+/// Why a function cannot be probed.
+#[derive(Debug, thiserror::Error)]
+pub enum KprobeError {
+    /// The kernel has no kprobes at all.
+    #[error("this kernel was built without CONFIG_KPROBES; use tracepoints (`tracer list`)")]
+    NotBuiltIn,
+    /// No such symbol.
+    #[error("no such function{0}")]
+    NoSuchFunction(Suggestions),
+    /// There is no code of its own.
+    #[error(
+        "the compiler inlined this function wherever it is called{rest}; probe one of its callers"
+    )]
+    Inlined {
+        /// What is left of it.
+        rest: Rest,
+    },
+    /// There is code under other names only.
+    #[error(
+        "the compiler made variants of this function, whose arguments may be others; probe \
+         {variants}"
+    )]
+    Variants {
+        /// Probe texts.
+        variants: String,
+    },
+    /// A module has it.
+    #[error(
+        "it belongs to the module `{module}`, which is not loaded; load it: `modprobe {module}`"
+    )]
+    NotLoaded {
+        /// Its name.
+        module: String,
+    },
+    /// The kernel refuses it.
+    #[error(
+        "the kernel does not let this function be probed: it is on the blacklist of kprobes, as \
+         probing it would crash; probe one of its callers"
+    )]
+    Blacklisted,
+    /// Tracing would trace itself.
+    #[error(
+        "the kernel does not let this function be probed: it is `notrace` (not in \
+         available_filter_functions), such as parts of tracing itself and code that runs \
+         before tracing can; probe one of its callers"
+    )]
+    Notrace,
+    /// Code that is no function.
+    #[error("this is no function of its own but a part that the compiler split off; probe `{0}`")]
+    Part(String),
+    /// The symbol stands for several functions.
+    #[error("{count} functions have this name; probe one of them by its place: {places}")]
+    Ambiguous {
+        /// How many.
+        count: usize,
+        /// Probe texts of the places, or how to come by them.
+        places: String,
+    },
+    /// The offset is beyond the function's end.
+    #[error("the function has only {size:#x} bytes")]
+    OffsetTooLarge {
+        /// Bytes of the function and the padding behind it.
+        size: u64,
+    },
+    /// The lists could not be read.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+/// Which file says what can be probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `available_filter_functions` of tracefs.
+    FilterFunctions,
+    /// `kallsyms` without the blacklist of kprobes.
+    KallsymsWithoutBlacklist,
+    /// `kallsyms` alone: the blacklist cannot be read.
+    Kallsyms,
+}
+
+impl Source {
+    /// For people.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::FilterFunctions => "available_filter_functions of tracefs",
+            Self::KallsymsWithoutBlacklist => {
+                "/proc/kallsyms without the blacklist of kprobes (available_filter_functions \
+                 cannot be read)"
+            }
+            Self::Kallsyms => {
+                "/proc/kallsyms (neither available_filter_functions nor the blacklist of kprobes \
+                 can be read; some of these may be refused)"
+            }
+        }
+    }
+}
+
+/// The functions of a kernel.
+#[derive(Debug)]
+pub struct Functions {
+    files: KernelFiles,
+    source: Source,
+    /// Names under which the kernel lists what can be probed, sorted, each once.
+    probeable: Vec<String>,
+    /// Where these functions are; others have these places under other names.
+    places: HashSet<u64>,
+    /// All names of what the kernel refuses.
+    refused: HashSet<String>,
+    symbols: Symbols,
+}
+
+impl Functions {
+    /// Reads the kernel's lists.
+    pub fn read(files: &KernelFiles) -> Result<Self, KprobeError> {
+        if !files
+            .sys
+            .join("bus/event_source/devices/kprobe/type")
+            .exists()
+        {
+            return Err(KprobeError::NotBuiltIn);
+        }
+        let symbols = Symbols::parse(&files::read(&files.proc.join("kallsyms"))?);
+        let blacklist = files::read(&files.sys.join("kernel/debug/kprobes/blacklist"))
+            .map(|text| parse_blacklist(&text))
+            .ok();
+        let has_blacklist = blacklist.is_some();
+        let refused = symbols.with_other_names(blacklist.unwrap_or_default());
+        let (source, mut probeable) =
+            match files::read(&files.tracefs.join("available_filter_functions")) {
+                Ok(text) => (Source::FilterFunctions, parse_filter_functions(&text)),
+                Err(_) if has_blacklist => {
+                    (Source::KallsymsWithoutBlacklist, symbols.function_names())
+                }
+                Err(_) => (Source::Kallsyms, symbols.function_names()),
+            };
+        probeable.retain(|name| !refused.contains(name));
+        probeable.sort_unstable();
+        let places = symbols.places_of_all(&probeable);
+        probeable.dedup();
+        Ok(Self {
+            files: files.clone(),
+            source,
+            probeable,
+            places,
+            refused,
+            symbols,
+        })
+    }
+
+    /// Where the list is from.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// What the kernel lists as what can be probed, sorted, each name once.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.probeable
+    }
+
+    /// The kernel's files that these were read from.
+    pub(super) fn files(&self) -> &KernelFiles {
+        &self.files
+    }
+
+    /// All text symbols: what can be probed and what cannot.
+    pub(super) fn symbols(&self) -> impl Iterator<Item = &str> {
+        self.symbols.by_name.keys().map(String::as_str)
+    }
+
+    /// Whether the kernel lists what can be probed under this name.
+    pub(super) fn is_listed(&self, name: &str) -> bool {
+        self.probeable
+            .binary_search_by(|known| known.as_str().cmp(name))
+            .is_ok()
+    }
+
+    /// Whether a symbol is there, whatever it is.
+    pub(super) fn has_symbol(&self, name: &str) -> bool {
+        self.symbols.count(name) > 0
+    }
+
+    /// The functions that a pattern matches, sorted, each once: by the name under which the kernel
+    /// lists it if that matches, else by the first of its other names that do. Names that several
+    /// functions have are left out.
+    #[must_use]
+    pub fn matching(&self, pattern: &str) -> Vec<&str> {
+        let listed = self.probeable.iter().map(String::as_str);
+        let listed = listed.filter(|name| glob::matches(pattern, name));
+        let mut others: Vec<&str> = self
+            .symbols()
+            .filter(|name| glob::matches(pattern, name) && self.is_other_name(name))
+            .collect();
+        others.sort_unstable();
+        let mut seen = HashSet::new();
+        let mut names: Vec<&str> = listed
+            .chain(others)
+            .filter(|name| match self.symbols.places(name) {
+                // Not known.
+                [] | [0] => true,
+                [place] => seen.insert(*place),
+                _ => false,
+            })
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether something that can be probed has this name, too, and the kernel lists it under
+    /// another one: `__x64_sys_getppid` is listed as `__do_sys_getppid`.
+    fn is_other_name(&self, name: &str) -> bool {
+        let mut places = self.symbols.places(name).iter();
+        places.any(|place| self.places.contains(place))
+            && is_function_name(name)
+            && !self.refused.contains(name)
+            && !self.is_listed(name)
+    }
+
+    /// Where the one function of this name is, if that is known.
+    pub(crate) fn place(&self, name: &str) -> Option<u64> {
+        match self.symbols.places(name) {
+            [place] if *place != 0 => Some(*place),
+            _ => None,
+        }
+    }
+
+    /// Whether a probe at `offset` bytes into `function` can be expected to attach.
+    pub fn check(&self, function: &str, offset: u64) -> Result<(), KprobeError> {
+        // An address in disguise: how one of several functions of a name is probed.
+        if function == BASE_SYMBOL {
+            return Ok(());
+        }
+        if self.refused.contains(function) {
+            return Err(KprobeError::Blacklisted);
+        }
+        if !self.is_listed(function) && !self.is_other_name(function) {
+            return Err(absent::reason(function, self));
+        }
+        if self.symbols.count(function) > 1 {
+            return Err(self.symbols.ambiguous(function));
+        }
+        match self.symbols.size(function) {
+            Some(size) if offset >= size => Err(KprobeError::OffsetTooLarge { size }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The symbol that places in the kernel's text are counted from, as perf does.
+const BASE_SYMBOL: &str = "_text";
+
+/// Text symbols: names with their addresses (all 0 where the kernel hides them).
+#[derive(Debug, Default)]
+struct Symbols {
+    by_name: HashMap<String, Vec<u64>>,
+    /// Sorted; empty where addresses are hidden.
+    addresses: Vec<u64>,
+}
+
+impl Symbols {
+    /// Parses the text of `kallsyms`: `ADDRESS TYPE NAME [MODULE]`.
+    fn parse(text: &str) -> Self {
+        let mut symbols = Self::default();
+        for line in text.lines() {
+            let mut columns = line.split_ascii_whitespace();
+            let (Some(address), Some("t" | "T" | "w" | "W"), Some(name)) =
+                (columns.next(), columns.next(), columns.next())
+            else {
+                continue;
+            };
+            let address = u64::from_str_radix(address, 16).unwrap_or(0);
+            symbols
+                .by_name
+                .entry(name.to_owned())
+                .or_default()
+                .push(address);
+            if address != 0 {
+                symbols.addresses.push(address);
+            }
+        }
+        symbols.addresses.sort_unstable();
+        symbols
+    }
+
+    fn function_names(&self) -> Vec<String> {
+        self.by_name
+            .keys()
+            .filter(|name| is_function_name(name))
+            .cloned()
+            .collect()
+    }
+
+    /// The addresses of all symbols of a name.
+    fn places(&self, name: &str) -> &[u64] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.places(name).len()
+    }
+
+    /// The addresses of these names, which are sorted. One that is there more often than among
+    /// `names` does not say which of its places is meant. Addresses that are hidden are left out.
+    fn places_of_all(&self, names: &[String]) -> HashSet<u64> {
+        names
+            .chunk_by(|a, b| a == b)
+            .filter_map(|same| {
+                let places = self.places(&same[0]);
+                (places.len() <= same.len()).then_some(places)
+            })
+            .flatten()
+            .copied()
+            .filter(|place| *place != 0)
+            .collect()
+    }
+
+    /// Adds all other names that the places of `names` have.
+    fn with_other_names(&self, mut names: HashSet<String>) -> HashSet<String> {
+        let places = names.iter().flat_map(|name| self.places(name));
+        let places: HashSet<u64> = places.copied().filter(|place| *place != 0).collect();
+        let others = self.by_name.iter();
+        let others = others.filter(|(_, at)| at.iter().any(|place| places.contains(place)));
+        names.extend(others.map(|(name, _)| name.clone()));
+        names
+    }
+
+    /// Bytes to the next symbol, where addresses are known.
+    fn size(&self, name: &str) -> Option<u64> {
+        let start = *self.places(name).first()?;
+        let next = self.addresses.partition_point(|&address| address <= start);
+        (start != 0).then(|| self.addresses.get(next).map(|end| end - start))?
+    }
+
+    fn ambiguous(&self, name: &str) -> KprobeError {
+        let addresses = self.places(name);
+        let base = self.places(BASE_SYMBOL).first().copied();
+        let base = base.filter(|&base| base != 0);
+        let places: Option<Vec<String>> = base.and_then(|base| {
+            addresses
+                .iter()
+                .map(|address| {
+                    let offset = address.checked_sub(base)?;
+                    Some(format!("`kprobe:{BASE_SYMBOL}+{offset:#x}`"))
+                })
+                .collect()
+        });
+        KprobeError::Ambiguous {
+            count: addresses.len(),
+            places: places.map_or_else(
+                || format!("`kprobe:{BASE_SYMBOL}+OFFSET`, with addresses that root sees in /proc/kallsyms"),
+                |places| places.join(", "),
+            ),
+        }
+    }
+}
+
+/// Leaves out what is text but no function of its own: padding before functions and the
+/// parts that compilers split off.
+pub(super) fn is_function_name(name: &str) -> bool {
+    !name.starts_with("__pfx_") && !name.starts_with("__cfi_") && !name.contains(".cold")
+}
+
+/// Lines are `NAME` or `NAME [MODULE]`.
+fn parse_filter_functions(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| line.split_ascii_whitespace().next())
+        // Places whose symbol was lost when the kernel was linked.
+        .filter(|name| !name.starts_with("__ftrace_invalid_address__"))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// Lines are `START-END NAME`.
+fn parse_blacklist(text: &str) -> HashSet<String> {
+    text.lines()
+        .filter_map(|line| line.split_ascii_whitespace().nth(1))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Which argument of a function is in which register.
+//!
+//! System V ABI for x86-64, section 3.2.3: six registers take integers and pointers;
+//! structures of at most 16 bytes are taken apart into them as long as enough are free;
+//! everything else is on the stack or in vector registers.
+
+use std::fmt;
+
+use crate::kernel::btf::{Argument, Found, Kind, Type};
+use crate::probe::fetch::{Base, Fetch, Fetched, Load};
+use crate::trace::event::{Display, Field, FieldType, IntegerType};
+
+/// Registers that pass integers.
+pub const ARGUMENT_REGISTERS: u8 = 6;
+
+/// Arguments that a raw tracepoint hands over at most, each in a word of its own
+/// (`MAX_BPF_FUNC_ARGS` of `include/linux/bpf.h`).
+const TRACEPOINT_WORDS: u8 = 12;
+
+/// How deep structures of 16 bytes may lie in each other, and how many parts they may
+/// have: more are made by damage alone.
+const MAX_PARTS: u32 = 64;
+
+/// Why an argument is in no register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// It came after six others.
+    Stack,
+    /// A structure as a whole.
+    Structure,
+    /// A floating-point number.
+    Float,
+    /// 16 bytes.
+    Wide,
+    /// Its type is not known, or those before it could not be told.
+    Unknown,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stack => "it is passed on the stack",
+            Self::Structure => "it is a structure, passed as a whole",
+            Self::Float => "it is a floating-point number",
+            Self::Wide => "it has 16 bytes",
+            Self::Unknown => "its place is not known",
+        })
+    }
+}
+
+/// The arguments in order, each with the number of its register, or of its word at a raw
+/// tracepoint, from 0.
+pub(super) fn places<'a>(found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, LeftOut>)> {
+    let available = match found.ty.kind() {
+        Kind::Function(_) => ARGUMENT_REGISTERS,
+        _ => TRACEPOINT_WORDS,
+    };
+    let mut used = 0;
+    // Where one that does not fit is followed by one that does, the registers of a kprobe
+    // and the slots of an fentry program differ.
+    let mut skipped = false;
+    found
+        .prototype
+        .arguments()
+        .map(|argument| {
+            let (count, reason) = match passed(argument.ty) {
+                Passed::Registers(count) => (count, None),
+                Passed::Elsewhere(reason) => (0, Some(reason)),
+                Passed::InParts(count, reason) => (count, Some(reason)),
+            };
+            skipped |= reason == Some(LeftOut::Unknown) || used + count > available;
+            let first = used;
+            let place = match reason {
+                Some(reason) => Err(reason),
+                None if skipped => Err(LeftOut::Stack),
+                None => Ok(first),
+            };
+            if !skipped {
+                used += count;
+            }
+            (argument, place)
+        })
+        .collect()
+}
+
+/// How a value is passed.
+enum Passed {
+    /// A number, in this many registers.
+    Registers(u8),
+    /// In this many registers, and yet no number.
+    InParts(u8, LeftOut),
+    /// Neither.
+    Elsewhere(LeftOut),
+}
+
+fn passed(ty: Type<'_>) -> Passed {
+    let ty = ty.stripped();
+    match ty.kind() {
+        Kind::Integer(integer) if integer.size > 8 => Passed::InParts(2, LeftOut::Wide),
+        Kind::Integer(_) | Kind::Enum(_) | Kind::Pointer(_) => Passed::Registers(1),
+        Kind::Float(_) => Passed::Elsewhere(LeftOut::Float),
+        Kind::Composite(composite) if composite.size() <= 16 => {
+            let mut halves = Halves::default();
+            halves.add(ty, 0, MAX_PARTS);
+            if halves.in_memory {
+                Passed::Elsewhere(LeftOut::Structure)
+            } else {
+                let count = halves.integer.into_iter().filter(|half| *half).count();
+                Passed::InParts(count as u8, LeftOut::Structure)
+            }
+        }
+        Kind::Composite(_) => Passed::Elsewhere(LeftOut::Structure),
+        _ => Passed::Elsewhere(LeftOut::Unknown),
+    }
+}
+
+/// The two words that a small structure is taken apart into.
+#[derive(Default)]
+struct Halves {
+    /// Each has something that is no floating-point number.
+    integer: [bool; 2],
+    /// Something lies at an odd place, which makes all of it go over the stack.
+    in_memory: bool,
+    parts: u32,
+}
+
+impl Halves {
+    fn add(&mut self, ty: Type<'_>, offset: u64, depth: u32) {
+        self.parts += 1;
+        if depth == 0 || self.parts > MAX_PARTS {
+            self.in_memory = true;
+            return;
+        }
+        let ty = ty.stripped();
+        match ty.kind() {
+            Kind::Composite(composite) => {
+                for member in composite.members() {
+                    if member.bits.is_some() {
+                        self.mark(offset + member.bit_offset / 8);
+                    } else {
+                        self.add(member.ty, offset + member.bit_offset / 8, depth - 1);
+                    }
+                }
+            }
+            Kind::Array { element, length } => {
+                let size = element.size().unwrap_or(0);
+                for index in 0..u64::from(length) {
+                    if self.in_memory || size == 0 {
+                        break;
+                    }
+                    self.add(element, offset.saturating_add(index * size), depth - 1);
+                }
+            }
+            Kind::Float(size) => self.in_memory |= size > 8,
+            _ => {
+                let size = ty.size().unwrap_or(1).max(1);
+                self.in_memory |= !offset.is_multiple_of(size);
+                self.mark(offset);
+                self.mark(offset + size - 1);
+            }
+        }
+    }
+
+    fn mark(&mut self, offset: u64) {
+        match self.integer.get_mut((offset / 8) as usize) {
+            Some(half) => *half = true,
+            None => self.in_memory = true,
+        }
+    }
+}
+
+/// Arguments that a kprobe event has: the registers that pass integers.
+pub const KPROBE_ARGS: usize = 6;
+
+const REGISTER: FieldType =
+    FieldType::Integer(IntegerType::natural(8, false, Display::Hexadecimal));
+
+/// What is known of any function that is entered: `arg0` to `arg5`, the registers that pass
+/// integers.
+#[must_use]
+pub fn registers() -> Vec<Fetched> {
+    (0..KPROBE_ARGS)
+        .map(|index| register(format!("arg{index}"), Base::Argument(index as u8)))
+        .collect()
+}
+
+/// What is known of any function that returns: `ret`, the register that has the result.
+#[must_use]
+pub fn returned() -> Fetched {
+    register("ret".into(), Base::Return)
+}
+
+fn register(name: String, base: Base) -> Fetched {
+    Fetched {
+        field: Field { name, ty: REGISTER },
+        fetch: Fetch {
+            base,
+            steps: Vec::new(),
+            load: Load::Itself,
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "registers_tests.rs"]
+mod tests;

@@ -1,0 +1,209 @@
+//! Code that decides whether an event is wanted, before anything is reserved for it.
+//!
+//! What it decides is what [`Resolved::matches`](crate::probe::filter::Resolved::matches) says of
+//! the event that would be recorded: a value that cannot be read is neither equal to
+//! anything nor different from it, and a filter that has to look at one does not hold.
+
+mod number;
+mod pattern;
+mod text;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use anyhow::Result;
+use aya_obj::generated::bpf_insn;
+use tracer_common::CallEntry;
+
+use crate::probe::fetch::Source;
+use crate::probe::filter::Condition;
+use crate::record::attach::code::asm::{Code, Helper, Jump, Label, Op, Reg, Width};
+use crate::record::attach::code::value::{Abi, CALL_ENTRY, CTX, RETURNED};
+
+/// Where the values of an entry are, from its address.
+const KEPT: i16 = size_of::<CallEntry>() as i16;
+
+/// What is asked of an event of one class.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::record::attach) struct Question<'a> {
+    /// What has to be true of the thread.
+    pub(in crate::record::attach) origin: Option<&'a Condition>,
+    /// The array of the cgroup that it has to be in.
+    pub(in crate::record::attach) cgroup: Option<&'a OwnedFd>,
+    /// What has to be true of the event.
+    pub(in crate::record::attach) condition: Option<&'a Condition>,
+    /// Where the class's fields are, in their order.
+    pub(in crate::record::attach) sources: &'a [Source],
+}
+
+impl Question<'_> {
+    /// Every event is wanted.
+    pub(in crate::record::attach) fn is_trivial(&self) -> bool {
+        self.origin.is_none() && self.cgroup.is_none() && self.condition.is_none()
+    }
+
+    /// Fields of the event are looked at, and not only who it happens in.
+    fn looks_at_fields(&self) -> bool {
+        self.condition
+            .is_some_and(|condition| !condition.fields().is_empty())
+    }
+}
+
+/// Tables that generated code looks things up in; they have to live until the programs are
+/// loaded.
+#[derive(Debug, Default)]
+pub(in crate::record::attach) struct Tables(Vec<OwnedFd>);
+
+/// The function `fn(ctx, duration, entry) -> wanted`.
+pub(in crate::record::attach) fn filter(
+    question: Question<'_>,
+    abi: Abi,
+    tables: &mut Tables,
+) -> Result<Vec<bpf_insn>> {
+    let mut code = Code::default();
+    if question.looks_at_fields() {
+        code.op(Op::Move, CTX, Reg::R1);
+        code.store(Width::Double, Reg::Frame, RETURNED, Reg::R2);
+        code.store(Width::Double, Reg::Frame, CALL_ENTRY, Reg::R3);
+    }
+    let (wanted, refused) = (code.label(), code.label());
+    let mut writer = Writer {
+        code,
+        abi,
+        tables,
+        refused,
+    };
+    writer.question(question, wanted)?;
+    writer.finish(wanted)
+}
+
+/// The function `fn(regs, number, ret) -> wanted`, which asks the question of that number.
+/// Numbers count from `first`; a question of another number is answered by no.
+pub(in crate::record::attach) fn syscall_filter(
+    questions: &[Question<'_>],
+    first: u32,
+    tables: &mut Tables,
+) -> Result<Vec<bpf_insn>> {
+    let mut code = Code::default();
+    if questions.iter().any(Question::looks_at_fields) {
+        code.op(Op::Move, CTX, Reg::R1);
+        code.store(Width::Double, Reg::Frame, RETURNED, Reg::R3);
+    }
+    let (wanted, refused) = (code.label(), code.label());
+    let labels: Vec<Label> = questions.iter().map(|_| code.label()).collect();
+    for (number, label) in (first..).zip(&labels) {
+        code.jump_if_imm(Jump::Equal, Reg::R2, number as i32, *label);
+    }
+    code.jump(refused);
+    let mut writer = Writer {
+        code,
+        abi: Abi::Syscall,
+        tables,
+        refused,
+    };
+    for (question, label) in questions.iter().zip(labels) {
+        writer.code.place(label);
+        writer.question(*question, wanted)?;
+    }
+    writer.finish(wanted)
+}
+
+struct Writer<'t> {
+    code: Code,
+    abi: Abi,
+    tables: &'t mut Tables,
+    /// Where the answer is no, whatever else is asked.
+    refused: Label,
+}
+
+impl Writer<'_> {
+    fn question(&mut self, question: Question<'_>, wanted: Label) -> Result<()> {
+        // The event first: that takes no call, in most cases.
+        if let Some(condition) = question.condition {
+            self.all_of(condition, question.sources)?;
+        }
+        if let Some(cgroup) = question.cgroup {
+            self.code.map(Reg::R1, cgroup.as_raw_fd());
+            self.code.set(Reg::R2, 0);
+            self.code.call(Helper::CurrentTaskUnderCgroup);
+            self.code
+                .jump_if_imm(Jump::NotEqual, Reg::R0, 1, self.refused);
+        }
+        if let Some(origin) = question.origin {
+            self.all_of(origin, &[])?;
+        }
+        self.code.jump(wanted);
+        Ok(())
+    }
+
+    /// Goes on if the condition holds.
+    fn all_of(&mut self, condition: &Condition, sources: &[Source]) -> Result<()> {
+        let next = self.code.label();
+        self.condition(condition, sources, next, self.refused)?;
+        self.code.place(next);
+        Ok(())
+    }
+
+    fn finish(self, wanted: Label) -> Result<Vec<bpf_insn>> {
+        let mut code = self.code;
+        code.place(wanted);
+        code.set(Reg::R0, 1);
+        code.exit();
+        code.place(self.refused);
+        code.set(Reg::R0, 0);
+        code.exit();
+        Ok(code.finish()?)
+    }
+
+    /// Goes to `yes` or to `no`.
+    fn condition(
+        &mut self,
+        condition: &Condition,
+        sources: &[Source],
+        yes: Label,
+        no: Label,
+    ) -> Result<()> {
+        match condition {
+            Condition::Any(parts) => self.row(parts, sources, |next| (yes, next), no),
+            Condition::All(parts) => self.row(parts, sources, |next| (next, no), yes),
+            Condition::Not(part) => self.condition(part, sources, no, yes),
+            Condition::Number(test) => {
+                self.number(test, sources, yes, no);
+                Ok(())
+            }
+            Condition::Text(test) => self.text(test, sources, yes, no),
+        }
+    }
+
+    /// Asks one part after the other: `ends` says where the answers of one lead, given the
+    /// place of the next. Behind the last is `last`.
+    fn row(
+        &mut self,
+        parts: &[Condition],
+        sources: &[Source],
+        ends: impl Fn(Label) -> (Label, Label),
+        last: Label,
+    ) -> Result<()> {
+        for part in parts {
+            let next = self.code.label();
+            let (yes, no) = ends(next);
+            self.condition(part, sources, yes, no)?;
+            self.code.place(next);
+        }
+        self.code.jump(last);
+        Ok(())
+    }
+
+    /// `R1` = the address of what was kept from the entry, whose values begin at [`KEPT`].
+    /// Refuses where nothing was, or where the value could not be read that has the bit
+    /// `fault` of their mask.
+    fn kept(&mut self, fault: Option<u8>) {
+        let code = &mut self.code;
+        code.load(Width::Double, Reg::R1, Reg::Frame, CALL_ENTRY);
+        code.jump_if_imm(Jump::Equal, Reg::R1, 0, self.refused);
+        if let Some(bit) = fault {
+            code.load(Width::Word, Reg::R0, Reg::R1, KEPT);
+            code.set(Reg::R2, 1 << bit);
+            code.jump_if(Jump::Bits, Reg::R0, Reg::R2, self.refused);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Conditions on strings.
+
+use anyhow::Result;
+use tracer_common::MAX_STRING_LEN;
+
+use crate::probe::fetch::{Load, MAX_FETCHED_STRING, Memory, Source};
+use crate::probe::filter::{TextCheck, TextSource, TextTest};
+use crate::record::attach::code::asm::{Helper, Jump, Label, Op, Reg, Width};
+use crate::record::attach::code::filter::pattern::simple_prefix;
+use crate::record::attach::code::filter::{KEPT, Writer};
+use crate::record::attach::code::value::{Abi, CTX, FREE};
+
+/// Bytes of a string that are looked at in one go.
+const CHUNK: u32 = 64;
+/// Where they are, with a NUL behind them, on the stack.
+pub(super) const TEXT: i16 = FREE - 72;
+/// Bytes of the name of a thread (`TASK_COMM_LEN`).
+const COMM_LEN: u32 = 16;
+
+/// Address of the string that is looked at.
+const STRING: Reg = Reg::R8;
+/// Bytes of the string that have been looked at.
+pub(super) const SEEN: Reg = Reg::R7;
+
+/// Where a string is.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// In the record of a tracepoint, or in what was kept from an entry.
+    Record,
+    /// Behind an address.
+    Memory(Memory),
+}
+
+/// A string that is looked at.
+pub(super) struct Text {
+    /// Where it is; none: it is on the stack, all of it.
+    pub(super) memory: Option<Place>,
+    /// The most bytes that it has.
+    pub(super) len: u32,
+}
+
+impl Text {
+    /// Bytes that are read in one go: a divisor of its length, so that nothing behind it is.
+    pub(super) fn chunk(&self) -> u32 {
+        (1..=CHUNK)
+            .rev()
+            .find(|chunk| self.len.is_multiple_of(*chunk))
+            .unwrap_or(1)
+    }
+}
+
+impl Writer<'_> {
+    /// Goes to `yes` or to `no`.
+    pub(super) fn text(
+        &mut self,
+        test: &TextTest,
+        sources: &[Source],
+        yes: Label,
+        no: Label,
+    ) -> Result<()> {
+        let Some(found) = self.find_text(test, sources) else {
+            self.code.jump(self.refused);
+            return Ok(());
+        };
+        match &test.check {
+            TextCheck::Equal(wanted) => self.starts_with(&found, wanted.as_bytes(), true, yes, no),
+            TextCheck::NotEqual(refused) => {
+                self.starts_with(&found, refused.as_bytes(), true, no, yes);
+            }
+            TextCheck::Glob(pattern) => match simple_prefix(pattern) {
+                Some(prefix) => self.starts_with(&found, prefix.as_bytes(), false, yes, no),
+                None => self.matches(&found, pattern, yes, no)?,
+            },
+        }
+        Ok(())
+    }
+
+    /// `STRING` = the address of the text.
+    fn find_text(&mut self, test: &TextTest, sources: &[Source]) -> Option<Text> {
+        let code = &mut self.code;
+        let index = match &test.source {
+            TextSource::Comm => {
+                code.stack_address(Reg::R1, TEXT);
+                code.set(Reg::R2, COMM_LEN.into());
+                code.call(Helper::GetCurrentComm);
+                return Some(Text {
+                    memory: None,
+                    len: COMM_LEN,
+                });
+            }
+            TextSource::Field { index, .. } => *index,
+        };
+        let (memory, len) = match &sources[index] {
+            Source::Fetch(fetch) => match fetch.load {
+                Load::String { offset, memory } => {
+                    code.address(self.abi, fetch, self.refused);
+                    code.op(Op::Move, STRING, Reg::R0);
+                    code.add(STRING, offset);
+                    (Place::Memory(memory), self.longest())
+                }
+                Load::Bytes {
+                    offset,
+                    len,
+                    memory,
+                } => {
+                    code.address(self.abi, fetch, self.refused);
+                    code.op(Op::Move, STRING, Reg::R0);
+                    code.add(STRING, offset);
+                    (Place::Memory(memory), len)
+                }
+                Load::Itself | Load::AddressOf { .. } | Load::Number { .. } => return None,
+            },
+            &Source::RecordText { offset, len } => {
+                code.op(Op::Move, STRING, CTX);
+                code.add(STRING, offset.into());
+                (Place::Record, len)
+            }
+            &Source::RecordString { offset, relative } => {
+                code.load(Width::Word, Reg::R0, CTX, offset as i16);
+                code.op_imm(Op::And, Reg::R0, 0xffff);
+                code.op(Op::Move, STRING, CTX);
+                code.op(Op::Add, STRING, Reg::R0);
+                if relative {
+                    code.add(STRING, i64::from(offset) + 4);
+                }
+                (Place::Record, MAX_STRING_LEN as u32)
+            }
+            &Source::Kept { offset, len, fault } => {
+                self.kept(fault);
+                self.code.op(Op::Move, STRING, Reg::R1);
+                self.code.add(STRING, i64::from(KEPT) + i64::from(offset));
+                (Place::Record, len)
+            }
+            Source::RecordBits { .. } | Source::Nowhere => return None,
+        };
+        Some(Text {
+            memory: Some(memory),
+            len,
+        })
+    }
+
+    /// The most bytes of a string that the event would have, without a terminator.
+    fn longest(&self) -> u32 {
+        let with_terminator = match self.abi {
+            Abi::Syscall => MAX_STRING_LEN,
+            _ => MAX_FETCHED_STRING,
+        };
+        with_terminator as u32 - 1
+    }
+
+    /// Goes to `yes` if the text starts with these bytes, and, if they are to be `whole`, ends
+    /// behind them.
+    fn starts_with(&mut self, text: &Text, bytes: &[u8], whole: bool, yes: Label, no: Label) {
+        let is_longer = bytes.len() > text.len as usize;
+        if is_longer || (bytes.is_empty() && !whole) {
+            // The answer is known; but a text that cannot be read is refused all the same.
+            let (known, other) = if is_longer { (no, yes) } else { (yes, no) };
+            self.code.set(SEEN, 0);
+            self.read(text, 1);
+            // No helper returns this. The kernel refuses code that no jump leads to.
+            self.code.jump_if_imm(Jump::Equal, Reg::R0, i32::MAX, other);
+            self.code.jump(known);
+            return;
+        }
+        let mut bytes = bytes.to_vec();
+        if whole && bytes.len() < text.len as usize {
+            bytes.push(0);
+        }
+        for (number, chunk) in (0..).zip(bytes.chunks(CHUNK as usize)) {
+            if text.memory.is_some() {
+                self.code.set(SEEN, u64::from(number * CHUNK));
+                self.read(text, chunk.len() as u32);
+            }
+            self.compare(chunk, no);
+        }
+        self.code.jump(yes);
+    }
+
+    /// Reads `len` bytes of the text behind those that have been seen, and a NUL behind them.
+    /// `R0` has the number of bytes up to and with the NUL.
+    pub(super) fn read(&mut self, text: &Text, len: u32) {
+        let Some(memory) = text.memory else {
+            return;
+        };
+        let code = &mut self.code;
+        code.op(Op::Move, Reg::R3, STRING);
+        code.op(Op::Add, Reg::R3, SEEN);
+        code.stack_address(Reg::R1, TEXT);
+        code.set(Reg::R2, u64::from(len) + 1);
+        match memory {
+            Place::Record => code.call(Helper::ProbeReadKernelStr),
+            Place::Memory(memory) => code.read_string(memory),
+        }
+        code.jump_if_imm(Jump::SignedLess, Reg::R0, 0, self.refused);
+    }
+
+    /// Goes to `no` if what was read differs from these bytes.
+    fn compare(&mut self, bytes: &[u8], no: Label) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let width = [Width::Double, Width::Word, Width::Half, Width::Byte]
+                .into_iter()
+                .find(|width| width.bytes() as usize <= rest.len())
+                .unwrap_or(Width::Byte);
+            let mut word = [0; 8];
+            word[..width.bytes() as usize].copy_from_slice(&rest[..width.bytes() as usize]);
+            let code = &mut self.code;
+            code.load(width, Reg::R0, Reg::Frame, TEXT + at as i16);
+            code.set(Reg::R1, u64::from_le_bytes(word));
+            code.jump_if(Jump::NotEqual, Reg::R0, Reg::R1, no);
+            at += width.bytes() as usize;
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The way to a value: from registers, from the kernel's record, through memory.
+
+use crate::probe::fetch::{Base, Fetch, Load, Memory};
+use crate::record::attach::code::asm::{Code, Helper, Jump, Label, Op, Reg, Width};
+
+/// Where a function gets its arguments and results from: what its context is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::record::attach) enum Abi {
+    /// The registers at a function's entry or return (`struct pt_regs`).
+    Registers,
+    /// As [`Registers`](Self::Registers), of a process: addresses are the process's.
+    UserRegisters,
+    /// The registers of a system call; its result is handed over beside them.
+    Syscall,
+    /// An array of arguments: raw tracepoints.
+    Arguments,
+    /// As [`Arguments`](Self::Arguments), which the kernel types: fentry and fexit.
+    Trampoline,
+    /// The record of a tracepoint.
+    Record,
+}
+
+/// The context of a function, for the time that it runs.
+pub(super) const CTX: Reg = Reg::R6;
+
+/// Where the code of contexts keeps the address of [`Base::Entry`].
+pub(super) const ENTRY: Reg = Reg::R8;
+
+/// Where a word is put on the stack for a helper.
+pub(super) const WORD: i16 = -8;
+/// Where a filter keeps what a system call returns, or how long a function took.
+pub(super) const RETURNED: i16 = -16;
+/// Where a filter keeps the address of what was kept from the entry of a function.
+pub(super) const CALL_ENTRY: i16 = -24;
+/// The first byte of the stack that is free for others.
+pub(super) const FREE: i16 = -24;
+
+/// Offset of a register in `struct pt_regs` (`arch/x86/include/asm/ptrace.h`).
+mod pt_regs {
+    pub(super) const R10: i16 = 56;
+    pub(super) const R9: i16 = 64;
+    pub(super) const R8: i16 = 72;
+    pub(super) const AX: i16 = 80;
+    pub(super) const CX: i16 = 88;
+    pub(super) const DX: i16 = 96;
+    pub(super) const SI: i16 = 104;
+    pub(super) const DI: i16 = 112;
+    pub(super) const ORIG_AX: i16 = 120;
+}
+
+/// Integer arguments of a function, System V ABI.
+const FUNCTION_ARGUMENTS: [i16; 6] = [
+    pt_regs::DI,
+    pt_regs::SI,
+    pt_regs::DX,
+    pt_regs::CX,
+    pt_regs::R8,
+    pt_regs::R9,
+];
+
+/// Arguments of a system call.
+const SYSCALL_ARGUMENTS: [i16; 6] = [
+    pt_regs::DI,
+    pt_regs::SI,
+    pt_regs::DX,
+    pt_regs::R10,
+    pt_regs::R8,
+    pt_regs::R9,
+];
+
+impl Code {
+    /// `R0` = the number that `fetch` leads to, extended to 64 bits as `signed` says. Jumps
+    /// to `fail` where memory cannot be read.
+    pub(super) fn number(&mut self, abi: Abi, fetch: &Fetch, signed: bool, fail: Label) {
+        self.address(abi, fetch, fail);
+        match fetch.load {
+            Load::Itself => {}
+            Load::AddressOf { offset } => self.op_imm(Op::Add, Reg::R0, offset as i32),
+            Load::Number {
+                offset,
+                size,
+                bits,
+                memory,
+            } => {
+                let width = Width::of(size.into()).unwrap_or(Width::Double);
+                self.read_word(width, offset, memory);
+                self.jump_if_imm(Jump::NotEqual, Reg::R0, 0, fail);
+                self.load(width, Reg::R0, Reg::Frame, WORD);
+                let size_bits = u32::from(size) * 8;
+                match bits {
+                    Some((shift, width)) => {
+                        self.op_imm(Op::ShiftRight, Reg::R0, shift.into());
+                        self.extend(Reg::R0, width.into(), signed);
+                    }
+                    None if signed => self.extend(Reg::R0, size_bits, true),
+                    None => {}
+                }
+            }
+            // Neither is a number; filters and layouts ask for none of them here.
+            Load::Bytes { .. } | Load::String { .. } => self.jump(fail),
+        }
+    }
+
+    /// `R0` = the last address on the way to a value (the base itself where there are no
+    /// steps). Jumps to `fail` where memory cannot be read.
+    pub(super) fn address(&mut self, abi: Abi, fetch: &Fetch, fail: Label) {
+        self.base(abi, fetch.base, fail);
+        let memory = match abi {
+            Abi::UserRegisters => Memory::User,
+            _ => Memory::Kernel,
+        };
+        for &step in &fetch.steps {
+            self.read_word(Width::Double, step, memory);
+            self.jump_if_imm(Jump::NotEqual, Reg::R0, 0, fail);
+            self.load(Width::Double, Reg::R0, Reg::Frame, WORD);
+        }
+    }
+
+    fn base(&mut self, abi: Abi, base: Base, fail: Label) {
+        match (base, abi) {
+            (Base::Argument(index), Abi::Registers | Abi::UserRegisters) => {
+                self.register(&FUNCTION_ARGUMENTS, index, fail);
+            }
+            (Base::Argument(index), Abi::Syscall) => {
+                self.register(&SYSCALL_ARGUMENTS, index, fail);
+            }
+            (Base::Argument(index), Abi::Arguments) => {
+                self.load(Width::Double, Reg::R0, CTX, i16::from(index) * 8);
+            }
+            (Base::Argument(index), Abi::Trampoline) => {
+                self.op(Op::Move, Reg::R1, CTX);
+                self.set(Reg::R2, index.into());
+                self.stack_address(Reg::R3, WORD);
+                self.call_for_word(Helper::GetFuncArg, fail);
+            }
+            (Base::Return, Abi::Registers | Abi::UserRegisters) => {
+                self.load(Width::Double, Reg::R0, CTX, pt_regs::AX);
+            }
+            (Base::Return, Abi::Trampoline) => {
+                self.op(Op::Move, Reg::R1, CTX);
+                self.stack_address(Reg::R2, WORD);
+                self.call_for_word(Helper::GetFuncRet, fail);
+            }
+            (Base::Return | Base::Duration, _) => {
+                self.load(Width::Double, Reg::R0, Reg::Frame, RETURNED);
+            }
+            (
+                Base::Record {
+                    offset,
+                    size,
+                    signed,
+                },
+                _,
+            ) => {
+                self.record(offset, size, fail);
+                if signed {
+                    self.extend(Reg::R0, u32::from(size) * 8, true);
+                }
+            }
+            (Base::Argument(_), Abi::Record) => self.jump(fail),
+            (Base::Task, _) => self.call(Helper::GetCurrentTask),
+            (Base::Entry, _) => self.op(Op::Move, Reg::R0, ENTRY),
+            (Base::SyscallNumber, _) => {
+                self.load(Width::Double, Reg::R0, CTX, pt_regs::ORIG_AX);
+            }
+            (Base::Address(address), _) => self.set(Reg::R0, address),
+        }
+    }
+
+    fn register(&mut self, registers: &[i16; 6], index: u8, fail: Label) {
+        match registers.get(usize::from(index)) {
+            Some(&offset) => self.load(Width::Double, Reg::R0, CTX, offset),
+            None => self.jump(fail),
+        }
+    }
+
+    /// `R0` = a number of the kernel's record. The kernel lets a program load what is
+    /// aligned to its size.
+    fn record(&mut self, offset: u32, size: u8, fail: Label) {
+        let width = Width::of(size.into()).unwrap_or(Width::Double);
+        if offset.is_multiple_of(width.bytes()) {
+            return self.load(width, Reg::R0, CTX, offset as i16);
+        }
+        self.op(Op::Move, Reg::R0, CTX);
+        self.read_word(width, offset.into(), Memory::Kernel);
+        self.jump_if_imm(Jump::NotEqual, Reg::R0, 0, fail);
+        self.load(width, Reg::R0, Reg::Frame, WORD);
+    }
+
+    /// Calls a helper that writes the word of the stack, and loads that into `R0`.
+    fn call_for_word(&mut self, helper: Helper, fail: Label) {
+        self.call(helper);
+        self.jump_if_imm(Jump::NotEqual, Reg::R0, 0, fail);
+        self.load(Width::Double, Reg::R0, Reg::Frame, WORD);
+    }
+
+    /// Reads `width` bytes at the address `R0 + offset` to the word of the stack; `R0` is
+    /// not 0 if that failed.
+    fn read_word(&mut self, width: Width, offset: i64, memory: Memory) {
+        self.op(Op::Move, Reg::R3, Reg::R0);
+        self.add(Reg::R3, offset);
+        self.stack_address(Reg::R1, WORD);
+        self.set(Reg::R2, width.bytes().into());
+        self.call(memory.reader());
+    }
+
+    /// Reads the string at the address `R3` to `R1`, at most `R2` bytes; `R0` has how many, or
+    /// an error. A pointer of the kernel's types may well be one of a process: not all kernels
+    /// tell which are. Those of the kernel have the highest bit set.
+    pub(super) fn read_string(&mut self, memory: Memory) {
+        let (user, done) = (self.label(), self.label());
+        if memory == Memory::Kernel {
+            self.jump_if_imm(Jump::SignedGreaterOrEqual, Reg::R3, 0, user);
+            self.call(Helper::ProbeReadKernelStr);
+            self.jump(done);
+        }
+        self.place(user);
+        self.call(Helper::ProbeReadUserStr);
+        self.place(done);
+    }
+
+    /// `dst += value`.
+    pub(super) fn add(&mut self, dst: Reg, value: i64) {
+        if value != 0 {
+            self.op_imm(Op::Add, dst, value as i32);
+        }
+    }
+
+    /// `dst` = the address of the stack at `offset`.
+    pub(super) fn stack_address(&mut self, dst: Reg, offset: i16) {
+        self.op(Op::Move, dst, Reg::Frame);
+        self.op_imm(Op::Add, dst, offset.into());
+    }
+}
+
+impl Memory {
+    /// The helper that reads bytes.
+    pub(super) const fn reader(self) -> Helper {
+        match self {
+            Self::Kernel => Helper::ProbeReadKernel,
+            Self::User => Helper::ProbeReadUser,
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Programs as instructions, ready to be copied for one probe each.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use anyhow::{Context, Result, anyhow};
+use aya::maps::{Map, MapData};
+use aya_obj::Object;
+use aya_obj::generated::{BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_VALUE, bpf_insn};
+use tracer_common::{ProbeSpec, hook};
+
+use crate::sys::bpf::{self, LoadError, ProgramKind};
+
+/// The map that stands for the specification in the object.
+const SPEC_SECTION: &str = ".rodata.spec";
+
+/// The map of calls that are under way, whose values have the size that the probes need.
+const ENTRIES: &str = "ENTRIES";
+
+/// All templates of the object, with the table of specifications that their copies use.
+pub(super) struct Templates {
+    programs: HashMap<String, Vec<bpf_insn>>,
+    license: CString,
+    specs: OwnedFd,
+    /// Open until all programs are loaded.
+    _entries: OwnedFd,
+}
+
+impl Templates {
+    /// Reads the templates of `object`, whose maps aya has created as `maps`, for the probes
+    /// that `specs` describes. `entries` is the map of calls that are under way.
+    pub(super) fn new<'a>(
+        object: &[u8],
+        maps: impl Iterator<Item = (&'a str, &'a Map)>,
+        specs: &[ProbeSpec],
+        entries: OwnedFd,
+    ) -> Result<Self> {
+        let mut object = Object::parse(object)?;
+        let table = bpf::create_frozen(&bytes_of(specs))
+            .context("cannot create the table of probe specifications")?;
+        let mut fds: HashMap<String, i32> = maps
+            .filter_map(|(name, map)| Some((name.to_owned(), data_of(map)?.fd().as_raw_fd())))
+            .collect();
+        fds.insert(SPEC_SECTION.to_owned(), table.as_raw_fd());
+        fds.insert(ENTRIES.to_owned(), entries.as_raw_fd());
+        let definitions = object.maps.clone();
+        let sections = object
+            .functions
+            .keys()
+            .map(|(section, _)| *section)
+            .collect();
+        object.relocate_maps(
+            definitions
+                .iter()
+                .filter_map(|(name, map)| Some((name.as_str(), *fds.get(name)?, map))),
+            &sections,
+        )?;
+        object.relocate_calls(&sections)?;
+        let programs = object
+            .programs
+            .iter()
+            .map(|(name, program)| {
+                let function = &object.functions[&program.function_key()];
+                (name.clone(), function.instructions.clone())
+            })
+            .collect();
+        Ok(Self {
+            programs,
+            license: object.license.clone(),
+            specs: table,
+            _entries: entries,
+        })
+    }
+
+    /// Loads a copy of the program `template` that reads row `row` of the specifications and
+    /// calls `hooks`. `name` is what `bpftool prog` shows, cut to 15 bytes.
+    pub(super) fn load(
+        &self,
+        template: &str,
+        kind: ProgramKind,
+        row: usize,
+        name: &str,
+        hooks: &Hooks,
+    ) -> Result<Result<OwnedFd, LoadError>> {
+        let mut instructions = self
+            .programs
+            .get(template)
+            .ok_or_else(|| anyhow!("the embedded object has no program `{template}`"))?
+            .clone();
+        let shift = i32::try_from(row * size_of::<ProbeSpec>())
+            .context("too many probes for one table of specifications")?;
+        for i in 0..instructions.len().saturating_sub(1) {
+            let load = &instructions[i];
+            if load.src_reg() == BPF_PSEUDO_MAP_VALUE as u8
+                && load.code == LOAD_IMM64
+                && load.imm == self.specs.as_raw_fd()
+            {
+                instructions[i + 1].imm += shift;
+            }
+        }
+        hooks.link(&mut instructions);
+        Ok(bpf::load_program(kind, name, &instructions, &self.license))
+    }
+}
+
+/// `BPF_LD | BPF_IMM | BPF_DW`: a 64-bit constant over two instructions, the second of
+/// which holds the offset into the map's value.
+const LOAD_IMM64: u8 = 0x18;
+
+/// Functions that are made for one probe, and functions of the kernel, by the numbers of
+/// `tracer_common::hook`.
+#[derive(Debug, Default)]
+pub(super) struct Hooks {
+    made: Vec<(u32, Vec<bpf_insn>)>,
+    /// Each with its BTF type.
+    of_kernel: Vec<(u32, u32)>,
+}
+
+impl Hooks {
+    /// Has `function` called in place of the number `hook`.
+    pub(super) fn set(&mut self, hook: u32, function: Vec<bpf_insn>) {
+        self.made.push((hook, function));
+    }
+
+    /// Has the kernel's function of this BTF type called in place of the number `hook`.
+    pub(super) fn set_of_kernel(&mut self, hook: u32, btf_id: u32) {
+        self.of_kernel.push((hook, btf_id));
+    }
+
+    /// Appends the functions that were made to a program, and points its calls at them and at
+    /// those of the kernel. Calls of hooks without a function become their default result.
+    fn link(&self, instructions: &mut Vec<bpf_insn>) {
+        let calls: Vec<usize> = (0..instructions.len())
+            .filter(|&at| is_hook(instructions[at]))
+            .collect();
+        for (hook, btf_id) in &self.of_kernel {
+            for &at in &calls {
+                let call = &mut instructions[at];
+                if call.src_reg() == 0 && call.imm as u32 == *hook {
+                    call.set_src_reg(BPF_PSEUDO_KFUNC_CALL as u8);
+                    call.imm = *btf_id as i32;
+                }
+            }
+        }
+        for (hook, function) in &self.made {
+            let start = instructions.len();
+            let mut called = false;
+            for &at in &calls {
+                let call = &mut instructions[at];
+                if call.src_reg() == 0 && call.imm as u32 == *hook {
+                    call.set_src_reg(BPF_PSEUDO_CALL as u8);
+                    call.imm = (start - at - 1) as i32;
+                    called = true;
+                }
+            }
+            if called {
+                instructions.extend_from_slice(function);
+            }
+        }
+        for &at in &calls {
+            let call = &mut instructions[at];
+            if call.src_reg() == 0 {
+                call.code = MOVE_IMM;
+                call.imm = default_result(call.imm as u32);
+            }
+        }
+    }
+}
+
+fn is_hook(instruction: bpf_insn) -> bool {
+    let hooks = [
+        hook::FILTER,
+        hook::CONTEXT,
+        hook::FETCH,
+        hook::SYSCALL_FILTER,
+        hook::SESSION_IS_RETURN,
+        hook::SESSION_COOKIE,
+    ];
+    instruction.code == CALL
+        && instruction.src_reg() == 0
+        && hooks.contains(&(instruction.imm as u32))
+}
+
+fn default_result(hook: u32) -> i32 {
+    match hook {
+        hook::FILTER | hook::SYSCALL_FILTER => 1,
+        _ => 0,
+    }
+}
+
+/// `BPF_JMP | BPF_CALL`.
+const CALL: u8 = 0x85;
+
+/// `BPF_ALU64 | BPF_MOV | BPF_K`, here to register 0.
+const MOVE_IMM: u8 = 0xb7;
+
+/// The data of a map of any of the kinds that the object uses.
+pub(super) fn data_of(map: &Map) -> Option<MapFdRef<'_>> {
+    match map {
+        Map::Array(data)
+        | Map::ArrayOfMaps(data)
+        | Map::HashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::RingBuf(data) => Some(MapFdRef(data)),
+        _ => None,
+    }
+}
+
+/// A map's data, for its descriptor.
+#[derive(Clone, Copy)]
+pub(super) struct MapFdRef<'a>(&'a MapData);
+
+impl<'a> MapFdRef<'a> {
+    /// The descriptor.
+    pub(super) fn fd(self) -> std::os::fd::BorrowedFd<'a> {
+        use std::os::fd::AsFd;
+        self.0.fd().as_fd()
+    }
+}
+
+fn bytes_of(specs: &[ProbeSpec]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of_val(specs));
+    for spec in specs {
+        let head = [
+            spec.class,
+            spec.flags,
+            spec.payload_len,
+            spec.payload_offset,
+            spec.fetch_len,
+            spec.entry_len,
+            spec.priority_count,
+        ];
+        let pieces = spec
+            .pieces
+            .iter()
+            .flat_map(|piece| [piece.kind, piece.offset, piece.len]);
+        let words = head.into_iter().chain(spec.priorities);
+        for word in words.chain([spec.piece_count]).chain(pieces) {
+            bytes.extend_from_slice(&word.to_ne_bytes());
+        }
+    }
+    // A map's value is never empty.
+    bytes.resize(bytes.len().max(size_of::<ProbeSpec>()), 0);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_has_the_bytes_that_programs_read() {
+        let spec = ProbeSpec {
+            class: 1,
+            flags: 2,
+            payload_len: 3,
+            payload_offset: 4,
+            priority_count: 6,
+            priorities: [7, 8],
+            piece_count: 5,
+            ..ProbeSpec::EMPTY
+        };
+        let bytes = bytes_of(&[ProbeSpec::EMPTY, spec]);
+        assert_eq!(bytes.len(), 2 * size_of::<ProbeSpec>());
+        let second = &bytes[size_of::<ProbeSpec>()..];
+        assert_eq!(second[core::mem::offset_of!(ProbeSpec, piece_count)], 5);
+        assert_eq!(second[core::mem::offset_of!(ProbeSpec, payload_offset)], 4);
+        assert_eq!(second[core::mem::offset_of!(ProbeSpec, priorities) + 4], 8);
+    }
+
+    fn call(hook: u32) -> bpf_insn {
+        bpf_insn {
+            code: CALL,
+            _bitfield_align_1: [],
+            _bitfield_1: bpf_insn::new_bitfield_1(0, 0),
+            off: 0,
+            imm: hook as i32,
+        }
+    }
+
+    /// Code, source register and constant of each instruction.
+    fn parts(instructions: &[bpf_insn]) -> Vec<(u8, u8, i32)> {
+        let parts = |insn: &bpf_insn| (insn.code, insn.src_reg(), insn.imm);
+        instructions.iter().map(parts).collect()
+    }
+
+    #[test]
+    fn calls_of_hooks_lead_to_code_to_the_kernel_or_nowhere() {
+        let called = [
+            hook::FETCH,
+            hook::SESSION_COOKIE,
+            hook::FILTER,
+            hook::CONTEXT,
+        ];
+        let mut program: Vec<bpf_insn> = called.map(call).to_vec();
+        let mut hooks = Hooks::default();
+        hooks.set(hook::FETCH, vec![call(1)]);
+        // Nothing calls it.
+        hooks.set(hook::SYSCALL_FILTER, vec![call(2)]);
+        hooks.set_of_kernel(hook::SESSION_COOKIE, 4711);
+        hooks.link(&mut program);
+        let expected = [
+            // From the next instruction to the one behind all.
+            (CALL, BPF_PSEUDO_CALL as u8, 3),
+            (CALL, BPF_PSEUDO_KFUNC_CALL as u8, 4711),
+            (MOVE_IMM, 0, 1),
+            (MOVE_IMM, 0, 0),
+            (CALL, 0, 1),
+        ];
+        assert_eq!(parts(&program), expected);
+    }
+}

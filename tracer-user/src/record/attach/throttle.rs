@@ -1,0 +1,132 @@
+//! How many events of a class are recorded, and what was left out for that.
+
+use std::os::fd::BorrowedFd;
+
+use anyhow::{Context, Result};
+use tracer_common::{LeftOut as Row, Throttle as Settings};
+
+use crate::probe::ResolvedProbe;
+use crate::record::attach::rate::Rate;
+use crate::sys::bpf;
+
+/// How many events of a class are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttle {
+    /// One of so many on each CPU.
+    pub every: Option<u32>,
+    /// At most so many on all CPUs together.
+    pub limit: Option<Rate>,
+}
+
+/// Events of a class that were left out as the user wished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// By [`Throttle::every`].
+    pub by_every: u64,
+    /// By [`Throttle::limit`].
+    pub by_limit: u64,
+}
+
+impl Throttle {
+    /// Whether it leaves anything out.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.limit.is_some() || self.every.is_some_and(|every| every > 1)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            every: self.every.unwrap_or(0),
+            limit: self.limit.map_or(0, |limit| limit.events),
+            window_ns: self.limit.map_or(0, |limit| limit.per.as_nanos() as u64),
+        }
+    }
+}
+
+/// Whether not all events of the probe are recorded.
+pub(super) fn is_throttled(throttles: &[Throttle], probe: &ResolvedProbe) -> bool {
+    let throttle = throttles.get(probe.class.id as usize);
+    throttle.is_some_and(Throttle::is_active)
+}
+
+/// Hands the throttles to the programs, each at its class.
+pub(super) fn fill(map: BorrowedFd<'_>, throttles: &[Throttle]) -> Result<()> {
+    for (class, throttle) in (0u32..).zip(throttles) {
+        if throttle.is_active() {
+            bpf::update(map, &class.to_ne_bytes(), &bytes_of(&throttle.settings()))
+                .context("cannot set how many events are recorded")?;
+        }
+    }
+    Ok(())
+}
+
+/// What was left out of each class that has a throttle, on which of `cpu_count` possible CPUs.
+pub(super) fn left_out(
+    map: BorrowedFd<'_>,
+    throttles: &[Throttle],
+    cpu_count: u32,
+) -> Result<Vec<(u32, Vec<LeftOut>)>> {
+    (0u32..)
+        .zip(throttles)
+        .filter(|(_, throttle)| throttle.is_active())
+        .map(|(class, _)| {
+            let rows = bpf::lookup_per_cpu(map, class, size_of::<Row>(), cpu_count as usize)
+                .context("cannot read how many events were left out")?;
+            Ok((
+                class,
+                rows.chunks_exact(size_of::<Row>()).map(read).collect(),
+            ))
+        })
+        .collect()
+}
+
+fn read(row: &[u8]) -> LeftOut {
+    let number = |at: usize| {
+        let bytes = row[at..].first_chunk();
+        bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    };
+    LeftOut {
+        by_every: number(core::mem::offset_of!(Row, by_every)),
+        by_limit: number(core::mem::offset_of!(Row, by_limit)),
+    }
+}
+
+fn bytes_of(settings: &Settings) -> [u8; size_of::<Settings>()] {
+    let mut bytes = [0; size_of::<Settings>()];
+    bytes[..4].copy_from_slice(&settings.every.to_ne_bytes());
+    bytes[4..8].copy_from_slice(&settings.limit.to_ne_bytes());
+    bytes[8..].copy_from_slice(&settings.window_ns.to_ne_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_throttle_has_the_bytes_that_programs_read() {
+        let throttle = Throttle {
+            every: Some(3),
+            limit: Some(Rate {
+                events: 5,
+                per: Duration::from_nanos(7),
+            }),
+        };
+        let bytes = bytes_of(&throttle.settings());
+        let numbers = [
+            core::mem::offset_of!(Settings, every),
+            core::mem::offset_of!(Settings, limit),
+            core::mem::offset_of!(Settings, window_ns),
+        ];
+        assert_eq!(numbers.map(|at| bytes[at]), [3, 5, 7]);
+    }
+
+    #[test]
+    fn one_of_one_event_is_no_throttle() {
+        let every = |every| Throttle { every, limit: None };
+        let active = [None, Some(1), Some(2)].map(|number| every(number).is_active());
+        assert_eq!(active, [false, false, true]);
+    }
+}

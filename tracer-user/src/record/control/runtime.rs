@@ -1,0 +1,216 @@
+//! The folder in which running recorders have their sockets.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, openat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use crate::record::control::{ControlError, FolderProblem, SessionName};
+
+/// The folder, unless [`RUNTIME_DIR_VARIABLE`] names another.
+pub const DEFAULT_RUNTIME_DIR: &str = "/run/tracer";
+
+/// The environment variable that names another folder.
+pub const RUNTIME_DIR_VARIABLE: &str = "TRACER_RUNTIME_DIR";
+
+/// What names of sockets end with.
+const SUFFIX: &str = ".sock";
+
+/// A folder that belongs to the user of this process and is closed to all others.
+///
+/// It was checked through the descriptor that is kept, so that it cannot have been exchanged
+/// between the check and its use but by its owner, or by who owns a folder above it.
+#[derive(Debug)]
+pub struct RuntimeDir {
+    path: PathBuf,
+    folder: OwnedFd,
+}
+
+/// Held while a socket is made or removed; whoever else wants to do that waits.
+#[derive(Debug)]
+pub(super) struct Lock {
+    /// A lock of flock(2) goes with its open file.
+    _folder: OwnedFd,
+}
+
+impl RuntimeDir {
+    /// Where the folder is, by the environment.
+    #[must_use]
+    pub fn default_path() -> PathBuf {
+        match env::var_os(RUNTIME_DIR_VARIABLE) {
+            Some(path) if !path.is_empty() => path.into(),
+            _ => DEFAULT_RUNTIME_DIR.into(),
+        }
+    }
+
+    /// Opens the folder at `path`, and makes it first if there is nothing.
+    ///
+    /// # Errors
+    /// When it belongs to somebody else, is open to others, or is no folder.
+    pub fn create(path: &Path) -> Result<Self, ControlError> {
+        match fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                Err(failed("create the folder", path)(source))
+            }
+            _ => Self::open(path)?.ok_or_else(|| {
+                failed("open the folder", path)(io::Error::from(io::ErrorKind::NotFound))
+            }),
+        }
+    }
+
+    /// Opens the folder at `path`; none if there is nothing.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn open(path: &Path) -> Result<Option<Self>, ControlError> {
+        let problem = |problem| ControlError::Folder {
+            path: path.to_owned(),
+            problem,
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = match openat(CWD, path, flags, Mode::empty()) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => return Err(problem(FolderProblem::NotAFolder)),
+            Err(Errno::ACCESS) => {
+                // What keeps this user out may be said better than by the error.
+                use std::os::unix::fs::MetadataExt;
+                return Err(match fs::symlink_metadata(path) {
+                    Ok(found) if found.uid() != geteuid().as_raw() => {
+                        problem(FolderProblem::Foreign(found.uid()))
+                    }
+                    _ => failed("open the folder", path)(Errno::ACCESS.into()),
+                });
+            }
+            Err(error) => return Err(failed("open the folder", path)(error.into())),
+        };
+        let found = fstat(&folder).map_err(|error| failed("look at", path)(error.into()))?;
+        if found.st_uid != geteuid().as_raw() {
+            return Err(problem(FolderProblem::Foreign(found.st_uid)));
+        }
+        let mode = found.st_mode & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(problem(FolderProblem::Accessible(mode)));
+        }
+        Ok(Some(Self {
+            path: path.to_owned(),
+            folder,
+        }))
+    }
+
+    /// Where the socket of a session is.
+    #[must_use]
+    pub fn socket_path(&self, name: &SessionName) -> PathBuf {
+        self.path.join(format!("{name}{SUFFIX}"))
+    }
+
+    /// The names that have a socket, alive or not, in order.
+    pub(super) fn names(&self) -> Result<Vec<SessionName>, ControlError> {
+        let list = || -> io::Result<Vec<SessionName>> {
+            let mut names = Vec::new();
+            for entry in fs::read_dir(&self.path)? {
+                let file = entry?.file_name();
+                let name = file.to_str().and_then(|file| file.strip_suffix(SUFFIX));
+                names.extend(name.and_then(|name| name.parse().ok()));
+            }
+            names.sort();
+            Ok(names)
+        };
+        list().map_err(failed("list", &self.path))
+    }
+
+    /// Waits for all others that make or remove sockets here.
+    pub(super) fn lock(&self) -> Result<Lock, ControlError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&self.folder, ".", flags, Mode::empty())
+            .and_then(|folder| {
+                flock(&folder, FlockOperation::LockExclusive)?;
+                Ok(Lock { _folder: folder })
+            })
+            .map_err(|error| failed("lock", &self.path)(error.into()))
+    }
+}
+
+/// Makes an error of the system one of this module.
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ControlError {
+    let path = path.to_owned();
+    move |source| ControlError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn problem(path: &Path) -> FolderProblem {
+        match RuntimeDir::create(path).unwrap_err() {
+            ControlError::Folder { problem, .. } => problem,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_made_is_closed_to_others() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("run");
+        RuntimeDir::create(&path).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700);
+        RuntimeDir::create(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("run");
+        assert!(RuntimeDir::open(&path).unwrap().is_none());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_look_into_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        assert_eq!(problem(folder.path()), FolderProblem::Accessible(0o711));
+    }
+
+    #[test]
+    fn a_link_to_a_folder_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let (target, link) = (parent.path().join("run"), parent.path().join("link"));
+        RuntimeDir::create(&target).unwrap();
+        symlink(&target, &link).unwrap();
+        assert_eq!(problem(&link), FolderProblem::NotAFolder);
+    }
+
+    #[test]
+    fn a_file_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(problem(file.path()), FolderProblem::NotAFolder);
+    }
+
+    #[test]
+    fn only_files_that_can_be_sockets_of_sessions_are_listed() {
+        let folder = crate::record::control::testing::folder();
+        let runtime = RuntimeDir::create(folder.path()).unwrap();
+        for file in ["b.sock", "a.sock", "notes", ".sock", ".x.sock", "a b.sock"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        let names: Vec<String> = runtime
+            .names()
+            .unwrap()
+            .into_iter()
+            .map(Into::into)
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+}

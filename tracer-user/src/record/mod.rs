@@ -1,0 +1,22 @@
+//! Recording: from resolved probes to packets in files, pipes and sockets.
+//!
+//! | module | offers |
+//! |---|---|
+//! | [`attach`] | loading the eBPF programs and attaching them |
+//! | [`ring`] | the consuming side of a BPF ring |
+//! | [`stream`] | batching events into packets |
+//! | [`subbuf`] | sub-buffers with one owner, between the writer and the reader of a stream |
+//! | [`pool`] | pages for them, used again and again |
+//! | [`sink`] | where packets go |
+//! | [`session`] | a recording, joined from all of the above |
+//! | [`control`] | names of running recordings, and the socket by which their owner talks to one |
+
+pub mod attach;
+pub mod control;
+pub mod pool;
+pub mod programs;
+pub mod ring;
+pub mod session;
+pub mod sink;
+pub mod stream;
+pub mod subbuf;

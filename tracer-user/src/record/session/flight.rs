@@ -1,0 +1,167 @@
+//! The thread that reads the sub-buffers of a stream in overwrite mode: only when a
+//! snapshot asks for them, and without taking them.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use tokio::sync::oneshot;
+
+use crate::record::pool::Pool;
+use crate::record::session::outlet::{Delivered, Written};
+use crate::record::sink::{Sink, total_len};
+use crate::record::stream::Preamble;
+use crate::record::subbuf::{ClassTotals, NotNow, Peeked, Reader, ReaderStats};
+use crate::sys::thread_cpu_ns;
+use crate::trace::ctf::packet::PacketHeader;
+
+/// Has a stream written to a sink as it is now.
+pub(super) struct Job {
+    pub(super) sink: Box<dyn Sink>,
+    pub(super) reply: oneshot::Sender<io::Result<Part>>,
+}
+
+/// One stream of a snapshot.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) written: Written,
+    /// When the first packet begins; none: there is none.
+    pub(super) begin_ns: Option<u64>,
+    /// When the last one ends.
+    pub(super) end_ns: u64,
+    /// Packets behind the first that were overwritten while the others were being written.
+    pub(super) overtaken: u64,
+}
+
+/// Reads one stream.
+pub(super) struct FlightReader {
+    reader: Reader,
+    pool: Arc<Pool>,
+}
+
+/// What was overwritten while it was being read, and is in no writer's count.
+#[derive(Clone, Debug)]
+pub(super) struct Overtaken {
+    pub(super) stats: ReaderStats,
+    pub(super) classes: ClassTotals,
+}
+
+impl FlightReader {
+    pub(super) fn new(reader: Reader, pool: Arc<Pool>) -> Self {
+        Self { reader, pool }
+    }
+
+    /// Carries out jobs until none can come any more.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) -> Delivered {
+        while let Ok(Job { sink, reply }) = jobs.recv() {
+            // Whoever asked may have gone.
+            let _ = reply.send(self.write_to(sink));
+        }
+        Delivered {
+            overtaken: Some(Overtaken {
+                stats: self.reader.stats(),
+                classes: self.reader.overwritten().clone(),
+            }),
+            pool: self.pool.stats(),
+            cpu_ns: thread_cpu_ns(),
+            ..Delivered::default()
+        }
+    }
+
+    /// Writes what is there when it begins, oldest first; what the writer overwrites
+    /// meanwhile is left out.
+    fn write_to(&mut self, sink: Box<dyn Sink>) -> io::Result<Part> {
+        let mut copy = Copy::new(sink);
+        let mut waiting = self.reader.positions();
+        while !waiting.is_empty() {
+            let position = waiting.start;
+            waiting.start += 1;
+            let refused = match self.reader.peek(position) {
+                Ok(packet) => copy.add(packet).map(|()| None)?,
+                Err(why) => Some(why),
+            };
+            match refused {
+                None => {}
+                Some(NotNow::Again) => {
+                    let oldest = self.reader.positions().start.max(waiting.start);
+                    copy.note_overtaken(oldest.min(waiting.end) - position);
+                    waiting.start = oldest;
+                }
+                Some(NotNow::Empty | NotNow::Finished) => break,
+            }
+        }
+        copy.finish()
+    }
+}
+
+/// A copy of a stream, being written.
+struct Copy {
+    sink: Box<dyn Sink>,
+    written: Written,
+    /// Loss before the first packet: the copy tells of what comes behind only.
+    lost_before: u64,
+    begin_ns: Option<u64>,
+    end_ns: u64,
+    overtaken: u64,
+}
+
+impl Copy {
+    fn new(sink: Box<dyn Sink>) -> Self {
+        Self {
+            sink,
+            written: Written::default(),
+            lost_before: 0,
+            begin_ns: None,
+            end_ns: 0,
+            overtaken: 0,
+        }
+    }
+
+    fn add(&mut self, mut packet: Peeked<'_>) -> io::Result<()> {
+        let original = PacketHeader::parse(packet.header()).map_err(io::Error::other)?;
+        if self.begin_ns.is_none() {
+            self.lost_before = packet.discarded_before();
+        }
+        let header = PacketHeader {
+            events_discarded: original.events_discarded - self.lost_before,
+            ..original
+        };
+        if self.begin_ns.is_none() && header.events_discarded > 0 {
+            self.write(&Preamble::before(&header)?.pieces())?;
+        }
+        // Nobody else sees the packet meanwhile.
+        header.write_to(packet.header_mut());
+        let written = self.write(&packet.io_slices());
+        original.write_to(packet.header_mut());
+        written?;
+        self.begin_ns.get_or_insert(header.timestamp_begin);
+        self.end_ns = header.timestamp_end;
+        self.written.packets += 1;
+        self.written.events += packet.events();
+        self.written.classes.add(packet.classes());
+        Ok(())
+    }
+
+    /// Packets that the writer went over. Without one before them nobody misses them.
+    fn note_overtaken(&mut self, packets: u64) {
+        if self.begin_ns.is_some() {
+            self.overtaken += packets;
+        }
+    }
+
+    fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        self.sink.write_packet(pieces)?;
+        self.written.bytes += total_len(pieces) as u64;
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<Part> {
+        self.sink.finish()?;
+        Ok(Part {
+            written: self.written,
+            begin_ns: self.begin_ns,
+            end_ns: self.end_ns,
+            overtaken: self.overtaken,
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! What the user asked for.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::record::attach::Rate;
+use crate::record::control::SessionName;
+use crate::record::sink::SinkKind;
+use crate::record::subbuf::Mode;
+use crate::trace::lttng::Naming;
+
+/// A recording as the user described it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The name of the session; none: one by the process id, which may be done without.
+    pub session: Option<SessionName>,
+    /// What to record of which probes, at least one request.
+    pub probes: Vec<ProbeRequest>,
+    /// How events and their fields are called in the trace.
+    pub names: Naming,
+    /// Begin a trace of LTTng's names in discard mode with what is there then.
+    pub state_dump: bool,
+    /// The folder to write; none: a new one named by date and time. `-` is standard output;
+    /// it, the path of a FIFO and `tcp://HOST:PORT` take the trace as
+    /// [frames](crate::trace::folder::frames).
+    pub output: Option<PathBuf>,
+    /// Replace what is in the folder.
+    pub force: bool,
+    /// What happens when the buffers are full.
+    pub mode: Mode,
+    /// In overwrite mode: `PROBE if FILTER`, an event that has a snapshot taken.
+    pub snapshot_on: Option<String>,
+    /// How many snapshots it has taken at most.
+    pub snapshot_count: u32,
+    /// Size of the buffer of each CPU: of its ring, or of its sub-buffers in overwrite mode.
+    pub buffer_size: Size,
+    /// Size of a packet; none: the default for the mode.
+    pub subbuf_size: Option<Size>,
+    /// Sub-buffers of each CPU that wait for the output, in discard mode; one more is on its
+    /// way.
+    pub subbuf_count: u16,
+    /// Use fresh pages for each packet, to see what reusing them is worth.
+    pub no_page_reuse: bool,
+    /// Tell about the sub-buffers and their pages at the end.
+    pub stats: bool,
+    /// Which way packets take to their files.
+    pub sink: SinkKind,
+    /// Write the trace in chunks.
+    pub rotate: RotateOptions,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
+    /// The only processes and threads to record; empty: all.
+    pub pids: Vec<u32>,
+    /// Record what they start, too.
+    pub follow: bool,
+    /// Record the command, and what it starts, from its exec on.
+    pub only_command: bool,
+    /// How many threads and processes are followed at a time.
+    pub max_followed: u32,
+    /// The only CPUs to record; none: all that are online.
+    pub cpus: Option<Vec<u32>>,
+    /// What is recorded with each event about its thread, by the names of contexts.
+    pub contexts: Vec<String>,
+    /// Threads whose name matches this pattern; none: all.
+    pub comm: Option<String>,
+    /// Threads of this user; none: all.
+    pub uid: Option<u32>,
+    /// Threads in this cgroup (version 2) or below it; none: all.
+    pub cgroup: Option<PathBuf>,
+    /// Record the recorder itself, too.
+    pub include_self: bool,
+    /// Show the messages of the eBPF programs.
+    pub debug_ebpf: bool,
+    /// Print neither progress nor summary.
+    pub quiet: bool,
+    /// A command and its arguments; recording ends with it. Empty: none.
+    pub command: Vec<OsString>,
+}
+
+/// Probes, and what of their events is recorded. Of several requests that name an event class
+/// the last one counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeRequest {
+    /// One probe or several with commas; none: the default set.
+    pub text: Option<String>,
+    /// Only events for which this holds.
+    pub filter: Option<String>,
+    /// At most so many events of each class, on all CPUs together.
+    pub limit: Option<Rate>,
+    /// One of so many events of each class, on each CPU.
+    pub every: Option<u32>,
+    /// With each event the call stack at that moment.
+    pub stack: Option<StackRequest>,
+}
+
+/// Whose call stack is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackRequest {
+    /// The kernel's.
+    Kernel,
+    /// The process's.
+    User,
+    /// Both.
+    Both,
+}
+
+/// When a new chunk is begun, and how many stay. With any of them a trace is in chunks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RotateOptions {
+    /// When the packets of this one have so many bytes.
+    pub size: Option<Size>,
+    /// After this time.
+    pub time: Option<Duration>,
+    /// The oldest chunks are removed, so that all together have at most so many bytes.
+    pub max_size: Option<Size>,
+}
+
+/// A size in bytes, written as `4096`, `256K`, `8M` or `1G` (powers of 1024).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+/// Why a text is not a size.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a size; write a number of bytes, or one with K, M or G: 256K, 8M")]
+pub struct SizeError(String);
+
+impl FromStr for Size {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        let error = || SizeError(text.to_owned());
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kb" | "kib" => 1 << 10,
+            "m" | "mb" | "mib" => 1 << 20,
+            "g" | "gb" | "gib" => 1 << 30,
+            _ => return Err(error()),
+        };
+        let number: u64 = digits.parse().map_err(|_| error())?;
+        number.checked_mul(unit).map(Self).ok_or_else(error)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, suffix) in [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")] {
+            if self.0 >= unit && self.0.is_multiple_of(unit) {
+                return write!(f, "{}{suffix}", self.0 / unit);
+            }
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        let read = |text: &str| text.parse::<Size>().map(|size| size.0);
+        assert_eq!(read("4096"), Ok(4096));
+        assert_eq!(read("256K"), Ok(256 << 10));
+        assert_eq!(read("8MiB"), Ok(8 << 20));
+        assert!(read("8X").is_err());
+        assert!(read("M").is_err());
+        assert!(read("99999999999G").is_err());
+    }
+
+    #[test]
+    fn sizes_are_shown_in_the_largest_unit_that_divides_them() {
+        assert_eq!(Size(8 << 20).to_string(), "8M");
+        assert_eq!(Size(12 << 10).to_string(), "12K");
+        assert_eq!(Size(1000).to_string(), "1000");
+    }
+}

@@ -1,0 +1,134 @@
+//! What a trace says about itself.
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::record::session::plan::Plan;
+use crate::trace::ctf::{Clock, EnvValue, TraceInfo, metadata};
+use crate::trace::lttng::{self, Naming};
+
+/// What a trace says of itself.
+#[derive(Clone, Debug)]
+pub(in crate::record::session) struct Description {
+    /// The trace's identity, which each packet has.
+    pub(in crate::record::session) uuid: [u8; 16],
+    /// Its metadata.
+    pub(in crate::record::session) text: String,
+}
+
+impl Description {
+    /// Of a new trace.
+    pub(in crate::record::session) fn new(plan: &Plan, trace_name: &str) -> Result<Self> {
+        let uuid = random_uuid()?;
+        let info = TraceInfo {
+            uuid,
+            clock: Clock {
+                uuid: boot_id()?,
+                offset_ns: realtime_ns().saturating_sub(monotonic_ns()),
+            },
+            env: environment(trace_name, plan.names),
+        };
+        Ok(Self {
+            uuid,
+            text: metadata(&info, &plan.trace_classes()),
+        })
+    }
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds: the clock of all timestamps.
+pub(in crate::record::session) fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn realtime_ns() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64)
+}
+
+fn boot_id() -> Result<[u8; 16]> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
+    parse_uuid(text.trim()).with_context(|| format!("`{path}` holds no UUID"))
+}
+
+fn random_uuid() -> Result<[u8; 16]> {
+    let path = "/proc/sys/kernel/random/uuid";
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
+    parse_uuid(text.trim()).with_context(|| format!("`{path}` holds no UUID"))
+}
+
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    u128::from_str_radix(&digits, 16)
+        .ok()
+        .map(u128::to_be_bytes)
+}
+
+fn environment(trace_name: &str, names: Naming) -> Vec<(String, EnvValue)> {
+    let system = rustix::system::uname();
+    let created = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S+0000");
+    let mut env = vec![
+        text("hostname", &system.nodename().to_string_lossy()),
+        text("domain", "kernel"),
+        text("sysname", &system.sysname().to_string_lossy()),
+        text("kernel_release", &system.release().to_string_lossy()),
+        text("kernel_version", &system.version().to_string_lossy()),
+        text("machine", &system.machine().to_string_lossy()),
+    ];
+    env.extend(tracer(names));
+    env.extend([
+        text("trace_name", trace_name),
+        text("trace_creation_datetime", &created.to_string()),
+    ]);
+    env
+}
+
+/// Whose names the events have, by which readers choose, and who has written the trace.
+fn tracer(names: Naming) -> Vec<(String, EnvValue)> {
+    let own_version = env!("CARGO_PKG_VERSION");
+    match names {
+        Naming::Lttng => {
+            let [major, minor, patchlevel] = lttng::VERSION;
+            vec![
+                text("tracer_name", "lttng-modules"),
+                number("tracer_major", major),
+                number("tracer_minor", minor),
+                number("tracer_patchlevel", patchlevel),
+                text("written_by", &format!("tracer {own_version}")),
+            ]
+        }
+        Naming::Tracefs => {
+            let part = |text: &str| text.parse().unwrap_or(0);
+            vec![
+                text("tracer_name", "tracer"),
+                number("tracer_major", part(env!("CARGO_PKG_VERSION_MAJOR"))),
+                number("tracer_minor", part(env!("CARGO_PKG_VERSION_MINOR"))),
+                number("tracer_patchlevel", part(env!("CARGO_PKG_VERSION_PATCH"))),
+            ]
+        }
+    }
+}
+
+fn text(key: &str, value: &str) -> (String, EnvValue) {
+    (key.to_owned(), EnvValue::Text(value.to_owned()))
+}
+
+fn number(key: &str, value: i64) -> (String, EnvValue) {
+    (key.to_owned(), EnvValue::Number(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_are_read_in_the_order_of_their_digits() {
+        let uuid = parse_uuid("00010203-0405-0607-0809-0a0b0c0d0e0f").unwrap();
+        assert_eq!(uuid, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    }
+}

@@ -1,0 +1,182 @@
+//! Events that have a snapshot taken: `--snapshot-on 'PROBE if FILTER'`.
+
+use std::borrow::Cow;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::sync::Notify;
+use tracer_common::EventHeader;
+
+use crate::probe::ResolvedProbe;
+use crate::probe::filter::{Context, Filter, FilterError, Resolved, probe_and_filter};
+use crate::trace::event::EventClass;
+use crate::trace::lttng;
+
+/// What stands before `if`: a probe that is recorded, too.
+pub(super) fn probe_of(text: &str) -> &str {
+    probe_and_filter(text).0
+}
+
+/// Watches the events of a recording; shared by its drains.
+#[derive(Debug)]
+pub(super) struct Trigger {
+    /// For each class whether it is watched, and for which events.
+    rules: Vec<Option<Rule>>,
+    /// How many snapshots may still be taken.
+    left: AtomicU32,
+    fired: Notify,
+}
+
+#[derive(Debug)]
+enum Rule {
+    Always,
+    If(Resolved),
+}
+
+impl Trigger {
+    /// Reads `text`, whose probe is `watched` and is recorded as some of `classes`.
+    ///
+    /// # Errors
+    /// Where the filter has no meaning.
+    pub(super) fn new(
+        text: &str,
+        limit: u32,
+        watched: &[ResolvedProbe],
+        classes: &[EventClass],
+    ) -> Result<Arc<Self>> {
+        let (probe, filter) = probe_and_filter(text);
+        let filter = filter.map(Filter::parse).transpose()?;
+        let mut rules: Vec<Option<Rule>> = classes.iter().map(|_| None).collect();
+        let mut refused: Option<FilterError> = None;
+        for class in classes {
+            if !watched.iter().any(|probe| probe.class.name == class.name) {
+                continue;
+            }
+            let rule = match &filter {
+                None => Ok(Rule::Always),
+                Some(filter) => resolve(filter, class).map(Rule::If),
+            };
+            match rule {
+                Ok(rule) => rules[class.id as usize] = Some(rule),
+                // Entry and return of a call have different fields.
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        if rules.iter().all(Option::is_none) {
+            let error = refused.map_or_else(|| anyhow!("no event of `{probe}`"), Into::into);
+            return Err(error).with_context(|| format!("cannot watch for `{text}`"));
+        }
+        Ok(Arc::new(Self {
+            rules,
+            left: AtomicU32::new(limit),
+            fired: Notify::new(),
+        }))
+    }
+
+    /// Looks at an event of a recorded class.
+    pub(super) fn look(&self, event: &[u8], header: &EventHeader, cpu: u32) {
+        let Some(Some(rule)) = self.rules.get(header.class as usize) else {
+            return;
+        };
+        if !self.is_loaded() {
+            return;
+        }
+        let fires = match rule {
+            Rule::Always => true,
+            Rule::If(filter) => filter.matches(event, &Context { cpu, comm: &comm }),
+        };
+        if fires {
+            self.fired.notify_one();
+        }
+    }
+
+    fn is_loaded(&self) -> bool {
+        // Relaxed: nothing is read by it; one event too many is left to `fired`.
+        self.left.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits until it fires, for the one that takes the snapshots. Events that come at once
+    /// ask for one snapshot.
+    pub(super) async fn fired(&self) {
+        if !self.is_loaded() {
+            return std::future::pending().await;
+        }
+        self.fired.notified().await;
+        // Relaxed: as above.
+        self.left.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The filter for the events of `class`, whose fields may have the names that the kernel has
+/// for them, which come first, or those in the trace.
+fn resolve(filter: &Filter, class: &EventClass) -> Result<Resolved, FilterError> {
+    let by_kernel_names =
+        lttng::with_kernel_fields(class).and_then(|class| filter.resolve(&class).ok());
+    by_kernel_names.map_or_else(|| filter.resolve(class), Ok)
+}
+
+/// The present name of an event's thread, if that still runs.
+fn comm<'a>(header: &EventHeader) -> Option<Cow<'a, [u8]>> {
+    let (pid, tid) = (header.pid, header.tid);
+    let mut name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
+    if name.last() == Some(&b'\n') {
+        name.pop();
+    }
+    Some(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context as Task, Waker};
+
+    use super::*;
+
+    fn trigger(limit: u32) -> Trigger {
+        Trigger {
+            rules: vec![Some(Rule::Always)],
+            left: AtomicU32::new(limit),
+            fired: Notify::new(),
+        }
+    }
+
+    fn look(trigger: &Trigger) {
+        let header = EventHeader {
+            timestamp_ns: 1,
+            class: 0,
+            tid: 1,
+            pid: 1,
+            size: 24,
+        };
+        trigger.look(&[0; 24], &header, 0);
+    }
+
+    fn has_fired(trigger: &Trigger) -> bool {
+        pin!(trigger.fired())
+            .poll(&mut Task::from_waker(Waker::noop()))
+            .is_ready()
+    }
+
+    #[test]
+    fn events_that_come_at_once_use_up_one_snapshot() {
+        let trigger = trigger(2);
+        for _ in 0..2 {
+            for _ in 0..3 {
+                look(&trigger);
+            }
+            assert!(has_fired(&trigger));
+            assert!(!has_fired(&trigger));
+        }
+    }
+
+    #[test]
+    fn it_fires_as_often_as_it_may() {
+        let trigger = trigger(1);
+        look(&trigger);
+        assert!(has_fired(&trigger));
+        look(&trigger);
+        assert!(!has_fired(&trigger));
+    }
+}

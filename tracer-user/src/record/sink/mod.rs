@@ -1,0 +1,107 @@
+//! Where closed packets go.
+//!
+//! # Whose pages
+//! A sink **borrows** the pages of a packet. When [`Sink::write_packet`] returns, with or
+//! without an error, nothing behind it can read them any more, and their owner may rewrite
+//! them:
+//!
+//! | way | the pages are free when | because |
+//! |---|---|---|
+//! | [`Way::Direct`] | `splice` has returned | the kernel waits for the device |
+//! | [`Way::Splice`] | `splice` has returned | the kernel has copied into the page cache |
+//! | [`Way::Copy`], [`Way::Pipe`] | `write` has returned | the kernel has copied |
+//! | [`Way::SocketCopy`] | `sendmsg` has returned | the kernel has copied |
+//!
+//! A sink whose kernel goes on reading takes the pages over instead, by [`Sink::take`], and
+//! leaves others in their place:
+//!
+//! | way | the pages come back to their pool when |
+//! |---|---|
+//! | [`Way::Socket`] | a completion on the socket's error queue says so |
+//!
+//! The pipe between `vmsplice` and `splice` is the sink's own; it is empty when a packet is
+//! written, and thrown away with what it holds when one is not.
+//!
+//! # Parts
+//! - [`FileSink`]: a file, by the best way that works; [`IndexedSink`] adds an index
+//! - [`PipeSink`]: all streams to one pipe
+//! - [`SocketSink`]: all streams to one TCP connection
+//! - `transfer` goes from way to way, `conduit` is the pipe between, `growth` allocates
+//!   ahead, `direct` finds out about `O_DIRECT`
+
+mod conduit;
+mod direct;
+#[cfg(test)]
+mod faults;
+mod file;
+mod growth;
+mod index;
+mod pipe;
+mod report;
+mod socket;
+#[cfg(test)]
+mod source;
+mod transfer;
+
+use std::io::{self, IoSlice};
+
+use crate::record::subbuf::Taken;
+
+pub use file::FileSink;
+pub use index::IndexedSink;
+pub use pipe::{PipeSink, SharedPipe};
+pub use report::{SinkKind, SinkKindError, SinkReport, Way};
+pub use socket::{SharedSocket, SocketSink};
+
+/// Takes whole packets, in order.
+///
+/// What a sink has taken stays whole: when it fails in the middle of a packet, it leaves
+/// the packets before it, and nothing of the one that failed where that can be taken back.
+pub trait Sink: Send {
+    /// Takes one packet, whose bytes are in these pieces of whole pages, one behind the
+    /// other; they may be rewritten as soon as this returns, in any way.
+    fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()>;
+
+    /// Takes the packet that a reader holds. The reader goes on with its pages, or with
+    /// those that the sink leaves for them ([`Taken::detach`]).
+    fn take(&mut self, packet: Taken<'_>) -> io::Result<()> {
+        self.write_packet(&packet.io_slices())
+    }
+
+    /// Told before a packet how many wait behind it, and how many can: a sink that knows a
+    /// cheap way and a fast one chooses between them.
+    fn note_backlog(&mut self, _waiting: u64, _capacity: u64) {}
+
+    /// Makes sure that everything is where it should be. No packet follows.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// Which way packets take, and why not a better one.
+    fn report(&self) -> SinkReport;
+}
+
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn write_packet(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        (**self).write_packet(pieces)
+    }
+
+    fn take(&mut self, packet: Taken<'_>) -> io::Result<()> {
+        (**self).take(packet)
+    }
+
+    fn note_backlog(&mut self, waiting: u64, capacity: u64) {
+        (**self).note_backlog(waiting, capacity);
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
+    }
+
+    fn report(&self) -> SinkReport {
+        (**self).report()
+    }
+}
+
+/// Bytes of a packet in pieces.
+pub(crate) fn total_len(pieces: &[IoSlice<'_>]) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
+}

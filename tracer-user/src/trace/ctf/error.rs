@@ -1,0 +1,101 @@
+//! What can be wrong with a trace.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::trace::ctf::packet::PacketError;
+use crate::trace::ctf::tsdl::TsdlError;
+
+/// Why a trace cannot be read, or not to its end.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The folder is not there, or not a folder.
+    #[error("`{}` is not a trace: there is no such folder; give the folder that `tracer record` named at its end", .0.display())]
+    NoFolder(PathBuf),
+    /// The folder has no metadata.
+    #[error("`{}` is not a trace: it has no file `metadata`; give the folder that `tracer record` named at its end", .0.display())]
+    NoMetadata(PathBuf),
+    /// The recorder did not come to write metadata.
+    #[error("`{}` is empty, so nothing says how the events are laid out; record again", .0.display())]
+    EmptyMetadata(PathBuf),
+    /// Not plain text of CTF 1.8.
+    #[error("`{}` is not the metadata of a trace of CTF 1.8: {what}", path.display())]
+    NotText {
+        /// The metadata file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The metadata is not TSDL.
+    #[error("cannot understand `{}`: {source}; the file is damaged or was not written by `tracer`", path.display())]
+    Metadata {
+        /// The metadata file.
+        path: PathBuf,
+        /// Where and why.
+        source: TsdlError,
+    },
+    /// A layout that this reader does not know.
+    #[error("cannot read the trace of `{}`: {what}; other readers such as `babeltrace2` may be able to", path.display())]
+    Unsupported {
+        /// The metadata file.
+        path: PathBuf,
+        /// What is not known.
+        what: String,
+    },
+    /// The operating system could not do it.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Where a packet should start, none does.
+    #[error("`{}` is corrupt at byte {offset}: {source}; `tracer repair` keeps the packets before it", path.display())]
+    Packet {
+        /// The stream file.
+        path: PathBuf,
+        /// Bytes from its start.
+        offset: u64,
+        /// Why.
+        source: PacketError,
+    },
+    /// A packet of another trace.
+    #[error("`{}` has a packet of another trace at byte {offset}: its uuid is not that of the metadata; move the file out of the folder", path.display())]
+    ForeignPacket {
+        /// The stream file.
+        path: PathBuf,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// A folder of chunks with one that is of another trace.
+    #[error("`{}` is not of the same trace as `{}`: its metadata differs; move one of them out of the folder, or read each alone", path.display(), first.display())]
+    OtherTrace {
+        /// The chunk.
+        path: PathBuf,
+        /// The first chunk.
+        first: PathBuf,
+    },
+    /// An event whose id has no class.
+    #[error("`{}` is corrupt at byte {offset}: no event class has id {id}", path.display())]
+    UnknownClass {
+        /// The stream file.
+        path: PathBuf,
+        /// Bytes from its start.
+        offset: u64,
+        /// The id.
+        id: u64,
+    },
+    /// An event that does not fit into its packet.
+    #[error("`{}` is corrupt at byte {offset}: {what} goes past the end of its packet's content", path.display())]
+    PastContent {
+        /// The stream file.
+        path: PathBuf,
+        /// Bytes from its start.
+        offset: u64,
+        /// The header of an event, or an event by name.
+        what: String,
+    },
+}

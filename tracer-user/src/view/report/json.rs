@@ -1,0 +1,206 @@
+//! Events as JSON, one object on each line.
+
+use crate::trace::ctf::{Event, Fields, Loss};
+use crate::trace::sidecar::tasks::Tasks;
+use crate::trace::{Class, ClassField, Number, Numbers, Value};
+use crate::view::report::line::Line;
+use crate::view::report::names::{is_result, name};
+use crate::view::report::stack::{Address, Frame, Side, Stacks};
+
+/// Writes records as JSON.
+#[derive(Debug)]
+pub(super) struct Json {
+    classes: Vec<ClassJson>,
+}
+
+/// The parts of an object that all events of a class share.
+#[derive(Debug)]
+struct ClassJson {
+    /// The name, as a string of JSON.
+    name: Vec<u8>,
+    context: Vec<FieldJson>,
+    fields: Vec<FieldJson>,
+}
+
+/// How a field is shown in each event.
+#[derive(Debug)]
+struct FieldJson {
+    /// The name with its colon.
+    name: Vec<u8>,
+    /// It can be an error.
+    is_result: bool,
+    /// It is a stack.
+    stack: Option<Side>,
+}
+
+/// Where the parts of an event go to.
+struct Parts<'p, 'e> {
+    /// Values.
+    line: &'p mut Line,
+    /// What numbers are called.
+    names: &'p mut Line,
+    event: &'p Event<'e>,
+    stacks: &'p mut Stacks,
+}
+
+impl Json {
+    pub(super) fn new(classes: &[Class]) -> Self {
+        let string = |text: &str, after: &str| {
+            let mut line = Line::default();
+            line.json(text.as_bytes());
+            line.text(after);
+            line.0
+        };
+        let fields = |class: &Class, fields: &[ClassField]| {
+            let field = |field: &ClassField| FieldJson {
+                name: string(&field.name, ":"),
+                is_result: is_result(&class.name, &field.name),
+                stack: Side::of_field(&field.name),
+            };
+            fields.iter().map(field).collect()
+        };
+        let class_json = |class: &Class| ClassJson {
+            name: string(&class.name, ""),
+            context: fields(class, &class.context),
+            fields: fields(class, &class.fields),
+        };
+        Self {
+            classes: classes.iter().map(class_json).collect(),
+        }
+    }
+
+    pub(super) fn event(
+        &self,
+        line: &mut Line,
+        event: &Event<'_>,
+        tasks: &Tasks,
+        stacks: &mut Stacks,
+    ) {
+        let texts = &self.classes[event.class.index];
+        line.text("{\"timestamp_ns\":");
+        line.decimal(event.timestamp_ns);
+        line.text(",\"cpu\":");
+        line.decimal(u64::from(event.cpu));
+        line.text(",\"comm\":");
+        line.json(
+            event
+                .comm
+                .unwrap_or_else(|| tasks.name_at(event.tid, event.timestamp_ns)),
+        );
+        line.text(",\"tid\":");
+        line.decimal(u64::from(event.tid));
+        line.text(",\"pid\":");
+        line.decimal(u64::from(event.pid));
+        line.text(",\"name\":");
+        line.0.extend_from_slice(&texts.name);
+        let mut names = Line::default();
+        let mut parts = Parts {
+            line,
+            names: &mut names,
+            event,
+            stacks,
+        };
+        if !texts.context.is_empty() {
+            parts.line.text(",\"context\":{");
+            parts.push(event.context(), &texts.context);
+            parts.line.byte(b'}');
+        }
+        parts.line.text(",\"fields\":{");
+        parts.push(event.fields(), &texts.fields);
+        line.byte(b'}');
+        if !names.0.is_empty() {
+            line.text(",\"names\":{");
+            line.0.append(&mut names.0);
+            line.byte(b'}');
+        }
+        line.text("}\n");
+    }
+
+    // shaped as `Text::loss`, which has settings
+    #[allow(clippy::unused_self)]
+    pub(super) fn loss(&self, line: &mut Line, loss: &Loss) {
+        line.text("{\"timestamp_ns\":");
+        line.decimal(loss.timestamp_ns);
+        line.text(",\"cpu\":");
+        line.decimal(u64::from(loss.cpu));
+        line.text(",\"events_dropped\":");
+        line.decimal(loss.events);
+        line.text(",\"packets_missing\":");
+        line.decimal(loss.packets);
+        line.text("}\n");
+    }
+}
+
+impl Parts<'_, '_> {
+    fn push(&mut self, fields: Fields<'_>, texts: &[FieldJson]) {
+        for (index, ((_, value), text)) in fields.zip(texts).enumerate() {
+            if index > 0 {
+                self.line.byte(b',');
+            }
+            self.line.0.extend_from_slice(&text.name);
+            if let Some(name) = name(&value, text.is_result) {
+                if !self.names.0.is_empty() {
+                    self.names.byte(b',');
+                }
+                self.names.0.extend_from_slice(&text.name);
+                self.names.json(name.as_str().as_bytes());
+            }
+            match (text.stack, value) {
+                (Some(side), Value::Numbers(addresses)) => self.push_stack(side, addresses),
+                (_, value) => push_value(self.line, value),
+            }
+        }
+    }
+
+    fn push_stack(&mut self, side: Side, addresses: Numbers<'_>) {
+        self.line.byte(b'[');
+        let mut separator = "";
+        for address in Address::of_stack(side, self.event, addresses) {
+            self.line.text(separator);
+            separator = ",";
+            push_frame(self.line, address.value, self.stacks.frame(address));
+        }
+        self.line.byte(b']');
+    }
+}
+
+fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
+    line.text("{\"address\":");
+    line.decimal(address);
+    if let Some((name, offset)) = frame.symbol {
+        line.text(",\"symbol\":");
+        line.json(name.as_bytes());
+        line.text(",\"offset\":");
+        line.decimal(offset);
+    }
+    if let Some(object) = frame.object {
+        line.text(",\"object\":");
+        line.json(object);
+    }
+    line.byte(b'}');
+}
+
+fn push_value(line: &mut Line, value: Value<'_>) {
+    match value {
+        Value::Number(number) | Value::Named(number, _) => push_number(line, number),
+        Value::Text(text) => line.json(text),
+        Value::Numbers(numbers) => {
+            line.byte(b'[');
+            for (index, number) in numbers.enumerate() {
+                if index > 0 {
+                    line.byte(b',');
+                }
+                push_number(line, number);
+            }
+            line.byte(b']');
+        }
+    }
+}
+
+fn push_number(line: &mut Line, number: Number) {
+    if number.ty.signed {
+        line.signed(number.raw as i64);
+    } else {
+        line.decimal(number.raw);
+    }
+}

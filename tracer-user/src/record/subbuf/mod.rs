@@ -5,10 +5,8 @@
 //! written. Writer and reader may be on different threads, and neither waits for the other.
 //!
 //! ```
-//! use tracer::{
-//!     pool::{Pool, PoolConfig},
-//!     subbuf::{self, Closing, Config, Mode, NotNow},
-//! };
+//! use tracer::record::pool::{Pool, PoolConfig};
+//! use tracer::record::subbuf::{self, Closing, Config, Mode, NotNow};
 //!
 //! let pool = Pool::new(PoolConfig { run_bytes: 1 << 16, max_runs: 5, reuse: true })?;
 //! let config = Config { slots: 4, mode: Mode::Discard, header_len: 88 };
@@ -28,7 +26,7 @@
 //! A second `get` cannot be written while the first packet is held:
 //!
 //! ```compile_fail,E0499
-//! fn two(reader: &mut tracer::subbuf::Reader) {
+//! fn two(reader: &mut tracer::record::subbuf::Reader) {
 //!     let first = reader.get();
 //!     let second = reader.get();
 //!     drop((first, second));
@@ -38,7 +36,7 @@
 //! Nor can a use behind `put`:
 //!
 //! ```compile_fail,E0382
-//! fn late(packet: tracer::subbuf::Taken<'_>) -> u64 {
+//! fn late(packet: tracer::record::subbuf::Taken<'_>) -> u64 {
 //!     packet.put();
 //!     packet.sequence()
 //! }
@@ -47,7 +45,7 @@
 //! Nor can bytes of a packet be kept:
 //!
 //! ```compile_fail,E0505
-//! fn kept(packet: tracer::subbuf::Taken<'_>) -> u8 {
+//! fn kept(packet: tracer::record::subbuf::Taken<'_>) -> u8 {
 //!     let header = packet.header();
 //!     packet.put();
 //!     header[0]

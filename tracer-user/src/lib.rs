@@ -15,10 +15,14 @@
 #![deny(unsafe_code)]
 
 pub mod cli;
+#[cfg(feature = "record")]
 pub mod doctor;
+#[cfg(feature = "record")]
 pub mod kernel;
 pub mod names;
+#[cfg(feature = "record")]
 pub mod probe;
+#[cfg(feature = "record")]
 pub mod record;
 pub mod sys;
 pub mod trace;

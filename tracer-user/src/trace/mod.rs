@@ -7,6 +7,7 @@
 //! | [`ctf`] | the Common Trace Format: metadata, packets, indexes, one stream |
 //! | [`folder`] | a whole trace: its folder, chunks, a trace on a pipe, repair |
 //! | [`sidecar`] | the hidden files beside the streams: names of threads, kernel functions, mappings |
+//! | [`errno`] | names of error numbers |
 //! | [`lttng`] | the names and layouts of LTTng's kernel events |
 //!
 //! [`Value`] is a value that was read, [`Class`] the class of an event that was read, and
@@ -14,6 +15,7 @@
 
 mod class;
 pub mod ctf;
+pub mod errno;
 pub mod event;
 pub mod folder;
 pub mod lttng;

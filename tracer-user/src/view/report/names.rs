@@ -2,12 +2,7 @@
 
 use std::fmt::Write as _;
 
-use syscalls::Errno;
-
-use crate::trace::{Named, Number, Value};
-
-/// The largest number of an error (`MAX_ERRNO`, `include/linux/err.h`).
-const MAX_ERRNO: i64 = 4095;
+use crate::trace::{Named, Number, Value, errno};
 
 /// What functions and system calls return is in fields of this name.
 const RESULT: &str = "ret";
@@ -76,8 +71,8 @@ fn error_name(number: Number) -> Option<&'static str> {
         (64, _) | (32, true) => number.raw as i64,
         _ => return None,
     };
-    (-MAX_ERRNO..0).contains(&value).then_some(())?;
-    Errno::new(-value as i32).name()
+    let error = value.checked_neg()?;
+    errno::name(u16::try_from(error).ok()?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::names::glob;
 use crate::trace::ctf::Event;
 use crate::trace::lttng::state_dump::PREFIX;
 use crate::trace::{Class, lttng};
@@ -236,41 +237,13 @@ pub fn matches(pattern: &str, name: &str) -> bool {
         || pattern
             .strip_prefix("syscall:")
             .zip(call)
-            .is_some_and(|(pattern, call)| glob(pattern.as_bytes(), call.as_bytes()))
+            .is_some_and(|(pattern, call)| glob::matches(pattern, call))
 }
 
 fn means(pattern: &str, name: &str) -> bool {
     let behind_group = name.split_once(':').map(|(_, behind)| behind);
-    glob(pattern.as_bytes(), name.as_bytes())
-        || behind_group.is_some_and(|behind| glob(pattern.as_bytes(), behind.as_bytes()))
-}
-
-/// `*` is any text, `?` any byte. Goes back to the last `*` only, so that time is at most
-/// the product of both lengths.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut star = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((star_p, star_t)) => {
-                    star = Some((star_p, star_t + 1));
-                    p = star_p + 1;
-                    t = star_t + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&byte| byte == b'*')
+    glob::matches(pattern, name)
+        || behind_group.is_some_and(|behind| glob::matches(pattern, behind))
 }
 
 #[cfg(test)]

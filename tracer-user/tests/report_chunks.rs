@@ -191,7 +191,7 @@ fn a_chunk_that_is_being_written_is_read_up_to_its_last_packet() {
     assert!(output.status.success());
     assert_eq!(stdout(&output).lines().count(), 5);
     let note = stderr(&output);
-    assert!(note.contains("are not a whole packet"), "{note}");
+    assert!(note.contains("not a complete packet"), "{note}");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn repair_completes_the_chunk_that_was_being_written() {
     let repaired = stdout(&dir.tracer("repair", &[]));
     assert!(repaired.contains("completed the chunk"), "{repaired}");
     assert!(
-        repaired.contains("3 whole packets in 1 streams"),
+        repaired.contains("3 complete packets in 1 streams"),
         "{repaired}"
     );
     assert_eq!(babeltrace(&dir), (5, String::new()));

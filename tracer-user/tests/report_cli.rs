@@ -307,7 +307,7 @@ fn a_truncated_trace_is_read_with_a_note() {
     assert!(stderr(&output).contains("`tracer repair "));
 
     let repaired = dir.tracer("repair", &[]);
-    assert!(lines(&repaired)[0].starts_with("cut 1000 bytes of half a packet off `"));
+    assert!(lines(&repaired)[0].starts_with("removed 1000 bytes of an incomplete packet from `"));
     let output = dir.tracer("report", &[]);
     assert_eq!((lines(&output).len(), stderr(&output)), (1, String::new()));
     assert!(lines(&dir.tracer("repair", &[]))[0].ends_with("; nothing to repair"));
@@ -418,7 +418,7 @@ fn a_pipe_that_ends_early_is_told() {
     let dir = sample();
     let output = report_stdin(&framed(&dir, false));
     assert_eq!(stdout(&output), stdout(&dir.tracer("report", &[])));
-    assert!(stderr(&output).contains("did not come to its end"));
+    assert!(stderr(&output).contains("the recorder did not finish"));
 }
 
 #[test]

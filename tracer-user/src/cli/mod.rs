@@ -1,4 +1,4 @@
-//! The command line: what was typed, and which part of the library it means.
+//! The command line: parses arguments, runs the library, and prints results.
 
 use std::process::ExitCode;
 
@@ -19,13 +19,22 @@ mod sessions;
 #[cfg(feature = "record")]
 mod snapshot;
 
-/// Record kernel events with eBPF into a CTF trace.
+/// Record kernel events with eBPF into CTF traces, and report them
 #[derive(Parser)]
-#[command(name = "tracer", version, about, max_term_width = 100)]
+#[command(name = "tracer", version, max_term_width = 100)]
+#[command(after_help = HINT)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+#[cfg(feature = "record")]
+const HINT: &str = "\
+Start with `tracer doctor`, which checks this system. `tracer record -- COMMAND` records a trace,
+and `tracer report DIR` prints it.";
+
+#[cfg(not(feature = "record"))]
+const HINT: &str = "This build only reads traces: it was compiled without the feature `record`.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -43,10 +52,10 @@ enum Command {
     Doctor(doctor::Args),
 }
 
-/// Runs the command that the arguments of this process name.
+/// Runs the command given by the arguments of this process.
 ///
 /// # Errors
-/// Whatever ended the command; the caller prints it.
+/// The error that ended the command, for the caller to print.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         #[cfg(feature = "record")]

@@ -182,7 +182,7 @@ fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
 
 fn push_value(line: &mut Line, value: Value<'_>) {
     match value {
-        Value::Number(number) | Value::Named(number, _) => push_number(line, number),
+        Value::Number(number) | Value::Labeled(number, _) => push_number(line, number),
         Value::Text(text) => line.json(text),
         Value::Numbers(numbers) => {
             line.byte(b'[');

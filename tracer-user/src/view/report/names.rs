@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::trace::{Named, Number, Value, errno};
+use crate::trace::{Number, Value, ValueLabel, errno};
 
 /// What functions and system calls return is in fields of this name.
 const RESULT: &str = "ret";
@@ -30,8 +30,8 @@ impl Name<'_> {
 pub(super) fn name<'a>(value: &Value<'a>, is_result: bool) -> Option<Name<'a>> {
     match value {
         Value::Number(number) if is_result => error_name(*number).map(Name::Beside),
-        Value::Named(_, Named::Value(name)) => Some(Name::Instead(name)),
-        Value::Named(_, Named::Bits(set)) => {
+        Value::Labeled(_, ValueLabel::Value(name)) => Some(Name::Instead(name)),
+        Value::Labeled(_, ValueLabel::Bits(set)) => {
             let mut text = String::new();
             let mut separator = "";
             let mut rest = 0;

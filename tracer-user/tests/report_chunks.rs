@@ -214,11 +214,11 @@ fn repair_completes_the_chunk_that_was_being_written() {
 }
 
 #[test]
-fn repair_cuts_a_chunk_to_nothing_where_its_only_packet_is_torn() {
+fn repair_empties_a_chunk_whose_only_packet_is_incomplete() {
     let [first, second, mut third] = in_three([0; 3]);
     third.bytes.truncate(1000);
     let dir = of(&[first, second, third]);
     let repaired = stdout(&dir.tracer("repair", &[]));
-    assert!(repaired.contains("cut 1000 bytes"), "{repaired}");
+    assert!(repaired.contains("removed 1000 bytes"), "{repaired}");
     assert_eq!(babeltrace(&dir), (3, String::new()));
 }

@@ -211,7 +211,8 @@ fn events_are_selected_by_cpu_and_process() {
     let dir = sample();
     let count = |args: &[&str]| lines(&dir.tracer("report", args)).len();
     assert_eq!(count(&["-C", "1"]), 2);
-    assert_eq!(count(&["-C", "0-1"]), 7);
+    assert_eq!(count(&["--cpu", "0-1"]), 7);
+    assert_eq!(count(&["--cpus", "0-1"]), 7);
     assert_eq!(count(&["-p", "40"]), 3);
     assert_eq!(count(&["-p", "41,52"]), 4);
 }
@@ -238,14 +239,14 @@ fn a_pattern_without_events_is_an_error() {
 }
 
 #[test]
-fn a_time_that_is_none_is_an_error() {
+fn an_invalid_time_is_an_error() {
     let output = sample().tracer("report", &["--from", "noon"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("`noon` is not a time"));
+    assert!(stderr(&output).contains("invalid time `noon`"));
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_error() {
+fn a_missing_folder_is_an_error() {
     let output = tracer(&["report", "/nowhere/at/all"]);
     assert_fails(
         &output,
@@ -303,7 +304,7 @@ fn a_truncated_trace_is_read_with_a_note() {
     let dir = TraceDir::new(&[stream]);
     let output = dir.tracer("report", &[]);
     assert_eq!(lines(&output).len(), 1);
-    assert!(stderr(&output).contains("tracer: note: 1000 bytes at the end of `"));
+    assert!(stderr(&output).contains("tracer: note: ignored 1000 bytes at the end of `"));
     assert!(stderr(&output).contains("`tracer repair "));
 
     let repaired = dir.tracer("repair", &[]);
@@ -414,7 +415,7 @@ fn a_trace_on_standard_input_is_read_as_one_in_a_folder() {
 }
 
 #[test]
-fn a_pipe_that_ends_early_is_told() {
+fn a_pipe_that_ends_early_is_reported() {
     let dir = sample();
     let output = report_stdin(&framed(&dir, false));
     assert_eq!(stdout(&output), stdout(&dir.tracer("report", &[])));
@@ -422,7 +423,7 @@ fn a_pipe_that_ends_early_is_told() {
 }
 
 #[test]
-fn standard_input_that_is_no_trace_is_an_error() {
+fn standard_input_that_is_not_a_trace_is_an_error() {
     let parts = [
         "cannot read a trace from standard input",
         "tracer record -o -",

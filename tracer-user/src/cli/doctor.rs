@@ -46,7 +46,7 @@ fn print(checks: &[Check], out: &mut impl Write) -> io::Result<()> {
     let verdict = if can_record(checks) {
         "Tracepoints and system calls can be recorded."
     } else {
-        "Nothing can be recorded until the failed checks are fixed."
+        "Recording is not possible: fix the failed checks first."
     };
     writeln!(out, "\n{verdict}")
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hint_follows_its_check() {
+    fn the_hint_follows_its_check() {
         let checks = [Check {
             name: "tracefs",
             state: State::Fail,

@@ -7,18 +7,18 @@ use std::ptr::NonNull;
 
 /// A mapping of whole pages.
 #[derive(Debug)]
-pub struct Mapping {
+pub struct MemoryMap {
     start: NonNull<u8>,
     len: usize,
 }
 
 // SAFETY: plain memory, not tied to a thread; its owners synchronize accesses (atomics in
 // `ring`, exclusive borrows in `PageBuffer`).
-unsafe impl Send for Mapping {}
-// SAFETY: as above; a shared `Mapping` only exposes its address.
-unsafe impl Sync for Mapping {}
+unsafe impl Send for MemoryMap {}
+// SAFETY: as above; a shared `MemoryMap` only exposes its address.
+unsafe impl Sync for MemoryMap {}
 
-impl Mapping {
+impl MemoryMap {
     /// Maps `len` bytes of `file` from `offset` for reading and, if `writable`, writing;
     /// changes are shared with all other mappings of the file.
     pub fn of_file(
@@ -84,7 +84,7 @@ impl Mapping {
     }
 }
 
-impl Drop for Mapping {
+impl Drop for MemoryMap {
     fn drop(&mut self) {
         // SAFETY: we own the mapping, and it is not used any more.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
@@ -93,12 +93,12 @@ impl Drop for Mapping {
 
 /// Whole pages of private memory, used as bytes.
 #[derive(Debug)]
-pub struct PageBuffer(Mapping);
+pub struct PageBuffer(MemoryMap);
 
 impl PageBuffer {
     /// `len` zeroed bytes; the kernel allocates pages on first access.
     pub fn new(len: usize) -> io::Result<Self> {
-        Mapping::anonymous(len).map(Self)
+        MemoryMap::anonymous(len).map(Self)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::{io, ptr};
 
-use crate::sys::memory::Mapping;
+use crate::sys::memory::MemoryMap;
 use crate::sys::{checked, page_size};
 
 /// `cachestat(2)` (Linux 6.5); the number is the same on all architectures.
@@ -59,7 +59,7 @@ fn by_mincore(file: BorrowedFd<'_>, len: u64) -> io::Result<u64> {
     if len == 0 {
         return Ok(0);
     }
-    let mapping = Mapping::of_file(file, 0, len as usize, false)?;
+    let mapping = MemoryMap::of_file(file, 0, len as usize, false)?;
     let mut pages = vec![0_u8; mapping.len().div_ceil(page_size())];
     // SAFETY: the range is a live mapping, and `pages` has a byte for each of its pages.
     let done = unsafe { libc::mincore(mapping.as_ptr().cast(), mapping.len(), pages.as_mut_ptr()) };

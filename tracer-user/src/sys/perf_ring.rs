@@ -12,14 +12,14 @@ use std::{io, ptr};
 
 use aya_obj::generated::perf_event_mmap_page;
 
-use crate::sys::memory::Mapping;
+use crate::sys::memory::MemoryMap;
 use crate::sys::page_size;
 
 /// A ring buffer and its only consumer.
 #[derive(Debug)]
 pub struct PerfRing {
     event: OwnedFd,
-    pages: Mapping,
+    pages: MemoryMap,
     data_len: usize,
 }
 
@@ -27,7 +27,7 @@ impl PerfRing {
     /// Maps a ring with `bytes` of data for `event`: a power of two, whole pages.
     pub fn new(event: OwnedFd, bytes: usize) -> io::Result<Self> {
         Ok(Self {
-            pages: Mapping::of_file(event.as_fd(), 0, page_size() + bytes, true)?,
+            pages: MemoryMap::of_file(event.as_fd(), 0, page_size() + bytes, true)?,
             event,
             data_len: bytes,
         })

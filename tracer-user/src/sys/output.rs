@@ -158,11 +158,11 @@ pub trait Calls: Send {
     fn call(&mut self, call: Call<'_>) -> Result<usize, Errno>;
 }
 
-/// The running kernel.
+/// The running kernel executes them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Kernel;
+pub struct KernelCalls;
 
-impl Calls for Kernel {
+impl Calls for KernelCalls {
     fn call(&mut self, call: Call<'_>) -> Result<usize, Errno> {
         match call {
             Call::Vmsplice { pipe, bytes } => vmsplice(pipe, bytes),

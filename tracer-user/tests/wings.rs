@@ -30,7 +30,7 @@ fn sources() -> PathBuf {
 
 /// Relative paths and texts of the source files in `folder`, in order.
 fn read_sources(folder: &Path, files: &mut Vec<(PathBuf, String)>) {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let entries = fs::read_dir(folder).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     for path in paths {
@@ -50,15 +50,12 @@ fn used_paths(line: &str) -> Vec<&str> {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut paths = Vec::new();
     for after in code.split("crate::").skip(1) {
-        match after.strip_prefix('{') {
-            Some(list) => {
-                let names = list.split(['}', ';']).next().unwrap_or_default();
-                paths.extend(names.split(',').map(str::trim));
-            }
-            None => {
-                let path = after.split(|c| !is_path(c)).next().unwrap_or_default();
-                paths.push(path.trim_end_matches("::"));
-            }
+        if let Some(list) = after.strip_prefix('{') {
+            let names = list.split(['}', ';']).next().unwrap_or_default();
+            paths.extend(names.split(',').map(str::trim));
+        } else {
+            let path = after.split(|c| !is_path(c)).next().unwrap_or_default();
+            paths.push(path.trim_end_matches("::"));
         }
     }
     paths

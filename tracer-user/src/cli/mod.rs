@@ -72,3 +72,31 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Help texts are doc comments of options, which start in the imperative: not with `The`,
+    /// `How` or `What`.
+    #[test]
+    fn every_option_has_a_help_text() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let (command, name) = (command.get_name(), argument.get_id());
+                let help = argument.get_help().map(ToString::to_string);
+                let help = help.unwrap_or_else(|| panic!("{command} {name}: no help text"));
+                let first = help.split_whitespace().next().unwrap_or_default();
+                let is_noun = ["The", "A", "How", "What", "Only"].contains(&first);
+                assert!(!is_noun, "{command} {name}: {help}");
+            }
+        }
+    }
+}

@@ -236,7 +236,7 @@ fn repair_keeps_whole_packets_and_is_idempotent() {
 }
 
 #[test]
-fn repair_makes_indexes_tell_of_all_packets() {
+fn repair_completes_the_indexes() {
     let whole = two_packets();
     let mut torn = StreamBytes::new(1).packet(&[], 0).packet(&[], 0);
     torn.bytes.truncate(PACKET_LEN + 100);

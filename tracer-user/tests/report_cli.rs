@@ -23,7 +23,7 @@ fn tracer(args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The command failed, and said all of `parts`.
+/// Asserts that the command failed, with all of `parts` in its message.
 fn assert_fails(output: &Output, parts: &[&str]) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -368,7 +368,7 @@ fn a_closed_pipe_ends_the_report_quietly() {
     );
 }
 
-/// A trace as it is on a pipe; without its end it is one of a recorder that was killed.
+/// A trace as written to a pipe; without its end, as by a recorder that was killed.
 fn framed(dir: &TraceDir, ended: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut add = |frame: Frame, body: &[u8]| {
@@ -388,8 +388,7 @@ fn framed(dir: &TraceDir, ended: bool) -> Vec<u8> {
     bytes
 }
 
-/// Runs `tracer report -` with this input and a folder for temporary files, which it must
-/// leave empty.
+/// Runs `tracer report -` with this input, and checks that it removes its temporary files.
 fn report_stdin(input: &[u8]) -> Output {
     let temporary = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_tracer"))

@@ -1,4 +1,4 @@
-//! Stacks as `tracer report` shows them.
+//! Call stacks in `tracer report`.
 
 mod common;
 
@@ -19,7 +19,7 @@ ffffffff81000200 T ksys_read
 ffffffffc0000000 t kvm_exit\t[kvm]
 ";
 
-/// The process of thread 42, as [`event`] has it.
+/// The process of thread 42, as in [`event`].
 const PID: u32 = 40;
 
 fn stack_class() -> EventClass {
@@ -50,13 +50,13 @@ fn trace(events: &[Vec<u8>]) -> TraceDir {
     TraceDir::with_classes(&[stack_class()], &[stream])
 }
 
-/// A function whose address is in this program.
+/// A function of this program, whose address is in stacks.
 #[inline(never)]
 fn a_function_of_the_test() -> u64 {
     std::hint::black_box(1)
 }
 
-/// What is mapped where that function is.
+/// The mapping that contains that function.
 fn own_mapping() -> (u64, Mapping) {
     let address = a_function_of_the_test as fn() -> u64 as usize as u64;
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
@@ -102,7 +102,7 @@ fn kernel_functions_are_printed_below_the_event() {
     assert_eq!(stderr(&output), "");
 }
 
-/// A call that does not return can be the last thing in a function.
+/// A call that does not return can be the last instruction of a function.
 #[test]
 fn a_return_address_belongs_to_the_caller() {
     let start_of_next = 0xffff_ffff_8100_0200;

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_told_from_other_errors() {
+    fn a_closed_pipe_is_distinguished_from_other_errors() {
         let closed = io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(is_broken_pipe(&closed.into()));
         assert!(!is_broken_pipe(

@@ -5,7 +5,7 @@ mod common;
 
 use common::{StreamBytes, TraceDir};
 use proptest::prelude::*;
-use tracer::probe::filter::{Context, Filter};
+use tracer::probe::filter::{EventContext, Filter};
 use tracer::trace::Value;
 use tracer::trace::event::{Display, EventClass, Field, FieldType, IntegerType};
 use tracer::trace::folder::{Record, Trace};
@@ -176,7 +176,7 @@ proptest! {
         let stream = StreamBytes::new(0).packet(std::slice::from_ref(&event), 0);
         let dir = TraceDir::with_classes(std::slice::from_ref(&class), &[stream]);
         let trace = Trace::open(dir.path()).unwrap();
-        let context = Context { cpu: 0, comm: &|_| None };
+        let context = EventContext { cpu: 0, comm: &|_| None };
         for condition in conditions(&trace, &parts) {
             let holds = |text: &str| {
                 let resolved = Filter::parse(text).unwrap().resolve(&class);

@@ -6,7 +6,7 @@ mod common;
 use std::borrow::Cow;
 
 use proptest::prelude::*;
-use tracer::probe::filter::{Context, Expr, Filter, Literal, Name, Operator, Relation, Test};
+use tracer::probe::filter::{EventContext, Expr, Filter, Literal, Name, Operator, Relation, Test};
 use tracer::trace::event::{Display, EventClass, FieldType, IntegerType};
 
 /// Name, bytes and sign of the numbers of an event, in the order of its payload.
@@ -286,7 +286,7 @@ proptest! {
     ) {
         let filter = Filter::parse(&expr.to_string()).unwrap();
         let resolved = filter.resolve(&class());
-        let context = Context {
+        let context = EventContext {
             cpu: model.contexts[2],
             comm: &|_| Some(Cow::Borrowed(model.comm.as_bytes())),
         };

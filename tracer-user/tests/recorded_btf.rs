@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tracer::kernel::btf::KernelBtf;
 use tracer::probe::fetch::{
-    Base, Context, ContextSource, Fetch, FetchList, Fetched, Load, Memory, Scope, arguments,
+    Base, ContextField, ContextSource, Fetch, FetchList, Fetched, Load, Memory, Scope, arguments,
     context, returned,
 };
 use tracer::trace::event::{Display, FieldType};
@@ -257,8 +257,8 @@ fn members_are_those_of_the_kernel() {
     }
 }
 
-fn named(kernel: &KernelBtf, name: &str) -> Context {
-    let context = Context::named(name, || Ok(kernel));
+fn named(kernel: &KernelBtf, name: &str) -> ContextField {
+    let context = ContextField::named(name, || Ok(kernel));
     context
         .unwrap_or_else(|error| panic!("{error}"))
         .unwrap_or_else(|| panic!("every event has `{name}`"))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::kernel::KernelFiles;
-use crate::kernel::functions::{Functions, Source};
+use crate::kernel::functions::{FunctionList, Functions};
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::listing::{self, Listed};
 use crate::probe::{self, ProbeError, ProbeText, Target};
@@ -131,7 +131,7 @@ fn list_names(
 ) -> anyhow::Result<()> {
     let pattern = format!("{kind}:{function}");
     let functions = Functions::read(files).with_context(|| format!("cannot list `{pattern}`"))?;
-    if functions.source() != Source::FilterFunctions {
+    if functions.source() != FunctionList::FilterFunctions {
         eprintln!("tracer: functions from {}", functions.source().describe());
     }
     let names = functions.matching(function);

@@ -1,7 +1,7 @@
 //! What can be wrong with a probe that a user named.
 
 use crate::kernel::files::KernelError;
-use crate::kernel::functions::KprobeError;
+use crate::kernel::functions::FunctionError;
 use crate::names::Suggestions;
 use crate::probe::fetch::FetchError;
 use crate::probe::spec::SpecError;
@@ -119,7 +119,7 @@ pub enum ProbeError {
         /// As typed.
         probe: String,
         /// Cause.
-        source: KprobeError,
+        source: FunctionError,
     },
     /// A file of the kernel could not be used.
     #[error(transparent)]

@@ -17,12 +17,11 @@ mod catalog;
 mod error;
 pub mod fetch;
 pub mod filter;
-mod functions;
+mod function_layout;
 pub mod listing;
 mod pieces;
 pub mod rename;
 pub mod resolve;
-mod resolver;
 pub mod spec;
 pub mod syscall_args;
 pub mod syscalls;
@@ -31,7 +30,7 @@ mod user;
 
 pub use error::ProbeError;
 pub use resolve::{
-    FunctionTarget, Place, ResolvedProbe, Stacks, default_probes, resolve, resolve_texts,
+    AttachPoint, FunctionTarget, ResolvedProbe, Stacks, default_probes, resolve, resolve_texts,
 };
 pub use spec::{ProbeText, SpecError, Target, UserSymbol};
 pub use user::UserError;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use tracer_common::{MAX_SYSCALL_ARGS, MAX_SYSCALLS, SYSCALL_ARG_SLOT_LEN, SyscallSpec};
 
 use crate::kernel::tracefs::format::{Format, FormatField};
-use crate::probe::fetch::{Base, Fetch, Load, Memory, Source};
+use crate::probe::fetch::{Base, Fetch, FieldSource, Load, Memory};
 use crate::probe::syscall_args::{argument_type, is_string, returns_address};
 use crate::trace::event::{Display, Field, FieldType, IntegerType, STRING_CUT, STRING_FAULT};
 
@@ -163,7 +163,7 @@ pub fn entry_layout(call: &str, format: &Format) -> (Vec<Field>, SyscallSpec) {
 
 /// Where a program finds the fields of an entry event while it decides.
 #[must_use]
-pub fn entry_sources(spec: &SyscallSpec) -> Vec<Source> {
+pub fn entry_sources(spec: &SyscallSpec) -> Vec<FieldSource> {
     let argument = |index: u8| {
         let is_string = spec.strings >> index & 1 == 1;
         let load = if is_string {
@@ -176,32 +176,32 @@ pub fn entry_sources(spec: &SyscallSpec) -> Vec<Source> {
         };
         from_base(Base::Argument(index), load)
     };
-    let mut sources: Vec<Source> = (0..spec.arg_count).map(argument).collect();
+    let mut sources: Vec<FieldSource> = (0..spec.arg_count).map(argument).collect();
     if spec.strings != 0 {
         // What was cut and what could not be read is known only afterwards.
-        sources.extend([Source::Nowhere, Source::Nowhere]);
+        sources.extend([FieldSource::Nowhere, FieldSource::Nowhere]);
     }
     sources
 }
 
 /// Where a program finds the result of a call.
 #[must_use]
-pub fn exit_sources() -> Vec<Source> {
+pub fn exit_sources() -> Vec<FieldSource> {
     vec![from_base(Base::Return, Load::Itself)]
 }
 
 /// As [`entry_sources`], for the events of `raw_syscalls`.
-pub(super) fn raw_sources(entry: bool) -> Vec<Source> {
+pub(super) fn raw_sources(entry: bool) -> Vec<FieldSource> {
     let nr = from_base(Base::SyscallNumber, Load::Itself);
     if entry {
-        vec![nr, Source::Nowhere]
+        vec![nr, FieldSource::Nowhere]
     } else {
         vec![nr, from_base(Base::Return, Load::Itself)]
     }
 }
 
-fn from_base(base: Base, load: Load) -> Source {
-    Source::Fetch(Fetch {
+fn from_base(base: Base, load: Load) -> FieldSource {
+    FieldSource::Fetch(Fetch {
         base,
         steps: Vec::new(),
         load,

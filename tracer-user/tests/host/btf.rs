@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use tracer::kernel::btf::{KernelBtf, Kind, Named};
+use tracer::kernel::btf::{KernelBtf, Kind, NameKind};
 use tracer::probe::fetch::{
     ARGUMENT_REGISTERS, Base, FetchList, Fetched, Load, Scope, arguments, returned,
     returned_and_arguments,
@@ -139,7 +139,7 @@ fn names_of_enumerators_are_found() {
     let kernel = kernel();
     let states = kernel
         .vmlinux()
-        .find(Named::Enum, "hrtimer_restart")
+        .find(NameKind::Enum, "hrtimer_restart")
         .unwrap();
     let Kind::Enum(states) = states.kind() else {
         panic!("{states:?}");

@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tracer::kernel::KernelFiles;
 use tracer::kernel::tracefs::format::Format;
 use tracer::kernel::tracefs::mount::Tracefs;
-use tracer::probe::{Place, ResolvedProbe, resolve_texts};
+use tracer::probe::{AttachPoint, ResolvedProbe, resolve_texts};
 use tracer::trace::event::{EventClass, Field, FieldType};
 use tracer_common::{MAX_PIECES, PieceKind, ProbeSpec, spec_flags};
 
@@ -90,8 +90,8 @@ fn every_tracepoint_of_this_kernel_has_a_layout_that_adds_up() {
     for probe in &probes {
         let class = &probe.class;
         assert!(field_names_are_unique(class), "{}", class.name);
-        let kind = match &probe.place {
-            Place::Tracepoint {
+        let kind = match &probe.attach_point {
+            AttachPoint::Tracepoint {
                 system, name, spec, ..
             } => {
                 most_pieces = most_pieces.max(spec.piece_count);
@@ -100,9 +100,9 @@ fn every_tracepoint_of_this_kernel_has_a_layout_that_adds_up() {
                 }
                 layout_kind(spec)
             }
-            Place::Syscall { .. } => "syscall",
-            Place::RawSyscall { .. } => "raw syscall",
-            other @ Place::Function { .. } => panic!("{other:?}"),
+            AttachPoint::Syscall { .. } => "syscall",
+            AttachPoint::RawSyscall { .. } => "raw syscall",
+            other @ AttachPoint::Function { .. } => panic!("{other:?}"),
         };
         *kinds.entry(kind).or_default() += 1;
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::kernel::btf::names::Named;
+use crate::kernel::btf::names::NameKind;
 use crate::kernel::btf::object::{Btf, BtfError};
 use crate::kernel::btf::types::{Kind, Type};
 use crate::kernel::btf::views::Prototype;
@@ -97,7 +97,7 @@ impl KernelBtf {
     #[must_use]
     pub fn function(&self, name: &str) -> Option<Found<'_>> {
         self.objects().find_map(|(object, btf)| {
-            let ty = btf.find(Named::Function, name)?;
+            let ty = btf.find(NameKind::Function, name)?;
             let Kind::Function(prototype) = ty.kind() else {
                 return None;
             };
@@ -117,7 +117,7 @@ impl KernelBtf {
     pub fn raw_tracepoint(&self, name: &str) -> Option<Found<'_>> {
         let type_name = format!("{TRACEPOINT_PREFIX}{name}");
         self.objects().find_map(|(object, btf)| {
-            let ty = btf.find(Named::Typedef, &type_name)?;
+            let ty = btf.find(NameKind::Typedef, &type_name)?;
             let Kind::Pointer(function) = ty.stripped().kind() else {
                 return None;
             };

@@ -19,7 +19,7 @@ mod types;
 mod views;
 
 pub use kernel::{Found, KernelBtf, KernelBtfError};
-pub use names::Named;
+pub use names::NameKind;
 pub use object::{Btf, BtfError};
 pub use types::{Kind, Type};
 pub use views::{Argument, Composite, Enumeration, Integer, Member, Prototype};

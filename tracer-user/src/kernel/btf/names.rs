@@ -7,7 +7,7 @@ use crate::kernel::btf::types::{Kind, Type};
 
 /// What can be looked up by name. Each has names of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
+pub enum NameKind {
     /// A function.
     Function,
     /// `struct NAME`.
@@ -22,7 +22,7 @@ pub enum Named {
     Number,
 }
 
-impl Named {
+impl NameKind {
     pub(super) fn of(ty: Type<'_>) -> Option<Self> {
         match ty.kind() {
             Kind::Function(_) => Some(Self::Function),
@@ -46,7 +46,7 @@ impl Names {
         let mut pairs: Vec<u64> = btf
             .ids()
             .map(|id| btf.get(id))
-            .filter(|ty| Named::of(*ty).is_some() && !ty.name().is_empty())
+            .filter(|ty| NameKind::of(*ty).is_some() && !ty.name().is_empty())
             .map(|ty| hash(ty.name()) << 32 | u64::from(ty.id()))
             .collect();
         pairs.sort_unstable();

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::kernel::btf::names::{Named, Names};
+use crate::kernel::btf::names::{NameKind, Names};
 use crate::kernel::btf::types::Type;
 
 const MAGIC: u16 = 0xeb9f;
@@ -94,12 +94,12 @@ impl Btf {
 
     /// The type of a name, here or in the BTF that this one is on top of.
     #[must_use]
-    pub fn find(&self, what: Named, name: &str) -> Option<Type<'_>> {
+    pub fn find(&self, what: NameKind, name: &str) -> Option<Type<'_>> {
         let names = self.names.get_or_init(|| Names::new(self));
         let here = names
             .with_hash_of(name)
             .map(|id| self.get(id))
-            .find(|ty| Named::of(*ty) == Some(what) && ty.name() == name);
+            .find(|ty| NameKind::of(*ty) == Some(what) && ty.name() == name);
         here.or_else(|| {
             let found = self.base.as_ref()?.find(what, name)?;
             Some(self.get(found.id))

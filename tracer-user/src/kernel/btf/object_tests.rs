@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernel::btf::builder::Builder;
-use crate::kernel::btf::{Kind, Named};
+use crate::kernel::btf::{Kind, NameKind};
 
 /// Types of all kinds.
 fn everything() -> Builder {
@@ -50,22 +50,22 @@ fn everything() -> Builder {
 fn names_find_types_of_their_kind() {
     let btf = everything().build();
     for (what, name) in [
-        (Named::Struct, "outer"),
-        (Named::Typedef, "word_t"),
-        (Named::Enum, "wide"),
-        (Named::Number, "int"),
-        (Named::Function, "f"),
+        (NameKind::Struct, "outer"),
+        (NameKind::Typedef, "word_t"),
+        (NameKind::Enum, "wide"),
+        (NameKind::Number, "int"),
+        (NameKind::Function, "f"),
     ] {
         assert_eq!(btf.find(what, name).unwrap().name(), name);
     }
-    assert!(btf.find(Named::Struct, "word_t").is_none());
-    assert!(btf.find(Named::Struct, "").is_none());
+    assert!(btf.find(NameKind::Struct, "word_t").is_none());
+    assert!(btf.find(NameKind::Struct, "").is_none());
 }
 
 #[test]
 fn members_are_found_through_those_without_a_name() {
     let btf = everything().build();
-    let Kind::Composite(outer) = btf.find(Named::Struct, "outer").unwrap().kind() else {
+    let Kind::Composite(outer) = btf.find(NameKind::Struct, "outer").unwrap().kind() else {
         panic!("no structure");
     };
     let member = outer.member("b").unwrap();
@@ -79,7 +79,7 @@ fn members_are_found_through_those_without_a_name() {
 #[test]
 fn bit_fields_have_their_place() {
     let btf = everything().build();
-    let Kind::Composite(bits) = btf.find(Named::Struct, "bits").unwrap().kind() else {
+    let Kind::Composite(bits) = btf.find(NameKind::Struct, "bits").unwrap().kind() else {
         panic!("no structure");
     };
     let high = bits.member("high").unwrap();
@@ -89,7 +89,7 @@ fn bit_fields_have_their_place() {
 #[test]
 fn enumerators_have_the_sign_of_their_type() {
     let btf = everything().build();
-    let values = |name| match btf.find(Named::Enum, name).unwrap().kind() {
+    let values = |name| match btf.find(NameKind::Enum, name).unwrap().kind() {
         Kind::Enum(enumeration) => enumeration.enumerators().collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
@@ -126,13 +126,13 @@ fn a_module_goes_on_from_the_kernel() {
     let kernel = Arc::new(kernel.build());
     assert_eq!(own, kernel.ids().end);
     let module = Btf::parse(module.bytes(), Some(kernel)).unwrap();
-    let ty = module.find(Named::Struct, "own").unwrap();
+    let ty = module.find(NameKind::Struct, "own").unwrap();
     assert_eq!(ty.id(), own);
     let Kind::Composite(own) = ty.kind() else {
         panic!("no structure");
     };
     assert_eq!(own.member("n").unwrap().ty.to_string(), "int");
-    assert_eq!(module.find(Named::Struct, "outer").unwrap().id(), 6);
+    assert_eq!(module.find(NameKind::Struct, "outer").unwrap().id(), 6);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn look_at_everything(btf: &Btf) {
             Kind::Prototype(prototype) => drop(prototype.arguments().count()),
             _ => {}
         }
-        let found = btf.find(Named::Struct, ty.name());
+        let found = btf.find(NameKind::Struct, ty.name());
         assert!(found.is_none_or(|found| found.name() == ty.name()));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::kernel::btf::KernelBtf;
 use crate::kernel::files::{self, KernelFiles};
-use crate::kernel::functions::{Functions, KprobeError, is_function_name};
+use crate::kernel::functions::{FunctionError, Functions, is_function_name};
 use crate::names::Suggestions;
 
 /// What compilers put behind the name of a function of which they make another one, with
@@ -29,11 +29,11 @@ impl fmt::Display for Rest {
 }
 
 /// Why `function`, which is not among those that can be probed, cannot be.
-pub(super) fn reason(function: &str, functions: &Functions) -> KprobeError {
+pub(super) fn reason(function: &str, functions: &Functions) -> FunctionError {
     if functions.has_symbol(function) {
         return match whole_of(function) {
-            Some(whole) => KprobeError::Part(whole.to_owned()),
-            None => KprobeError::Notrace,
+            Some(whole) => FunctionError::Part(whole.to_owned()),
+            None => FunctionError::Notrace,
         };
     }
     let split_off = split_off(function, functions);
@@ -44,17 +44,17 @@ pub(super) fn reason(function: &str, functions: &Functions) -> KprobeError {
         .collect();
     if !probeable.is_empty() {
         let variants = probeable.join(" or ");
-        return KprobeError::Variants { variants };
+        return FunctionError::Variants { variants };
     }
     if let Some(module) = module_of(function, functions.files()) {
-        return KprobeError::NotLoaded { module };
+        return FunctionError::NotLoaded { module };
     }
     let rest = split_off.first().map(|&name| name.to_owned());
     if rest.is_some() || has_type(function, functions.files()) {
-        return KprobeError::Inlined { rest: Rest(rest) };
+        return FunctionError::Inlined { rest: Rest(rest) };
     }
     let names = functions.names().iter().map(String::as_str);
-    KprobeError::NoSuchFunction(Suggestions::near(function, names))
+    FunctionError::NoSuchFunction(Suggestions::near(function, names))
 }
 
 /// The function that a symbol is a part of, or the padding before.

@@ -15,7 +15,7 @@ pub use absent::Rest;
 
 /// Why a function cannot be probed.
 #[derive(Debug, thiserror::Error)]
-pub enum KprobeError {
+pub enum FunctionError {
     /// The kernel has no kprobes at all.
     #[error("this kernel was built without CONFIG_KPROBES; use tracepoints (`tracer list`)")]
     NotBuiltIn,
@@ -84,7 +84,7 @@ pub enum KprobeError {
 
 /// Which file says what can be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum FunctionList {
     /// `available_filter_functions` of tracefs.
     FilterFunctions,
     /// `kallsyms` without the blacklist of kprobes.
@@ -93,7 +93,7 @@ pub enum Source {
     Kallsyms,
 }
 
-impl Source {
+impl FunctionList {
     /// For people.
     #[must_use]
     pub fn describe(self) -> &'static str {
@@ -115,7 +115,7 @@ impl Source {
 #[derive(Debug)]
 pub struct Functions {
     files: KernelFiles,
-    source: Source,
+    source: FunctionList,
     /// Names under which the kernel lists what can be probed, sorted, each once.
     probeable: Vec<String>,
     /// Where these functions are; others have these places under other names.
@@ -127,13 +127,13 @@ pub struct Functions {
 
 impl Functions {
     /// Reads the kernel's lists.
-    pub fn read(files: &KernelFiles) -> Result<Self, KprobeError> {
+    pub fn read(files: &KernelFiles) -> Result<Self, FunctionError> {
         if !files
             .sys
             .join("bus/event_source/devices/kprobe/type")
             .exists()
         {
-            return Err(KprobeError::NotBuiltIn);
+            return Err(FunctionError::NotBuiltIn);
         }
         let symbols = Symbols::parse(&files::read(&files.proc.join("kallsyms"))?);
         let blacklist = files::read(&files.sys.join("kernel/debug/kprobes/blacklist"))
@@ -143,11 +143,12 @@ impl Functions {
         let refused = symbols.with_other_names(blacklist.unwrap_or_default());
         let (source, mut probeable) =
             match files::read(&files.tracefs.join("available_filter_functions")) {
-                Ok(text) => (Source::FilterFunctions, parse_filter_functions(&text)),
-                Err(_) if has_blacklist => {
-                    (Source::KallsymsWithoutBlacklist, symbols.function_names())
-                }
-                Err(_) => (Source::Kallsyms, symbols.function_names()),
+                Ok(text) => (FunctionList::FilterFunctions, parse_filter_functions(&text)),
+                Err(_) if has_blacklist => (
+                    FunctionList::KallsymsWithoutBlacklist,
+                    symbols.function_names(),
+                ),
+                Err(_) => (FunctionList::Kallsyms, symbols.function_names()),
             };
         probeable.retain(|name| !refused.contains(name));
         probeable.sort_unstable();
@@ -165,7 +166,7 @@ impl Functions {
 
     /// Where the list is from.
     #[must_use]
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> FunctionList {
         self.source
     }
 
@@ -242,13 +243,13 @@ impl Functions {
     }
 
     /// Whether a probe at `offset` bytes into `function` can be expected to attach.
-    pub fn check(&self, function: &str, offset: u64) -> Result<(), KprobeError> {
+    pub fn check(&self, function: &str, offset: u64) -> Result<(), FunctionError> {
         // An address in disguise: how one of several functions of a name is probed.
         if function == BASE_SYMBOL {
             return Ok(());
         }
         if self.refused.contains(function) {
-            return Err(KprobeError::Blacklisted);
+            return Err(FunctionError::Blacklisted);
         }
         if !self.is_listed(function) && !self.is_other_name(function) {
             return Err(absent::reason(function, self));
@@ -257,7 +258,7 @@ impl Functions {
             return Err(self.symbols.ambiguous(function));
         }
         match self.symbols.size(function) {
-            Some(size) if offset >= size => Err(KprobeError::OffsetTooLarge { size }),
+            Some(size) if offset >= size => Err(FunctionError::OffsetTooLarge { size }),
             _ => Ok(()),
         }
     }
@@ -348,7 +349,7 @@ impl Symbols {
         (start != 0).then(|| self.addresses.get(next).map(|end| end - start))?
     }
 
-    fn ambiguous(&self, name: &str) -> KprobeError {
+    fn ambiguous(&self, name: &str) -> FunctionError {
         let addresses = self.places(name);
         let base = self.places(BASE_SYMBOL).first().copied();
         let base = base.filter(|&base| base != 0);
@@ -361,7 +362,7 @@ impl Symbols {
                 })
                 .collect()
         });
-        KprobeError::Ambiguous {
+        FunctionError::Ambiguous {
             count: addresses.len(),
             places: places.map_or_else(
                 || format!("`kprobe:{BASE_SYMBOL}+OFFSET`, with addresses that root sees in /proc/kallsyms"),

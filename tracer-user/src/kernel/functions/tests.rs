@@ -20,9 +20,9 @@ ffffffff81000600 d data
 ffffffffc0000000 t nf_hook\t[nf_tables]
 ";
 
-struct Kernel(tempfile::TempDir);
+struct FakeKernel(tempfile::TempDir);
 
-impl Kernel {
+impl FakeKernel {
     fn new(files: &[(&str, &str)]) -> Self {
         let kernel = Self(tempfile::tempdir().unwrap());
         kernel.write("proc/kallsyms", KALLSYMS);
@@ -65,15 +65,15 @@ const BLACKLIST: (&str, &str) = (
 
 #[test]
 fn a_kernel_without_kprobes_is_said_so() {
-    let error = Functions::read(&Kernel::new(&[]).files()).unwrap_err();
-    assert!(matches!(error, KprobeError::NotBuiltIn));
+    let error = Functions::read(&FakeKernel::new(&[]).files()).unwrap_err();
+    assert!(matches!(error, FunctionError::NotBuiltIn));
     assert!(error.to_string().contains("CONFIG_KPROBES"));
 }
 
 #[test]
 fn the_list_of_ftrace_is_preferred() {
-    let functions = Kernel::with_kprobes(&[FILTER]);
-    assert_eq!(functions.source(), Source::FilterFunctions);
+    let functions = FakeKernel::with_kprobes(&[FILTER]);
+    assert_eq!(functions.source(), FunctionList::FilterFunctions);
     assert_eq!(
         functions.names(),
         ["nf_hook", "show", "vfs_read", "vfs_write"]
@@ -82,8 +82,8 @@ fn the_list_of_ftrace_is_preferred() {
 
 #[test]
 fn symbols_without_the_blacklist_stand_in() {
-    let functions = Kernel::with_kprobes(&[BLACKLIST]);
-    assert_eq!(functions.source(), Source::KallsymsWithoutBlacklist);
+    let functions = FakeKernel::with_kprobes(&[BLACKLIST]);
+    assert_eq!(functions.source(), FunctionList::KallsymsWithoutBlacklist);
     assert_eq!(
         functions.names(),
         [
@@ -96,12 +96,15 @@ fn symbols_without_the_blacklist_stand_in() {
             "vfs_write"
         ]
     );
-    assert_eq!(Kernel::with_kprobes(&[]).source(), Source::Kallsyms);
+    assert_eq!(
+        FakeKernel::with_kprobes(&[]).source(),
+        FunctionList::Kallsyms
+    );
 }
 
 #[test]
 fn an_unknown_function_brings_near_names() {
-    let error = Kernel::with_kprobes(&[FILTER])
+    let error = FakeKernel::with_kprobes(&[FILTER])
         .check("vfs_reed", 0)
         .unwrap_err();
     assert!(
@@ -114,7 +117,7 @@ fn an_unknown_function_brings_near_names() {
 
 #[test]
 fn functions_that_the_kernel_refuses_are_told_apart() {
-    let functions = Kernel::with_kprobes(&[FILTER, BLACKLIST]);
+    let functions = FakeKernel::with_kprobes(&[FILTER, BLACKLIST]);
     let blacklisted = functions.check("do_int3", 0).unwrap_err().to_string();
     assert!(blacklisted.contains("blacklist"), "{blacklisted}");
     let notrace = functions.check("quiet", 0).unwrap_err().to_string();
@@ -136,8 +139,8 @@ ffffffff81000600 t vfs_read.cold
 
 /// What is said of `function` by a kernel with these symbols, where ftrace lists what can
 /// be probed, BTF has `forgotten`, and modules export `nft_do_chain`.
-fn refusal(function: &str) -> KprobeError {
-    let kernel = Kernel::new(&[
+fn refusal(function: &str) -> FunctionError {
+    let kernel = FakeKernel::new(&[
         ("sys/bus/event_source/devices/kprobe/type", "8\n"),
         ("proc/sys/kernel/osrelease", "6.1.0-test\n"),
         (
@@ -162,7 +165,7 @@ fn refusal(function: &str) -> KprobeError {
 #[test]
 fn variants_of_a_function_are_named() {
     let error = refusal("shrunk");
-    assert!(matches!(error, KprobeError::Variants { .. }));
+    assert!(matches!(error, FunctionError::Variants { .. }));
     assert!(
         error
             .to_string()
@@ -174,14 +177,14 @@ fn variants_of_a_function_are_named() {
 #[test]
 fn inlined_functions_are_told_from_those_that_never_were() {
     let error = refusal("forgotten");
-    assert!(matches!(error, KprobeError::Inlined { .. }), "{error}");
+    assert!(matches!(error, FunctionError::Inlined { .. }), "{error}");
     let error = refusal("chilled").to_string();
     assert!(error.contains("left only `chilled.cold`"), "{error}");
     // It cannot be probed where it is left, either.
     let error = refusal("hidden").to_string();
     assert!(error.contains("left only `hidden.part.0`"), "{error}");
     let error = refusal("forgotten_");
-    assert!(matches!(error, KprobeError::NoSuchFunction(_)), "{error}");
+    assert!(matches!(error, FunctionError::NoSuchFunction(_)), "{error}");
 }
 
 #[test]
@@ -200,7 +203,7 @@ fn parts_of_functions_name_the_whole() {
 
 #[test]
 fn a_function_can_be_probed_by_its_other_name() {
-    let functions = Kernel::with_kprobes(&[FILTER]);
+    let functions = FakeKernel::with_kprobes(&[FILTER]);
     assert!(functions.check("ksys_write", 0).is_ok());
 }
 
@@ -224,7 +227,7 @@ ffffffff81000700 t quiet
 ffffffff81000700 t silent
 ";
     const LISTED: &str = "__do_sys_getppid\n__x64_sys_getpid\ncold_function\nshow\ntwice\ntwice\n";
-    let kernel = Kernel::new(files);
+    let kernel = FakeKernel::new(files);
     kernel.write("sys/bus/event_source/devices/kprobe/type", "8\n");
     kernel.write("tracefs/available_filter_functions", LISTED);
     kernel.write("proc/kallsyms", SYMBOLS);
@@ -271,13 +274,16 @@ fn what_is_refused_is_refused_under_all_names() {
         "__x64_sys_getppid",
     ] {
         let error = functions.check(name, 0).unwrap_err();
-        assert!(matches!(error, KprobeError::Blacklisted), "{name}: {error}");
+        assert!(
+            matches!(error, FunctionError::Blacklisted),
+            "{name}: {error}"
+        );
     }
 }
 
 #[test]
 fn without_addresses_patterns_match_the_names_that_are_listed() {
-    let kernel = Kernel::new(&[FILTER, ("sys/bus/event_source/devices/kprobe/type", "8\n")]);
+    let kernel = FakeKernel::new(&[FILTER, ("sys/bus/event_source/devices/kprobe/type", "8\n")]);
     kernel.write(
         "proc/kallsyms",
         "0 T vfs_read\n0 T vfs_write\n0 T vfs_other\n",
@@ -288,7 +294,7 @@ fn without_addresses_patterns_match_the_names_that_are_listed() {
 
 #[test]
 fn names_without_addresses_are_not_taken_for_one_function() {
-    let kernel = Kernel::new(&[FILTER, ("sys/bus/event_source/devices/kprobe/type", "8\n")]);
+    let kernel = FakeKernel::new(&[FILTER, ("sys/bus/event_source/devices/kprobe/type", "8\n")]);
     kernel.write("proc/kallsyms", "0 T vfs_write\n0 T quiet\n");
     let functions = Functions::read(&kernel.files()).unwrap();
     assert!(functions.check("quiet", 0).is_err());
@@ -296,7 +302,7 @@ fn names_without_addresses_are_not_taken_for_one_function() {
 
 #[test]
 fn an_ambiguous_name_brings_its_places() {
-    let error = Kernel::with_kprobes(&[FILTER])
+    let error = FakeKernel::with_kprobes(&[FILTER])
         .check("show", 0)
         .unwrap_err()
         .to_string();
@@ -308,24 +314,28 @@ fn an_ambiguous_name_brings_its_places() {
 
 #[test]
 fn patterns_leave_ambiguous_names_out() {
-    let functions = Kernel::with_kprobes(&[FILTER]);
+    let functions = FakeKernel::with_kprobes(&[FILTER]);
     assert_eq!(functions.matching("*s*"), ["vfs_read", "vfs_write"]);
 }
 
 #[test]
 fn offsets_stay_inside_the_function() {
-    let functions = Kernel::with_kprobes(&[FILTER]);
+    let functions = FakeKernel::with_kprobes(&[FILTER]);
     assert!(functions.check("vfs_read", 0x7f).is_ok());
     assert!(matches!(
         functions.check("vfs_read", 0x80),
-        Err(KprobeError::OffsetTooLarge { size: 0x80 })
+        Err(FunctionError::OffsetTooLarge { size: 0x80 })
     ));
     assert!(functions.check("_text", 0x200).is_ok());
 }
 
 #[test]
 fn functions_of_modules_can_be_probed() {
-    assert!(Kernel::with_kprobes(&[FILTER]).check("nf_hook", 0).is_ok());
+    assert!(
+        FakeKernel::with_kprobes(&[FILTER])
+            .check("nf_hook", 0)
+            .is_ok()
+    );
 }
 
 #[test]

@@ -3,12 +3,12 @@
 
 use crate::kernel::btf::{Btf, KernelBtf};
 use crate::names::Suggestions;
-use crate::probe::fetch::{Fetch, FetchList, Fetched, Load, Problem, Scope};
+use crate::probe::fetch::{Fetch, FetchList, FetchProblem, Fetched, Load, Scope};
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// A context, and where a program finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Context {
+pub struct ContextField {
     /// Its name and type in the trace.
     pub field: Field,
     /// Where its value comes from.
@@ -76,7 +76,7 @@ pub enum ContextError {
         /// From [`Scope::thread`].
         way: String,
         /// Cause.
-        problem: Box<Problem>,
+        problem: Box<FetchProblem>,
     },
     /// The types of the kernel are not known.
     #[error("context `{name}` needs the kernel's types: {source}")]
@@ -145,7 +145,7 @@ pub fn names() -> Vec<&'static str> {
     plain.chain(of_task).chain(of_entry).collect()
 }
 
-impl Context {
+impl ContextField {
     /// The context of a name, none for what every event has; `btf` gives the kernel's types
     /// where they are needed.
     pub fn named<'b>(
@@ -225,8 +225,8 @@ impl Context {
 
 /// Puts contexts into their order in an event: the largest first, so that none needs padding
 /// before it.
-pub fn sort(contexts: &mut [Context]) {
-    let alignment = |context: &Context| match context.field.ty {
+pub fn sort(contexts: &mut [ContextField]) {
+    let alignment = |context: &ContextField| match context.field.ty {
         FieldType::Integer(ty) => ty.align_bits,
         _ => 8,
     };
@@ -235,8 +235,8 @@ pub fn sort(contexts: &mut [Context]) {
 
 /// Bytes of all of them, up to the payload.
 #[must_use]
-pub fn len(contexts: &[Context]) -> u32 {
-    let len: u32 = contexts.iter().map(Context::len).sum();
+pub fn len(contexts: &[ContextField]) -> u32 {
+    let len: u32 = contexts.iter().map(ContextField::len).sum();
     len.next_multiple_of(8)
 }
 

@@ -52,16 +52,16 @@ fn kernel_without(missing: &str) -> KernelBtf {
     KernelBtf::read(sys.path()).unwrap()
 }
 
-fn named(name: &str) -> Context {
+fn named(name: &str) -> ContextField {
     let kernel = kernel_without("nothing");
-    let context = Context::named(name, || Ok(&kernel)).unwrap().unwrap();
+    let context = ContextField::named(name, || Ok(&kernel)).unwrap().unwrap();
     assert_eq!((context.field.name.as_str(), context.len()), (name, 4));
     context
 }
 
 /// A context that must not need the types of the kernel.
-fn plain(name: &str) -> Context {
-    let context = Context::named(name, || panic!("`{name}` needs no types"));
+fn plain(name: &str) -> ContextField {
+    let context = ContextField::named(name, || panic!("`{name}` needs no types"));
     context.unwrap().unwrap()
 }
 
@@ -127,7 +127,7 @@ fn numbers_of_namespaces_are_in_entries() {
 #[test]
 fn what_every_event_has_costs_nothing() {
     for name in ["pid", "tid"] {
-        let context = Context::named(name, || panic!("`{name}` needs no types"));
+        let context = ContextField::named(name, || panic!("`{name}` needs no types"));
         assert_eq!(context.unwrap(), None);
     }
 }
@@ -143,7 +143,7 @@ fn the_name_of_the_thread_has_two_names() {
 #[test]
 fn a_member_that_the_kernel_lacks_is_named() {
     let kernel = kernel_without("real_parent");
-    let error = Context::named("ppid", || Ok(&kernel)).unwrap_err();
+    let error = ContextField::named("ppid", || Ok(&kernel)).unwrap_err();
     let shown = error.to_string();
     let begin = "this kernel has no context `ppid`, which is its `task->real_parent->tgid`: \
                  `struct task_struct` has no member `real_parent`";
@@ -154,7 +154,7 @@ fn a_member_that_the_kernel_lacks_is_named() {
 fn a_kernel_without_types_has_the_contexts_that_need_none() {
     let sys = tempfile::tempdir().unwrap();
     let btf = || Err(KernelBtf::read(sys.path()).unwrap_err());
-    let error = Context::named("nice", btf).unwrap_err();
+    let error = ContextField::named("nice", btf).unwrap_err();
     assert!(matches!(
         &error,
         ContextError::Btf { name, source: KernelBtfError::Missing(_) } if name == "nice"
@@ -164,7 +164,7 @@ fn a_kernel_without_types_has_the_contexts_that_need_none() {
 
 #[test]
 fn what_may_have_been_meant_is_said() {
-    let error = Context::named("pppid", || unreachable!()).unwrap_err();
+    let error = ContextField::named("pppid", || unreachable!()).unwrap_err();
     let shown = error.to_string();
     assert!(shown.starts_with("there is no context `pppid`"), "{shown}");
     assert!(

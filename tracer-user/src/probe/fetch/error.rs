@@ -7,14 +7,14 @@ use crate::names::place::{self, Misplaced};
 use crate::probe::fetch::MAX_FETCHED;
 
 /// Why a text is no fetch list, or none for a probe; its place is in the text between the braces.
-pub type FetchError = Misplaced<Problem>;
+pub type FetchError = Misplaced<FetchProblem>;
 
 /// The same before the text is known.
-pub(super) type Fault = place::Fault<Problem>;
+pub(super) type Fault = place::Fault<FetchProblem>;
 
 /// What is wrong with a fetch list.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Problem {
+pub enum FetchProblem {
     /// Nothing between the braces.
     #[error("nothing to fetch between the braces; name a value, or leave the braces out")]
     Empty,

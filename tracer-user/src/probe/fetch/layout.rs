@@ -7,7 +7,7 @@
 use std::iter;
 
 use crate::probe::fetch::{
-    FETCH_FAULT, Fetch, Fetched, Load, MAX_FETCHED, MAX_FETCHED_STRING, Source,
+    FETCH_FAULT, Fetch, Fetched, FieldSource, Load, MAX_FETCHED, MAX_FETCHED_STRING,
 };
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
@@ -69,13 +69,13 @@ impl Layout {
     }
 
     /// The fields that these values are, and where a program finds each.
-    pub fn fields(&self) -> impl Iterator<Item = (Field, Source)> {
+    pub fn fields(&self) -> impl Iterator<Item = (Field, FieldSource)> {
         let mask = self.faults.then(|| {
             let field = Field {
                 name: FETCH_FAULT.to_owned(),
                 ty: FieldType::Integer(MASK),
             };
-            (field, Source::Nowhere)
+            (field, FieldSource::Nowhere)
         });
         let values = self.values().enumerate().map(|(index, value)| {
             let mut field = value.field.clone();
@@ -84,14 +84,14 @@ impl Layout {
             {
                 ty.align_bits = ALIGN_BITS;
             }
-            (field, Source::Fetch(value.fetch.clone()))
+            (field, FieldSource::Fetch(value.fetch.clone()))
         });
         mask.into_iter().chain(values)
     }
 
     /// Where a program finds the values once they are written down, in the order of
     /// [`fields`](Self::fields). Where strings begin is known of the first alone.
-    pub fn kept(&self) -> impl Iterator<Item = Source> {
+    pub fn kept(&self) -> impl Iterator<Item = FieldSource> {
         let fixed = self.fixed.iter().map(|(at, value)| {
             let (size, _) = size_and_alignment(&value.field.ty).unwrap_or_default();
             Some((*at, size))
@@ -103,13 +103,13 @@ impl Layout {
             .zip(places)
             .zip(0..)
             .map(|((value, place), bit)| {
-                place.map_or(Source::Nowhere, |(offset, len)| Source::Kept {
+                place.map_or(FieldSource::Nowhere, |(offset, len)| FieldSource::Kept {
                     offset,
                     len,
                     fault: value.fetch.reads_memory().then_some(bit),
                 })
             });
-        let mask = self.faults.then_some(Source::Nowhere);
+        let mask = self.faults.then_some(FieldSource::Nowhere);
         mask.into_iter().chain(values)
     }
 
@@ -209,13 +209,13 @@ mod tests {
             number("b", 4, memory),
         ]);
         assert_eq!(names(&layout), [FETCH_FAULT, "a", "b", "s", "t"]);
-        let kept = |offset, len, fault| Source::Kept { offset, len, fault };
+        let kept = |offset, len, fault| FieldSource::Kept { offset, len, fault };
         let places = [
-            Source::Nowhere,
+            FieldSource::Nowhere,
             kept(8, 8, None),
             kept(16, 4, Some(1)),
             kept(20, 255, Some(2)),
-            Source::Nowhere,
+            FieldSource::Nowhere,
         ];
         assert_eq!(layout.kept().collect::<Vec<_>>(), places);
     }

@@ -1,7 +1,7 @@
 //! Text of a fetch list to tokens.
 
 use crate::names::place::{Span, Spanned};
-use crate::probe::fetch::error::{Fault, Problem};
+use crate::probe::fetch::error::{Fault, FetchProblem};
 
 /// The smallest part of a fetch list that has a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ fn token(rest: &str, position: usize) -> Result<(usize, Token<'_>), Fault> {
     if first.is_ascii_digit() {
         return match number(word) {
             Some(number) => Ok((word.len(), Token::Number(number))),
-            None => fault(word.len(), Problem::Number(word.to_owned())),
+            None => fault(word.len(), FetchProblem::Number(word.to_owned())),
         };
     }
     if !word.is_empty() {
@@ -96,7 +96,7 @@ fn token(rest: &str, position: usize) -> Result<(usize, Token<'_>), Fault> {
     }
     match SIGNS.iter().find(|(sign, _)| rest.starts_with(sign)) {
         Some(&(sign, token)) => Ok((sign.len(), token)),
-        None => fault(first.len_utf8(), Problem::Character(first)),
+        None => fault(first.len_utf8(), FetchProblem::Character(first)),
     }
 }
 

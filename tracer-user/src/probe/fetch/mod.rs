@@ -22,8 +22,8 @@ use std::str::FromStr;
 
 use crate::trace::event::Field;
 
-pub use context::{Context, ContextSource};
-pub use error::{FetchError, Problem};
+pub use context::{ContextField, ContextSource};
+pub use error::{FetchError, FetchProblem};
 pub use layout::Layout;
 pub use registers::ARGUMENT_REGISTERS;
 pub use scope::{Scope, arguments, returned, returned_and_arguments};
@@ -191,7 +191,7 @@ pub enum Load {
 
 /// Where a program finds the value of a field while it decides whether the event is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum FieldSource {
     /// In registers, in the record, or behind an address.
     Fetch(Fetch),
     /// Some bits of a number of the kernel's record.

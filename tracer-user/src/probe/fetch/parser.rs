@@ -9,7 +9,7 @@
 //! ```
 
 use crate::names::place::{Span, Spanned};
-use crate::probe::fetch::error::{Fault, Problem};
+use crate::probe::fetch::error::{Fault, FetchProblem};
 use crate::probe::fetch::lexer::{Token, tokens};
 use crate::probe::fetch::syntax::{Expr, Format, Item, Tag, TypeName};
 use crate::probe::fetch::{MAX_FETCHED, Memory};
@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Item>> {
         depth: 0,
     };
     if parser.token() == Token::End {
-        return Err(Fault::new(Span::default(), Problem::Empty));
+        return Err(Fault::new(Span::default(), FetchProblem::Empty));
     }
     let mut items = vec![parser.item()?];
     while parser.token() != Token::End {
@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Item>> {
         }
         parser.advance();
         if items.len() == MAX_FETCHED {
-            return Err(parser.fault(Problem::TooMany));
+            return Err(parser.fault(FetchProblem::TooMany));
         }
         items.push(parser.item()?);
     }
@@ -103,13 +103,13 @@ impl<'a> Parser<'a> {
         span
     }
 
-    fn fault(&self, problem: Problem) -> Fault {
+    fn fault(&self, problem: FetchProblem) -> Fault {
         Fault::new(self.span(), problem)
     }
 
     fn expected(&self, expected: &'static str) -> Fault {
         let span = self.span();
-        self.fault(Problem::Expected {
+        self.fault(FetchProblem::Expected {
             expected,
             found: match self.token() {
                 Token::End => "the end".to_owned(),
@@ -121,7 +121,7 @@ impl<'a> Parser<'a> {
     /// Counts one more step.
     fn deeper(&mut self) -> Result<()> {
         if self.depth == MAX_DEPTH {
-            return Err(self.fault(Problem::TooDeep(MAX_DEPTH)));
+            return Err(self.fault(FetchProblem::TooDeep(MAX_DEPTH)));
         }
         self.depth += 1;
         Ok(())
@@ -164,7 +164,7 @@ impl<'a> Parser<'a> {
             return Err(self.expected("a format such as `str` or `x32`"));
         };
         let value =
-            Format::parse(word).ok_or_else(|| self.fault(Problem::Format(word.to_owned())))?;
+            Format::parse(word).ok_or_else(|| self.fault(FetchProblem::Format(word.to_owned())))?;
         let span = self.advance();
         Ok(Some(Spanned { value, span }))
     }
@@ -258,7 +258,7 @@ impl<'a> Parser<'a> {
                 user,
             }),
             None if words.is_empty() => Err(self.expected("the name of a type")),
-            None => Err(Fault::new(span, Problem::TypeWords)),
+            None => Err(Fault::new(span, FetchProblem::TypeWords)),
         }
     }
 
@@ -324,7 +324,7 @@ impl<'a> Parser<'a> {
                 self.advance();
                 Ok(expr)
             }
-            Token::End => Err(Fault::new(open, Problem::Unclosed)),
+            Token::End => Err(Fault::new(open, FetchProblem::Unclosed)),
             _ => Err(self.expected("`)` or a step such as `->`")),
         }
     }

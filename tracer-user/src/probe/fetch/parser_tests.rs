@@ -58,7 +58,7 @@ fn types_of_c_have_their_words_in_any_order() {
         "(u32 u32)a",
         "(long u32)a",
     ] {
-        assert_eq!(*refused(text).problem(), Problem::TypeWords, "{text}");
+        assert_eq!(*refused(text).problem(), FetchProblem::TypeWords, "{text}");
     }
 }
 
@@ -93,7 +93,7 @@ fn the_place_of_a_mistake_is_marked() {
 
 #[test]
 fn what_is_missing_is_said() {
-    assert_eq!(*refused(" ").problem(), Problem::Empty);
+    assert_eq!(*refused(" ").problem(), FetchProblem::Empty);
     for text in [
         "a,",
         ",a",
@@ -108,29 +108,29 @@ fn what_is_missing_is_said() {
         "a)",
     ] {
         assert!(
-            matches!(refused(text).problem(), Problem::Expected { .. }),
+            matches!(refused(text).problem(), FetchProblem::Expected { .. }),
             "{text}: {}",
             refused(text)
         );
     }
     assert_eq!(
         *refused("a[4294967296]").problem(),
-        Problem::Number("4294967296".into())
+        FetchProblem::Number("4294967296".into())
     );
-    assert_eq!(*refused("a+1").problem(), Problem::Character('+'));
+    assert_eq!(*refused("a+1").problem(), FetchProblem::Character('+'));
 }
 
 #[test]
 fn no_list_is_too_long_or_too_deep() {
     assert!(FetchList::parse(&vec!["a"; MAX_FETCHED].join(",")).is_ok());
     let long = vec!["a"; MAX_FETCHED + 1].join(",");
-    assert_eq!(*refused(&long).problem(), Problem::TooMany);
+    assert_eq!(*refused(&long).problem(), FetchProblem::TooMany);
     for step in ["*", "(", "&", "(u8)"] {
         let deep = format!("{}a", step.repeat(100_000));
-        assert_eq!(*refused(&deep).problem(), Problem::TooDeep(MAX_DEPTH));
+        assert_eq!(*refused(&deep).problem(), FetchProblem::TooDeep(MAX_DEPTH));
     }
     let deep = format!("a{}", "->b".repeat(100_000));
-    assert_eq!(*refused(&deep).problem(), Problem::TooDeep(MAX_DEPTH));
+    assert_eq!(*refused(&deep).problem(), FetchProblem::TooDeep(MAX_DEPTH));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::kernel::btf::builder::Builder;
-use crate::kernel::btf::{Btf, Named};
+use crate::kernel::btf::{Btf, NameKind};
 
 /// The places of the arguments of what is called so.
-fn places_of(btf: &Btf, what: Named, name: &str) -> Vec<Result<u8, LeftOut>> {
+fn places_of(btf: &Btf, what: NameKind, name: &str) -> Vec<Result<u8, LeftOut>> {
     let ty = btf.find(what, name).unwrap();
     let prototype = match ty.stripped().kind() {
         Kind::Function(prototype) | Kind::Pointer(prototype) => prototype,
@@ -24,7 +24,7 @@ fn places_of(btf: &Btf, what: Named, name: &str) -> Vec<Result<u8, LeftOut>> {
 }
 
 fn places_of_f(btf: &Btf) -> Vec<Result<u8, LeftOut>> {
-    places_of(btf, Named::Function, "f")
+    places_of(btf, NameKind::Function, "f")
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn tracepoints_have_a_word_for_each() {
     let prototype = btf.prototype(0, &[("", int); 8]);
     let pointer = btf.pointer(prototype);
     btf.typedef("btf_trace_x", pointer);
-    let places = places_of(&btf.build(), Named::Typedef, "btf_trace_x");
+    let places = places_of(&btf.build(), NameKind::Typedef, "btf_trace_x");
     assert_eq!(places[5..], [Ok(5), Ok(6), Ok(7)]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::kernel::btf::{Btf, Found, Named, Prototype};
+use crate::kernel::btf::{Btf, Found, NameKind, Prototype};
 use crate::kernel::tracefs::format::{Format, FormatField, Shape as RecordShape};
 use crate::names::unique;
 use crate::probe::fetch::registers::{ARGUMENT_REGISTERS, places};
@@ -139,7 +139,7 @@ impl<'a> Scope<'a> {
             ("task", Base::Task, "task_struct"),
             ("entry", Base::Entry, "upid"),
         ] {
-            let structure = types.find(Named::Struct, structure).map(CType::of_btf);
+            let structure = types.find(NameKind::Struct, structure).map(CType::of_btf);
             if let Some(pointer) = structure.and_then(|ty| ty.pointed_to(Memory::Kernel)) {
                 scope.add(name.to_owned(), base, pointer);
             }

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::kernel::btf::{Btf, Composite, Enumeration, Kind, Named, Type};
+use crate::kernel::btf::{Btf, Composite, Enumeration, Kind, NameKind, Type};
 use crate::names::Suggestions;
 use crate::probe::fetch::Memory;
-use crate::probe::fetch::error::Problem;
+use crate::probe::fetch::error::FetchProblem;
 use crate::probe::fetch::syntax::{Tag, TypeName};
 use crate::trace::event::{Display, FieldType, IntegerType, Label, LabelKind, Labels};
 
@@ -129,14 +129,14 @@ impl<'a> CType<'a> {
     }
 
     /// The type of a name, looked up in `types`.
-    pub(super) fn named(name: &TypeName, types: Option<&'a Btf>) -> Result<Self, Problem> {
-        let btf = types.ok_or_else(|| Problem::NoTypes(name.to_string()))?;
+    pub(super) fn named(name: &TypeName, types: Option<&'a Btf>) -> Result<Self, FetchProblem> {
+        let btf = types.ok_or_else(|| FetchProblem::NoTypes(name.to_string()))?;
         let of = match name.tag {
             Tag::Plain if name.name == "void" => Some(btf.get(0)),
-            Tag::Plain => find(btf, &[Named::Typedef, Named::Number], &name.name),
-            Tag::Struct => find(btf, &[Named::Struct], &name.name),
-            Tag::Union => find(btf, &[Named::Union], &name.name),
-            Tag::Enum => find(btf, &[Named::Enum], &name.name),
+            Tag::Plain => find(btf, &[NameKind::Typedef, NameKind::Number], &name.name),
+            Tag::Struct => find(btf, &[NameKind::Struct], &name.name),
+            Tag::Union => find(btf, &[NameKind::Union], &name.name),
+            Tag::Enum => find(btf, &[NameKind::Enum], &name.name),
         };
         let of = of.ok_or_else(|| no_such_type(name, btf))?;
         Ok(Self {
@@ -171,7 +171,11 @@ fn shape_of(ty: Type<'_>) -> Shape<'_> {
         Kind::Composite(composite) => Shape::Composite(composite),
         // Another part of the kernel may know the whole of it.
         Kind::Forward { union } => {
-            let what = if union { Named::Union } else { Named::Struct };
+            let what = if union {
+                NameKind::Union
+            } else {
+                NameKind::Struct
+            };
             match ty.btf().find(what, ty.name()).map(Type::kind) {
                 Some(Kind::Composite(composite)) => Shape::Composite(composite),
                 _ => Shape::Forward,
@@ -186,24 +190,24 @@ fn number(size: u32, signed: bool) -> Option<IntegerType> {
         .then(|| IntegerType::natural(size as u16, signed, Display::Decimal))
 }
 
-fn find<'a>(btf: &'a Btf, what: &[Named], name: &str) -> Option<Type<'a>> {
+fn find<'a>(btf: &'a Btf, what: &[NameKind], name: &str) -> Option<Type<'a>> {
     what.iter().find_map(|what| btf.find(*what, name))
 }
 
 /// What was meant is most often a name with another tag, or without one.
-fn no_such_type(name: &TypeName, btf: &Btf) -> Problem {
+fn no_such_type(name: &TypeName, btf: &Btf) -> FetchProblem {
     let others = [
-        (Named::Struct, "struct "),
-        (Named::Union, "union "),
-        (Named::Enum, "enum "),
-        (Named::Typedef, ""),
+        (NameKind::Struct, "struct "),
+        (NameKind::Union, "union "),
+        (NameKind::Enum, "enum "),
+        (NameKind::Typedef, ""),
     ];
     let tagged = others
         .into_iter()
         .filter(|(what, _)| btf.find(*what, &name.name).is_some())
         .map(|(_, tag)| format!("{tag}{}", name.name))
         .collect();
-    Problem::NoSuchType {
+    FetchProblem::NoSuchType {
         name: format!("{}{}", name.tag.prefix(), name.name),
         suggestions: Suggestions::of(tagged),
     }

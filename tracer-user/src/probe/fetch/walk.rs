@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::names::place::{Span, Spanned};
 use crate::names::{Suggestions, unique};
-use crate::probe::fetch::error::{Fault, Problem, listed};
+use crate::probe::fetch::error::{Fault, FetchProblem, listed};
 use crate::probe::fetch::scope::{Scope, Value};
 use crate::probe::fetch::syntax::{Expr, Item, TypeName};
 use crate::probe::fetch::types::{CType, Shape};
@@ -19,10 +19,10 @@ pub(super) fn resolve(items: &[Item], scope: &Scope<'_>) -> Result<Vec<Fetched>>
     let mut names = HashSet::from([FETCH_FAULT.to_owned()]);
     for name in items.iter().filter_map(|item| item.name.as_ref()) {
         if name.value == FETCH_FAULT {
-            return Err(Fault::new(name.span, Problem::ReservedName));
+            return Err(Fault::new(name.span, FetchProblem::ReservedName));
         }
         if !names.insert(name.value.clone()) {
-            let problem = Problem::DuplicateName(name.value.clone());
+            let problem = FetchProblem::DuplicateName(name.value.clone());
             return Err(Fault::new(name.span, problem));
         }
     }
@@ -88,11 +88,11 @@ impl<'a> Walk<'_, 'a> {
         }
         let left_out = self.scope.left_out.iter();
         let problem = match left_out.clone().find(|(known, _)| *known == name.value) {
-            Some((_, reason)) => Problem::LeftOut {
+            Some((_, reason)) => FetchProblem::LeftOut {
                 name: name.value.clone(),
                 reason: reason.clone(),
             },
-            None => Problem::NoSuchName {
+            None => FetchProblem::NoSuchName {
                 name: name.value.clone(),
                 suggestions: Suggestions::near(
                     &name.value,
@@ -126,7 +126,7 @@ impl<'a> Walk<'_, 'a> {
             }
             _ => Err(Fault::new(
                 expr.span(),
-                Problem::NotAPointer {
+                FetchProblem::NotAPointer {
                     what: expr.to_string(),
                     ty: walked.ty.to_string(),
                 },
@@ -146,10 +146,10 @@ impl<'a> Walk<'_, 'a> {
             Shape::Composite(composite) => composite,
             Shape::Forward => {
                 let ty = walked.ty.to_string();
-                return Err(Fault::new(of.span(), Problem::Forward(ty)));
+                return Err(Fault::new(of.span(), FetchProblem::Forward(ty)));
             }
             _ => {
-                let problem = Problem::NoMembers {
+                let problem = FetchProblem::NoMembers {
                     what: of.to_string(),
                     ty: walked.ty.to_string(),
                     name: name.value.clone(),
@@ -159,7 +159,7 @@ impl<'a> Walk<'_, 'a> {
         };
         let Some(member) = composite.member(&name.value) else {
             let known: Vec<&str> = composite.unfolded().map(|member| member.name).collect();
-            let problem = Problem::NoSuchMember {
+            let problem = FetchProblem::NoSuchMember {
                 ty: walked.ty.to_string(),
                 name: name.value.clone(),
                 suggestions: Suggestions::near(&name.value, known.iter().copied()),
@@ -181,7 +181,7 @@ impl<'a> Walk<'_, 'a> {
             && length != 0
             && index.value >= length
         {
-            let problem = Problem::NoSuchElement {
+            let problem = FetchProblem::NoSuchElement {
                 what: of.to_string(),
                 index: index.value,
                 length,
@@ -190,7 +190,7 @@ impl<'a> Walk<'_, 'a> {
         }
         let mut walked = self.follow(walked, of, of.span())?;
         let Some(size) = walked.ty.size() else {
-            let problem = Problem::NotAPointer {
+            let problem = FetchProblem::NotAPointer {
                 what: of.to_string(),
                 ty: format!("{} *", walked.ty),
             };
@@ -210,7 +210,7 @@ impl<'a> Walk<'_, 'a> {
         let ty = CType::named(&name.value, self.scope.types)
             .map_err(|problem| Fault::new(name.span, problem))?;
         let Some(number) = ty.shape().as_number() else {
-            let problem = Problem::CastToStructure(name.value.to_string());
+            let problem = FetchProblem::CastToStructure(name.value.to_string());
             return Err(Fault::new(name.span, problem));
         };
         if let (Shape::Array { .. }, At::Memory { .. }) = (walked.ty.shape(), walked.at) {
@@ -222,7 +222,7 @@ impl<'a> Walk<'_, 'a> {
         let is_bit_field = matches!(walked.at, At::Memory { bits: Some(_), .. });
         let becomes_pointer = matches!(ty.shape(), Shape::Pointer { .. });
         if number.size_bits > source.size_bits || (is_bit_field && becomes_pointer) {
-            let problem = Problem::Wider {
+            let problem = FetchProblem::Wider {
                 what: of.to_string(),
                 bits: source.size_bits,
                 wanted: name.value.to_string(),

@@ -1,7 +1,7 @@
 //! How far a way has led, and what is read at its end.
 
 use crate::names::place::{Span, Spanned};
-use crate::probe::fetch::error::{Fault, Problem, listed};
+use crate::probe::fetch::error::{Fault, FetchProblem, listed};
 use crate::probe::fetch::scope::{Scope, Value};
 use crate::probe::fetch::syntax::{Expr, Format, Item, Style};
 use crate::probe::fetch::types::{CType, Shape};
@@ -52,7 +52,7 @@ impl<'a> Walked<'a> {
             At::Base => 0,
             At::Address { offset } => offset,
             At::Memory { memory, .. } if memory == Memory::User && !scope.user => {
-                return Err(Fault::new(span, Problem::UserPointer));
+                return Err(Fault::new(span, FetchProblem::UserPointer));
             }
             At::Memory { offset, .. } => {
                 self.steps.push(offset);
@@ -70,14 +70,14 @@ impl<'a> Walked<'a> {
     /// Goes on by `distance` bytes. Programs add 32 bits.
     pub(super) fn advance(&mut self, distance: u64, span: Span) -> Result<()> {
         let At::Memory { offset, bits, .. } = &mut self.at else {
-            return Err(Fault::new(span, Problem::InRegister));
+            return Err(Fault::new(span, FetchProblem::InRegister));
         };
         *bits = None;
         *offset = i64::try_from(distance)
             .ok()
             .and_then(|distance| offset.checked_add(distance))
             .filter(|offset| *offset <= i64::from(i32::MAX))
-            .ok_or_else(|| Fault::new(span, Problem::TooFar))?;
+            .ok_or_else(|| Fault::new(span, FetchProblem::TooFar))?;
         Ok(())
     }
 
@@ -88,10 +88,10 @@ impl<'a> Walked<'a> {
             memory,
         } = self.at
         else {
-            return Err(Fault::new(span, Problem::NoAddress(expr.to_string())));
+            return Err(Fault::new(span, FetchProblem::NoAddress(expr.to_string())));
         };
         let ty = self.ty.pointed_to(memory).filter(|_| bits.is_none());
-        let ty = ty.ok_or_else(|| Fault::new(span, Problem::NoAddress(expr.to_string())))?;
+        let ty = ty.ok_or_else(|| Fault::new(span, FetchProblem::NoAddress(expr.to_string())))?;
         Ok(Self {
             at: At::Address { offset },
             ty,
@@ -171,7 +171,7 @@ impl<'a> Walked<'a> {
             number.ok_or_else(|| Fault::new(item.expr.span(), needs_part(&item.expr, self.ty)))?;
         let size_bits = bits.map_or(number.size_bits, u16::from);
         if size_bits > number.size_bits {
-            let problem = Problem::Wider {
+            let problem = FetchProblem::Wider {
                 what: item.expr.to_string(),
                 bits: number.size_bits,
                 wanted: item.format.map(|f| f.to_string()).unwrap_or_default(),
@@ -233,7 +233,7 @@ impl<'a> Walked<'a> {
                 walked
             }
             _ => {
-                let problem = Problem::NoString {
+                let problem = FetchProblem::NoString {
                     what: item.expr.to_string(),
                     ty: self.ty.to_string(),
                 };
@@ -241,7 +241,7 @@ impl<'a> Walked<'a> {
             }
         };
         let At::Memory { offset, memory, .. } = walked.at else {
-            return Err(Fault::new(span, Problem::InRegister));
+            return Err(Fault::new(span, FetchProblem::InRegister));
         };
         let load = Load::String { offset, memory };
         Ok((FieldType::String, walked.fetch(load)))
@@ -266,15 +266,15 @@ fn bytes_with(shift: u8, width: u8) -> u8 {
 }
 
 /// What is more than one value cannot be recorded as one.
-pub(super) fn needs_part(expr: &Expr, ty: CType<'_>) -> Problem {
+pub(super) fn needs_part(expr: &Expr, ty: CType<'_>) -> FetchProblem {
     let (what, ty_text) = (expr.to_string(), ty.to_string());
     match ty.shape() {
-        Shape::Composite(composite) => Problem::NeedsMember {
+        Shape::Composite(composite) => FetchProblem::NeedsMember {
             what,
             ty: ty_text,
             names: listed(composite.unfolded().map(|member| member.name)),
         },
-        Shape::Array { .. } => Problem::NeedsElement { what, ty: ty_text },
-        _ => Problem::NoValue { what, ty: ty_text },
+        Shape::Array { .. } => FetchProblem::NeedsElement { what, ty: ty_text },
+        _ => FetchProblem::NoValue { what, ty: ty_text },
     }
 }

@@ -7,14 +7,14 @@ use crate::names::place::{self, Misplaced};
 use crate::probe::filter::value_type::ValueType;
 
 /// Why a text is no filter, or none for an event class; its place is in the filter.
-pub type FilterError = Misplaced<Problem>;
+pub type FilterError = Misplaced<FilterProblem>;
 
 /// The same before the text is known.
-pub(super) type Fault = place::Fault<Problem>;
+pub(super) type Fault = place::Fault<FilterProblem>;
 
 /// What is wrong with a filter.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Problem {
+pub enum FilterProblem {
     /// Nothing but blanks.
     #[error("the filter is empty; write a condition such as `pid == 1`")]
     Empty,

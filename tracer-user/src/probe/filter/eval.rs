@@ -12,7 +12,7 @@ use crate::trace::Value;
 
 /// What is known about an event that is not in its bytes.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub struct EventContext<'a> {
     /// Where it happened.
     pub cpu: u32,
     /// Finds the name of the event's thread; asked only by filters that look at `comm`.
@@ -28,7 +28,7 @@ impl Resolved {
     /// to anything nor different from it: a filter that has to look at one, from left to
     /// right, does not hold.
     #[must_use]
-    pub fn matches(&self, event: &[u8], context: &Context<'_>) -> bool {
+    pub fn matches(&self, event: &[u8], context: &EventContext<'_>) -> bool {
         let Some(header) = EventHeader::read(event) else {
             return false;
         };
@@ -48,7 +48,7 @@ impl Resolved {
 struct Look<'e, 'c> {
     event: &'e [u8],
     header: EventHeader,
-    context: &'e Context<'c>,
+    context: &'e EventContext<'c>,
 }
 
 impl Look<'_, '_> {

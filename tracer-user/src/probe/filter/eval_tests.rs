@@ -41,7 +41,7 @@ fn event() -> Vec<u8> {
 
 fn holds_for(text: &str, event: &[u8], comm: Option<&'static [u8]>) -> bool {
     let resolved = Filter::parse(text).unwrap().resolve(&class());
-    let context = Context {
+    let context = EventContext {
         cpu: 3,
         comm: &|header| (header.tid == 42).then(|| comm.map(Cow::Borrowed))?,
     };
@@ -150,7 +150,7 @@ fn a_name_that_nobody_knows_is_not_even_different() {
 #[test]
 fn a_name_that_is_not_looked_at_is_not_asked_for() {
     let resolved = Filter::parse("pid == 40").unwrap().resolve(&class());
-    let context = Context {
+    let context = EventContext {
         cpu: 0,
         comm: &|_| panic!("nobody asked"),
     };

@@ -1,6 +1,6 @@
 //! Text of a filter to tokens.
 
-use crate::probe::filter::error::{Fault, Problem};
+use crate::probe::filter::error::{Fault, FilterProblem};
 use crate::probe::filter::syntax::{Operator, Relation, Span};
 
 /// The smallest part of a filter that has a meaning.
@@ -92,7 +92,7 @@ impl<'a> Lexer<'a> {
         let sign = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign));
         match sign {
             Some((sign, token)) => Ok((sign.len(), token.clone())),
-            None => Err(self.fault(first.len_utf8(), Problem::Character(first))),
+            None => Err(self.fault(first.len_utf8(), FilterProblem::Character(first))),
         }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A problem with the next `len` bytes.
-    fn fault(&self, len: usize, problem: Problem) -> Fault {
+    fn fault(&self, len: usize, problem: FilterProblem) -> Fault {
         let span = Span {
             start: self.position,
             end: self.position + len,
@@ -129,7 +129,7 @@ impl<'a> Lexer<'a> {
             None => (lower.as_str(), 10),
         };
         if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
-            return Err(self.fault(len, Problem::Number(rest[..len].to_owned())));
+            return Err(self.fault(len, FilterProblem::Number(rest[..len].to_owned())));
         }
         let number = u64::from_str_radix(digits, radix)
             .ok()
@@ -138,7 +138,7 @@ impl<'a> Lexer<'a> {
             .filter(|&number| number >= i128::from(i64::MIN));
         match number {
             Some(number) => Ok((len, Token::Number(number))),
-            None => Err(self.fault(len, Problem::NumberSize(rest[..len].to_owned()))),
+            None => Err(self.fault(len, FilterProblem::NumberSize(rest[..len].to_owned()))),
         }
     }
 
@@ -160,12 +160,12 @@ impl<'a> Lexer<'a> {
                         start: self.position + at,
                         end: self.position + behind + other.len_utf8(),
                     };
-                    return Err(Fault::new(span, Problem::Escape));
+                    return Err(Fault::new(span, FilterProblem::Escape));
                 }
                 None => break,
             }
         }
-        Err(self.fault(rest.len(), Problem::OpenString(quote)))
+        Err(self.fault(rest.len(), FilterProblem::OpenString(quote)))
     }
 }
 
@@ -180,7 +180,7 @@ fn word_len(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn token(text: &str) -> Result<Token<'_>, Problem> {
+    fn token(text: &str) -> Result<Token<'_>, FilterProblem> {
         match Lexer::new(text).next() {
             Ok((token, span)) => {
                 assert_eq!(span.end, text.len(), "one token expected");
@@ -209,14 +209,18 @@ mod tests {
     #[test]
     fn units_fractions_and_wrong_digits_are_refused() {
         for text in ["4M", "200ms", "1.5", "1e3", "08", "0x", "0xg", "1_000"] {
-            assert_eq!(token(text), Err(Problem::Number(text.into())), "{text}");
+            assert_eq!(
+                token(text),
+                Err(FilterProblem::Number(text.into())),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn numbers_beyond_64_bits_are_refused() {
         for text in ["18446744073709551616", "-9223372036854775809"] {
-            assert_eq!(token(text), Err(Problem::NumberSize(text.into())));
+            assert_eq!(token(text), Err(FilterProblem::NumberSize(text.into())));
         }
     }
 
@@ -229,9 +233,9 @@ mod tests {
 
     #[test]
     fn strings_without_end_and_unknown_escapes_are_refused() {
-        assert_eq!(token("'a"), Err(Problem::OpenString('\'')));
-        assert_eq!(token(r#""a\"#), Err(Problem::OpenString('"')));
-        assert_eq!(token(r#""\n""#), Err(Problem::Escape));
+        assert_eq!(token("'a"), Err(FilterProblem::OpenString('\'')));
+        assert_eq!(token(r#""a\"#), Err(FilterProblem::OpenString('"')));
+        assert_eq!(token(r#""\n""#), Err(FilterProblem::Escape));
     }
 
     #[test]

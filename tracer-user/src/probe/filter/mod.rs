@@ -41,12 +41,12 @@ mod value_type;
 use std::fmt;
 use std::str::FromStr;
 
-use resolve::{Moment, Names};
+use resolve::{Names, Stage};
 
 use crate::trace::event::EventClass;
 
-pub use error::{FilterError, Problem};
-pub use eval::Context;
+pub use error::{FilterError, FilterProblem};
+pub use eval::EventContext;
 pub use resolved::{
     Condition, NumberSource, NumberTest, Resolved, TextCheck, TextSource, TextTest,
 };
@@ -84,7 +84,7 @@ impl Filter {
     pub fn resolve(&self, class: &EventClass) -> Result<Resolved, FilterError> {
         Ok(Resolved {
             class: class.id,
-            condition: self.condition(class, Moment::Recorded)?,
+            condition: self.condition(class, Stage::Recorded)?,
         })
     }
 
@@ -93,11 +93,11 @@ impl Filter {
     /// # Errors
     /// As those of [`resolve`](Self::resolve).
     pub fn condition_of(&self, class: &EventClass) -> Result<Condition, FilterError> {
-        self.condition(class, Moment::Happening)
+        self.condition(class, Stage::InKernel)
     }
 
-    fn condition(&self, class: &EventClass, moment: Moment) -> Result<Condition, FilterError> {
-        resolve::resolve(&self.expr, &Names { class, moment })
+    fn condition(&self, class: &EventClass, stage: Stage) -> Result<Condition, FilterError> {
+        resolve::resolve(&self.expr, &Names { class, stage })
             .map_err(|fault| FilterError::new(&self.text, fault))
     }
 }

@@ -9,7 +9,7 @@
 //!      | "(" NAME "&" NUMBER ")" operator literal
 //! ```
 
-use crate::probe::filter::error::{Fault, Problem};
+use crate::probe::filter::error::{Fault, FilterProblem};
 use crate::probe::filter::lexer::{Lexer, Token};
 use crate::probe::filter::syntax::{Expr, Literal, Name, Operator, Span, Spanned, Test};
 
@@ -24,7 +24,7 @@ type Result<T> = std::result::Result<T, Fault>;
 /// Reads a whole filter.
 pub(super) fn parse(text: &str) -> Result<Expr> {
     if text.trim().is_empty() {
-        return Err(Fault::new(Span::default(), Problem::Empty));
+        return Err(Fault::new(Span::default(), FilterProblem::Empty));
     }
     let mut parser = Parser {
         text,
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Expr> {
     let expr = parser.any()?;
     match parser.token {
         Token::End => Ok(expr),
-        Token::Close => Err(parser.fault(Problem::Unopened)),
+        Token::Close => Err(parser.fault(FilterProblem::Unopened)),
         _ => Err(parser.expected("`&&`, `||` or the end")),
     }
 }
@@ -67,13 +67,13 @@ impl<'a> Parser<'a> {
     }
 
     /// A problem with the token.
-    fn fault(&self, problem: Problem) -> Fault {
+    fn fault(&self, problem: FilterProblem) -> Fault {
         Fault::new(self.span, problem)
     }
 
     fn expected(&self, expected: &'static str) -> Fault {
         let typed = |span: Span| self.text[span.start..span.end].to_owned();
-        self.fault(Problem::Expected {
+        self.fault(FilterProblem::Expected {
             expected,
             after: (self.before != Span::default()).then(|| typed(self.before)),
             found: match self.token {
@@ -123,7 +123,7 @@ impl<'a> Parser<'a> {
     /// Reads one more level.
     fn deeper(&mut self, read: impl FnOnce(&mut Self) -> Result<Expr>) -> Result<Expr> {
         if self.depth == MAX_DEPTH {
-            return Err(self.fault(Problem::TooDeep(MAX_DEPTH)));
+            return Err(self.fault(FilterProblem::TooDeep(MAX_DEPTH)));
         }
         self.depth += 1;
         let expr = read(self)?;
@@ -138,7 +138,7 @@ impl<'a> Parser<'a> {
             // Its parenthesis is no level of its own: a negated condition is shown with
             // one, and what is shown must not be deeper than what was typed.
             Token::Open => self.parenthesis()?,
-            Token::Word(_) => return Err(self.fault(Problem::BareNot)),
+            Token::Word(_) => return Err(self.fault(FilterProblem::BareNot)),
             _ => return Err(self.expected("`(`")),
         };
         self.not_compared()?;
@@ -154,7 +154,7 @@ impl<'a> Parser<'a> {
                 self.advance()?;
                 Ok(inner)
             }
-            Token::End => Err(Fault::new(open, Problem::Unclosed)),
+            Token::End => Err(Fault::new(open, FilterProblem::Unclosed)),
             _ => Err(self.expected("`)`, `&&` or `||`")),
         }
     }
@@ -184,14 +184,14 @@ impl<'a> Parser<'a> {
                 };
                 let span = self.advance()?.span;
                 if matches!(self.token, Token::Operator(_)) {
-                    return Err(Fault::new(name.span.to(self.span), Problem::BareMask));
+                    return Err(Fault::new(name.span.to(self.span), FilterProblem::BareMask));
                 }
                 let mask = Spanned { value: mask, span };
                 Ok(Test::Bits { name, mask })
             }
             Token::End | Token::And | Token::Or | Token::Close => Err(Fault::new(
                 name.span,
-                Problem::NameAlone(name.value.to_string()),
+                FilterProblem::NameAlone(name.value.to_string()),
             )),
             _ => Err(self.expected("a comparison")),
         }
@@ -202,7 +202,7 @@ impl<'a> Parser<'a> {
             Token::Word(word) => word,
             Token::Number(_) | Token::Text(_) => {
                 let typed = self.text[self.span.start..self.span.end].to_owned();
-                return Err(self.fault(Problem::LiteralOnTheLeft(typed)));
+                return Err(self.fault(FilterProblem::LiteralOnTheLeft(typed)));
             }
             _ => return Err(self.expected("a condition")),
         };
@@ -229,7 +229,7 @@ impl<'a> Parser<'a> {
             Token::Number(number) => Literal::Number(*number),
             Token::Text(text) => Literal::Text(std::mem::take(text)),
             Token::Word(word) => {
-                let problem = Problem::NameOnTheRight((*word).to_owned());
+                let problem = FilterProblem::NameOnTheRight((*word).to_owned());
                 let span = self.advance()?.span;
                 self.not_compared()?;
                 return Err(Fault::new(span, problem));
@@ -238,7 +238,7 @@ impl<'a> Parser<'a> {
         };
         let span = self.advance()?.span;
         if self.token == Token::Bits {
-            return Err(Fault::new(name.span.to(self.span), Problem::BareMask));
+            return Err(Fault::new(name.span.to(self.span), FilterProblem::BareMask));
         }
         self.not_compared()?;
         Ok(Test::Compare {
@@ -255,7 +255,7 @@ impl<'a> Parser<'a> {
     /// What is done is no value that could be compared.
     fn not_compared(&self) -> Result<()> {
         match self.token {
-            Token::Operator(_) => Err(self.fault(Problem::Chained)),
+            Token::Operator(_) => Err(self.fault(FilterProblem::Chained)),
             _ => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ fn parsed(text: &str) -> Expr {
 }
 
 /// What is wrong, and the part of the text that it is said of.
-fn refused(text: &str) -> (Problem, &str) {
+fn refused(text: &str) -> (FilterProblem, &str) {
     match parse(text) {
         Ok(expr) => panic!("{text}: {expr:?}"),
         Err(Fault { span, problem }) => (*problem, &text[span.start..span.end]),
@@ -91,7 +91,7 @@ fn a_row_of_joins_is_one_level() {
 fn not_stands_before_parentheses() {
     assert_eq!(parsed("!(a == 1)"), not(is_one("a")));
     assert_eq!(parsed("! !(a == 1)"), not(not(is_one("a"))));
-    assert_eq!(refused("!a == 1"), (Problem::BareNot, "a"));
+    assert_eq!(refused("!a == 1"), (FilterProblem::BareNot, "a"));
 }
 
 #[test]
@@ -138,14 +138,14 @@ fn spans_are_those_of_the_text() {
 
 #[test]
 fn nothing_is_no_filter() {
-    assert_eq!(refused(""), (Problem::Empty, ""));
-    assert_eq!(refused(" \n"), (Problem::Empty, ""));
+    assert_eq!(refused(""), (FilterProblem::Empty, ""));
+    assert_eq!(refused(" \n"), (FilterProblem::Empty, ""));
 }
 
 #[test]
 fn a_missing_operand_is_named() {
     let expected = |text, expected, after: &str, found: &str, at| {
-        let problem = Problem::Expected {
+        let problem = FilterProblem::Expected {
             expected,
             after: (!after.is_empty()).then(|| after.to_owned()),
             found: found.to_owned(),
@@ -167,7 +167,7 @@ fn a_missing_operand_is_named() {
 #[test]
 fn a_name_alone_is_refused() {
     for text in ["a", "(a)", "a && b == 1", "b == 1 || a"] {
-        assert_eq!(refused(text), (Problem::NameAlone("a".into()), "a"));
+        assert_eq!(refused(text), (FilterProblem::NameAlone("a".into()), "a"));
     }
 }
 
@@ -175,33 +175,33 @@ fn a_name_alone_is_refused() {
 fn sides_of_a_comparison_are_not_swapped() {
     assert_eq!(
         refused("1 < a"),
-        (Problem::LiteralOnTheLeft("1".into()), "1")
+        (FilterProblem::LiteralOnTheLeft("1".into()), "1")
     );
     assert_eq!(
         refused("comm == bash"),
-        (Problem::NameOnTheRight("bash".into()), "bash")
+        (FilterProblem::NameOnTheRight("bash".into()), "bash")
     );
 }
 
 #[test]
 fn chains_of_comparisons_are_refused() {
-    assert_eq!(refused("a < b <= c"), (Problem::Chained, "<="));
-    assert_eq!(refused("a < 1 == 1"), (Problem::Chained, "=="));
-    assert_eq!(refused("(a < 1) != 1"), (Problem::Chained, "!="));
-    assert_eq!(refused("(a & 3) == 1 == 1"), (Problem::Chained, "=="));
-    assert_eq!(refused("!(a & 3) == 1"), (Problem::Chained, "=="));
+    assert_eq!(refused("a < b <= c"), (FilterProblem::Chained, "<="));
+    assert_eq!(refused("a < 1 == 1"), (FilterProblem::Chained, "=="));
+    assert_eq!(refused("(a < 1) != 1"), (FilterProblem::Chained, "!="));
+    assert_eq!(refused("(a & 3) == 1 == 1"), (FilterProblem::Chained, "=="));
+    assert_eq!(refused("!(a & 3) == 1"), (FilterProblem::Chained, "=="));
 }
 
 #[test]
 fn a_mask_without_parentheses_is_refused() {
-    assert_eq!(refused("a & 3 == 1"), (Problem::BareMask, "a & 3 =="));
-    assert_eq!(refused("a == 1 & 3"), (Problem::BareMask, "a == 1 &"));
+    assert_eq!(refused("a & 3 == 1"), (FilterProblem::BareMask, "a & 3 =="));
+    assert_eq!(refused("a == 1 & 3"), (FilterProblem::BareMask, "a == 1 &"));
 }
 
 #[test]
 fn parentheses_come_in_pairs() {
-    assert_eq!(refused("a == 1 && (b == 1"), (Problem::Unclosed, "("));
-    assert_eq!(refused("a == 1)"), (Problem::Unopened, ")"));
+    assert_eq!(refused("a == 1 && (b == 1"), (FilterProblem::Unclosed, "("));
+    assert_eq!(refused("a == 1)"), (FilterProblem::Unopened, ")"));
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn nesting_has_a_limit() {
         parsed(&nested(MAX_DEPTH, open, close));
         let too_deep = nested(MAX_DEPTH + 1, open, close);
         let (problem, _) = refused(&too_deep);
-        assert_eq!(problem, Problem::TooDeep(MAX_DEPTH));
+        assert_eq!(problem, FilterProblem::TooDeep(MAX_DEPTH));
     }
 }
 

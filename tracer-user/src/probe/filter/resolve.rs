@@ -1,7 +1,7 @@
 //! The tree of a filter to conditions on the events of one class.
 
 use crate::names::Suggestions;
-use crate::probe::filter::error::{Fault, Problem};
+use crate::probe::filter::error::{Fault, FilterProblem};
 use crate::probe::filter::resolved::{
     Condition, NumberSource, NumberTest, TextCheck, TextSource, TextTest,
 };
@@ -17,9 +17,9 @@ const RECORDED_CONTEXTS: usize = 4;
 
 /// When a filter looks at events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum Stage {
     /// In the kernel, while they happen.
-    Happening,
+    InKernel,
     /// Afterwards.
     Recorded,
 }
@@ -28,22 +28,22 @@ pub(super) enum Moment {
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
     pub(super) class: &'a EventClass,
-    pub(super) moment: Moment,
+    pub(super) stage: Stage,
 }
 
 impl Names<'_> {
     fn contexts(&self) -> &'static [&'static str] {
-        match self.moment {
-            Moment::Happening => &CONTEXTS,
-            Moment::Recorded => &CONTEXTS[..RECORDED_CONTEXTS],
+        match self.stage {
+            Stage::InKernel => &CONTEXTS,
+            Stage::Recorded => &CONTEXTS[..RECORDED_CONTEXTS],
         }
     }
 
     /// What the class records beside that.
     fn recorded_contexts(&self) -> &[Field] {
-        match self.moment {
-            Moment::Happening => &[],
-            Moment::Recorded => &self.class.context,
+        match self.stage {
+            Stage::InKernel => &[],
+            Stage::Recorded => &self.class.context,
         }
     }
 }
@@ -96,7 +96,7 @@ pub(super) fn resolve(expr: &Expr, names: &Names<'_>) -> Result<Condition> {
             operator,
             literal,
         }) => match source(name, names)? {
-            Source::Number(source, ty) => {
+            Operand::Number(source, ty) => {
                 let (relation, value) = constant(&name.to_string(), ty, *operator, literal)?;
                 Condition::Number(NumberTest {
                     source,
@@ -106,7 +106,7 @@ pub(super) fn resolve(expr: &Expr, names: &Names<'_>) -> Result<Condition> {
                     value,
                 })
             }
-            Source::Text(source, max) => Condition::Text(TextTest {
+            Operand::Text(source, max) => Condition::Text(TextTest {
                 source,
                 check: check(name, max, *operator, literal)?,
             }),
@@ -115,7 +115,7 @@ pub(super) fn resolve(expr: &Expr, names: &Names<'_>) -> Result<Condition> {
 }
 
 /// A value that a name stands for.
-enum Source {
+enum Operand {
     Number(NumberSource, NumberType),
     /// With the bytes that it has at most, where that is known.
     Text(TextSource, Option<u32>),
@@ -123,7 +123,7 @@ enum Source {
 
 /// The value that `name` stands for: a field before a context, and a context that the class
 /// records before one that every event has.
-fn source(name: &Spanned<Name>, names: &Names<'_>) -> Result<Source> {
+fn source(name: &Spanned<Name>, names: &Names<'_>) -> Result<Operand> {
     let class = names.class;
     let (text, in_payload) = match &name.value {
         Name::Context(text) => (text, None),
@@ -148,19 +148,19 @@ fn field_names(fields: &[Field]) -> impl Iterator<Item = &str> {
     fields.iter().map(|field| field.name.as_str())
 }
 
-fn missing(name: &Name, names: &Names<'_>) -> Problem {
+fn missing(name: &Name, names: &Names<'_>) -> FilterProblem {
     let class = names.class;
     let contexts = || {
         let common = names.contexts().iter().copied();
         common.chain(field_names(names.recorded_contexts()))
     };
     match name {
-        Name::Context(name) => Problem::NoSuchContext {
+        Name::Context(name) => FilterProblem::NoSuchContext {
             name: name.clone(),
             suggestions: Suggestions::near(name, contexts()),
             contexts: listed(contexts()),
         },
-        Name::Plain(name) => Problem::NoSuchField {
+        Name::Plain(name) => FilterProblem::NoSuchField {
             name: name.clone(),
             class: class.name.clone(),
             suggestions: Suggestions::near(name, field_names(&class.fields).chain(contexts())),
@@ -171,18 +171,18 @@ fn missing(name: &Name, names: &Names<'_>) -> Problem {
 }
 
 /// What every event has.
-fn common_source(name: &str, names: &Names<'_>) -> Option<Source> {
+fn common_source(name: &str, names: &Names<'_>) -> Option<Operand> {
     if !names.contexts().contains(&name) {
         return None;
     }
-    let number = |source| Source::Number(source, NumberType::ID);
+    let number = |source| Operand::Number(source, NumberType::ID);
     Some(match name {
         "pid" => number(NumberSource::Pid),
         "tid" => number(NumberSource::Tid),
         "cpu" => number(NumberSource::Cpu),
         "uid" => number(NumberSource::Uid),
-        "cgroup" => Source::Number(NumberSource::Cgroup, NumberType::CGROUP),
-        "comm" => Source::Text(TextSource::Comm, None),
+        "cgroup" => Operand::Number(NumberSource::Cgroup, NumberType::CGROUP),
+        "comm" => Operand::Text(TextSource::Comm, None),
         _ => return None,
     })
 }
@@ -191,16 +191,16 @@ fn field_source(
     field: &Field,
     index: usize,
     place: Option<FieldPlace>,
-) -> std::result::Result<Source, Problem> {
+) -> std::result::Result<Operand, FilterProblem> {
     let ty = ValueType::from(&field.ty);
     match (ty, place) {
         (ValueType::Number(ty), Some(place)) => {
-            Ok(Source::Number(NumberSource::Field { index, place }, ty))
+            Ok(Operand::Number(NumberSource::Field { index, place }, ty))
         }
         (ValueType::Text(max), Some(place)) => {
-            Ok(Source::Text(TextSource::Field { index, place }, max))
+            Ok(Operand::Text(TextSource::Field { index, place }, max))
         }
-        _ => Err(Problem::ManyValues {
+        _ => Err(FilterProblem::ManyValues {
             name: field.name.clone(),
             ty,
         }),
@@ -226,8 +226,8 @@ struct Bits {
 
 fn bits(name: &Spanned<Name>, mask: Spanned<i128>, names: &Names<'_>) -> Result<Bits> {
     let (source, ty) = match source(name, names)? {
-        Source::Number(source, ty) => (source, ty),
-        Source::Text(_, max) => {
+        Operand::Number(source, ty) => (source, ty),
+        Operand::Text(_, max) => {
             return Err(Fault::new(
                 name.span.to(mask.span),
                 not_for_strings("&", name.to_string(), max),
@@ -248,7 +248,7 @@ fn constant(
     literal: &Spanned<Literal>,
 ) -> Result<(Relation, u64)> {
     let Operator::Relation(relation) = operator.value else {
-        let problem = Problem::Operator {
+        let problem = FilterProblem::Operator {
             operator: Operator::Glob.text(),
             needs: "strings",
             name: name.to_owned(),
@@ -296,7 +296,7 @@ fn check(
             // The kernel ends most strings that it cuts with a NUL.
             let kept = text.floor_char_boundary((max as usize).saturating_sub(1));
             let pattern = Literal::Text(format!("{}*", &text[..kept]));
-            let problem = Problem::TextLength {
+            let problem = FilterProblem::TextLength {
                 len: text.len(),
                 name: name.to_string(),
                 max,
@@ -318,7 +318,7 @@ fn in_range(
     if (min..=max).contains(&number.value) {
         return Ok(number.value as u64);
     }
-    let problem = Problem::Range {
+    let problem = FilterProblem::Range {
         number: number.value,
         name: name.to_owned(),
         ty: ValueType::Number(ty),
@@ -333,7 +333,7 @@ fn mismatch(name: &str, ty: ValueType, literal: &Spanned<Literal>) -> Fault {
         Literal::Number(_) => ("a number", "strings stand in quotes"),
         Literal::Text(_) => ("a string", "numbers stand without quotes"),
     };
-    let problem = Problem::Mismatch {
+    let problem = FilterProblem::Mismatch {
         name: name.to_owned(),
         ty,
         literal: literal.to_string(),
@@ -343,8 +343,8 @@ fn mismatch(name: &str, ty: ValueType, literal: &Spanned<Literal>) -> Fault {
     Fault::new(literal.span, problem)
 }
 
-fn not_for_strings(operator: &'static str, name: String, max: Option<u32>) -> Problem {
-    Problem::Operator {
+fn not_for_strings(operator: &'static str, name: String, max: Option<u32>) -> FilterProblem {
+    FilterProblem::Operator {
         operator,
         needs: "numbers",
         name,

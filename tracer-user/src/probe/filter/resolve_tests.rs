@@ -189,7 +189,10 @@ fn the_ends_of_a_range_are_within_it() {
         resolved(text);
     }
     for text in ["flags == 256", "ret == 9223372036854775808", "flags & -1"] {
-        assert!(matches!(refused(text).problem(), Problem::Range { .. }));
+        assert!(matches!(
+            refused(text).problem(),
+            FilterProblem::Range { .. }
+        ));
     }
 }
 

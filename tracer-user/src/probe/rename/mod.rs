@@ -3,7 +3,7 @@
 use tracer_common::spec_flags;
 
 use crate::kernel::KernelFiles;
-use crate::probe::{Place, ProbeError, ResolvedProbe, tracepoint};
+use crate::probe::{AttachPoint, ProbeError, ResolvedProbe, tracepoint};
 use crate::trace::lttng;
 
 /// Gives probes on tracepoints of [`EVENTS`](lttng::EVENTS) the names and the layout there.
@@ -12,13 +12,13 @@ use crate::trace::lttng;
 /// Where the kernel's description of a tracepoint is gone or cannot be understood.
 pub fn rename(files: &KernelFiles, probes: &mut [ResolvedProbe]) -> Result<(), ProbeError> {
     for probe in probes {
-        let Place::Tracepoint {
+        let AttachPoint::Tracepoint {
             system,
             name,
             spec,
             fetched,
             ..
-        } = &mut probe.place
+        } = &mut probe.attach_point
         else {
             continue;
         };

@@ -5,7 +5,7 @@ use tracer_common::{PieceKind, ProbeSpec, spec_flags};
 
 use crate::kernel::KernelFiles;
 use crate::probe::rename::rename;
-use crate::probe::{Place, resolve_texts};
+use crate::probe::{AttachPoint, resolve_texts};
 use crate::trace::event::{EventClass, FieldType};
 use crate::trace::lttng::{EVENTS, of_tracepoint, other_name, with_kernel_fields};
 
@@ -24,8 +24,8 @@ fn renamed(text: &str) -> (EventClass, ProbeSpec) {
     let mut probes = resolve_texts(&files, &[text.to_owned()]).unwrap();
     rename(&files, &mut probes).unwrap();
     let probe = probes.remove(0);
-    match probe.place {
-        Place::Tracepoint { spec, .. } => (probe.class, *spec),
+    match probe.attach_point {
+        AttachPoint::Tracepoint { spec, .. } => (probe.class, *spec),
         other => panic!("{other:?}"),
     }
 }

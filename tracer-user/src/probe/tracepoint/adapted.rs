@@ -2,7 +2,7 @@
 
 use tracer_common::{Piece, PieceKind};
 
-use crate::probe::tracepoint::placed::{NUMBER_LEN, Place, Placed};
+use crate::probe::tracepoint::placed::{Location, NUMBER_LEN, Placed};
 use crate::trace::event::{Display, FieldType, IntegerType};
 use crate::trace::lttng::{self, FieldChange, LttngEvent};
 
@@ -20,7 +20,7 @@ pub(super) fn note_of(event: &LttngEvent, placed: &[Placed]) -> Option<Piece> {
 fn byte_of(placed: &[Placed], name: &str) -> Option<u32> {
     let field = placed.iter().find(|field| field.name == name)?;
     match field.place {
-        Place::Fixed { start, .. } => Some((start / 8) as u32),
+        Location::Fixed { start, .. } => Some((start / 8) as u32),
         _ => None,
     }
 }
@@ -38,7 +38,7 @@ pub(super) fn adapt(placed: &mut Vec<Placed>, event: &LttngEvent) {
                     (PieceKind::PidOfNewThread, byte_of(placed, tid)?)
                 }
             };
-            let place = Place::WorkedOut {
+            let place = Location::WorkedOut {
                 kind,
                 offset,
                 len: 0,
@@ -54,11 +54,11 @@ pub(super) fn adapt(placed: &mut Vec<Placed>, event: &LttngEvent) {
     for field in placed.iter_mut() {
         match (event.change_of(&field.name), &field.place) {
             (Some(FieldChange::Name(name)), _) => name.clone_into(&mut field.name),
-            (Some(FieldChange::Priority), &Place::Fixed { start, len: 32 }) => {
-                field.place = Place::Priority { start };
+            (Some(FieldChange::Priority), &Location::Fixed { start, len: 32 }) => {
+                field.place = Location::Priority { start };
             }
-            (Some(FieldChange::RequestFlags), &Place::Fixed { start, len }) => {
-                field.place = Place::WorkedOut {
+            (Some(FieldChange::RequestFlags), &Location::Fixed { start, len }) => {
+                field.place = Location::WorkedOut {
                     kind: PieceKind::RequestFlags,
                     offset: (start / 8) as u32,
                     len: (len / 8) as u32,

@@ -15,12 +15,12 @@ mod straight;
 mod types;
 
 use adapted::{adapt, note_of};
-use placed::{NUMBER_LEN, Place, Placed, place_fields};
+use placed::{Location, NUMBER_LEN, Placed, place_fields};
 use straight::{straight, with_alignment};
 use tracer_common::{MAX_PIECES, Piece, PieceKind, ProbeSpec};
 
 use crate::kernel::tracefs::format::Format;
-use crate::probe::fetch::Source;
+use crate::probe::fetch::FieldSource;
 use crate::probe::pieces::Pieces;
 use crate::trace::event::Field;
 use crate::trace::lttng::LttngEvent;
@@ -49,7 +49,7 @@ pub struct Layout {
     /// The fields of the payload.
     pub fields: Vec<Field>,
     /// Where the kernel's record has each of them.
-    pub sources: Vec<Source>,
+    pub sources: Vec<FieldSource>,
     /// How the program gets the payload; the class is still 0.
     pub spec: ProbeSpec,
 }
@@ -98,11 +98,11 @@ fn in_pieces(
     let mut fields = Vec::with_capacity(placed.len());
     for field in placed {
         let align_bits = match field.place {
-            Place::Fixed { start, len } => {
+            Location::Fixed { start, len } => {
                 pieces.push_fixed(start, len);
                 if start.is_multiple_of(8) { 8 } else { 1 }
             }
-            Place::Dynamic {
+            Location::Dynamic {
                 kind,
                 offset,
                 element_len,
@@ -110,11 +110,11 @@ fn in_pieces(
                 pieces.push(kind, offset, element_len);
                 8
             }
-            Place::Priority { start } => {
+            Location::Priority { start } => {
                 pieces.push(PieceKind::Priority, (start / 8) as u32, NUMBER_LEN as u32);
                 8
             }
-            Place::WorkedOut { kind, offset, len } => {
+            Location::WorkedOut { kind, offset, len } => {
                 pieces.push(kind, offset, len);
                 8
             }

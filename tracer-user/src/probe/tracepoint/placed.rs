@@ -8,7 +8,7 @@ use crate::kernel::tracefs::format::{Format, FormatField, Shape};
 use crate::kernel::tracefs::labels::{self, labeled};
 use crate::kernel::tracefs::print_fmt;
 use crate::names::unique;
-use crate::probe::fetch::{Base, Fetch, Load, Source};
+use crate::probe::fetch::{Base, Fetch, FieldSource, Load};
 use crate::probe::tracepoint::types::{dynamic_type, fixed_type};
 use crate::trace::event::{Display, FieldType};
 
@@ -17,10 +17,10 @@ pub(super) struct Placed {
     pub(super) name: String,
     /// With natural alignment.
     pub(super) ty: FieldType,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
-pub(super) enum Place {
+pub(super) enum Location {
     /// In the record itself, in bits.
     Fixed { start: u64, len: u64 },
     /// Behind the locator word at `offset`.
@@ -42,50 +42,50 @@ pub(super) enum Place {
 impl Placed {
     pub(super) fn end_byte(&self) -> u64 {
         match self.place {
-            Place::Fixed { start, len } => (start + len).div_ceil(8),
-            Place::Dynamic { offset, .. } => u64::from(offset) + LOCATOR_LEN,
-            Place::Priority { start } => start / 8 + NUMBER_LEN,
-            Place::WorkedOut { offset, len, .. } => u64::from(offset) + u64::from(len),
+            Location::Fixed { start, len } => (start + len).div_ceil(8),
+            Location::Dynamic { offset, .. } => u64::from(offset) + LOCATOR_LEN,
+            Location::Priority { start } => start / 8 + NUMBER_LEN,
+            Location::WorkedOut { offset, len, .. } => u64::from(offset) + u64::from(len),
         }
     }
 
-    pub(super) fn source(&self) -> Source {
+    pub(super) fn source(&self) -> FieldSource {
         match (&self.place, &self.ty) {
-            (Place::Fixed { start, len }, FieldType::Array { element, .. })
+            (Location::Fixed { start, len }, FieldType::Array { element, .. })
                 if element.display == Display::Text =>
             {
-                Source::RecordText {
+                FieldSource::RecordText {
                     offset: (start / 8) as u32,
                     len: (len / 8) as u32,
                 }
             }
             (
-                Place::Fixed { start, len },
+                Location::Fixed { start, len },
                 FieldType::Integer(number) | FieldType::Labeled { number, .. },
             ) => number_source(*start, *len, number.signed),
             // As the kernel counts it.
-            (Place::Priority { start }, _) => number_source(*start, NUMBER_LEN * 8, true),
+            (Location::Priority { start }, _) => number_source(*start, NUMBER_LEN * 8, true),
             (
-                Place::Dynamic {
+                Location::Dynamic {
                     kind: kind @ (PieceKind::String | PieceKind::RelativeString),
                     offset,
                     ..
                 },
                 _,
-            ) => Source::RecordString {
+            ) => FieldSource::RecordString {
                 offset: *offset,
                 relative: *kind == PieceKind::RelativeString,
             },
-            _ => Source::Nowhere,
+            _ => FieldSource::Nowhere,
         }
     }
 }
 
 /// A number of `len` bits that starts at bit `start` of the record.
-fn number_source(start: u64, len: u64, signed: bool) -> Source {
+fn number_source(start: u64, len: u64, signed: bool) -> FieldSource {
     let offset = (start / 8) as u32;
     if let (0, size @ (8 | 16 | 32 | 64)) = (start % 8, len) {
-        return Source::Fetch(Fetch {
+        return FieldSource::Fetch(Fetch {
             base: Base::Record {
                 offset,
                 size: (size / 8) as u8,
@@ -99,7 +99,7 @@ fn number_source(start: u64, len: u64, signed: bool) -> Source {
     [8, 16, 32, 64]
         .into_iter()
         .find(|unit| start / unit == (start + len - 1) / unit)
-        .map_or(Source::Nowhere, |unit| Source::RecordBits {
+        .map_or(FieldSource::Nowhere, |unit| FieldSource::RecordBits {
             offset: (start / unit * unit / 8) as u32,
             size: (unit / 8) as u8,
             shift: (start % unit) as u8,
@@ -140,7 +140,7 @@ pub(super) fn place_fields(format: &Format) -> Vec<Placed> {
         placed.push(Placed {
             name: unique(&field.name, &mut names),
             ty,
-            place: Place::Fixed { start, len },
+            place: Location::Fixed { start, len },
         });
     }
     placed
@@ -186,7 +186,7 @@ fn dynamic(field: &FormatField, print_fmt: &str, names: &mut HashSet<String>) ->
     Placed {
         name: unique(&field.name, names),
         ty,
-        place: Place::Dynamic {
+        place: Location::Dynamic {
             kind,
             offset: field.offset,
             element_len: element_len.into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracer_common::ProbeSpec;
 
-use crate::probe::tracepoint::placed::{NUMBER_LEN, Place, Placed};
+use crate::probe::tracepoint::placed::{Location, NUMBER_LEN, Placed};
 use crate::trace::event::{Field, FieldType, IntegerType};
 
 /// One copy of the record from `base` to the end of the last field, if alignments can
@@ -19,12 +19,12 @@ pub(super) fn straight(placed: &[Placed], base: u64) -> Option<(Vec<Field>, Prob
     let mut cursor = 0;
     for field in placed {
         let (start, len) = match field.place {
-            Place::Fixed { start, len } => (start, len),
-            Place::Priority { start } => (start, NUMBER_LEN * 8),
+            Location::Fixed { start, len } => (start, len),
+            Location::Priority { start } => (start, NUMBER_LEN * 8),
             _ => return None,
         };
         let start = start.checked_sub(base * 8)?;
-        if let Place::Priority { .. } = field.place {
+        if let Location::Priority { .. } = field.place {
             *spec.priorities.get_mut(spec.priority_count as usize)? = (start / 8) as u32;
             spec.priority_count += 1;
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use tracer_common::{TaskLayout, Wanted};
 
-use crate::kernel::btf::{Btf, KernelBtf, Kind, Named, Type};
+use crate::kernel::btf::{Btf, KernelBtf, Kind, NameKind, Type};
 use crate::record::attach::syscalls::SharedProgram;
 use crate::record::attach::template::{Hooks, Templates};
 use crate::sys::bpf;
@@ -109,7 +109,7 @@ impl Following {
 }
 
 fn task_layout(btf: &Btf) -> Result<TaskLayout> {
-    let task = btf.find(Named::Struct, "task_struct").map(Type::kind);
+    let task = btf.find(NameKind::Struct, "task_struct").map(Type::kind);
     let Some(Kind::Composite(task)) = task else {
         bail!("no `struct task_struct`");
     };

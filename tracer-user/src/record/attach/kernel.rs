@@ -11,8 +11,8 @@ use aya_obj::generated::bpf_insn;
 use aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT;
 use tracer_common::hook;
 
-use crate::probe::fetch::{Context, Layout};
-use crate::probe::{FunctionTarget, Place, ResolvedProbe};
+use crate::probe::fetch::{ContextField, Layout};
+use crate::probe::{AttachPoint, FunctionTarget, ResolvedProbe};
 use crate::record::attach::attached::Attached;
 use crate::record::attach::code::{self, Abi, Question, Tables};
 use crate::record::attach::follow::{Following, Processes};
@@ -56,7 +56,7 @@ pub struct Settings<'a> {
     /// How many events are recorded, by class; classes that are not in it have no throttle.
     pub throttles: &'a [Throttle],
     /// What is recorded with each event, in its order in the event.
-    pub contexts: &'a [Context],
+    pub contexts: &'a [ContextField],
     /// Where events must happen to be recorded.
     pub origin: &'a Origin,
     /// Whether the programs write log messages.
@@ -275,13 +275,13 @@ impl Kernel {
             }
         };
         let cookie = probe.class.id.into();
-        let attachment = match &probe.place {
-            Place::Tracepoint { id, .. } => perf::open_tracepoint(*id)
+        let attachment = match &probe.attach_point {
+            AttachPoint::Tracepoint { id, .. } => perf::open_tracepoint(*id)
                 .and_then(|event| bpf::link_to_perf_event(program.as_fd(), event.as_fd(), cookie)),
-            Place::Function { target, .. } => {
+            AttachPoint::Function { target, .. } => {
                 self.functions.attach(target, job.moment, &program, cookie)
             }
-            Place::Syscall { .. } | Place::RawSyscall { .. } => {
+            AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } => {
                 Err(io::ErrorKind::Unsupported.into())
             }
         };
@@ -293,7 +293,7 @@ impl Kernel {
             .map(|attachment| Link::new(emits, program, attachment))
             .map_err(|source| AttachError::Attach {
                 probe: probe.class.name.clone(),
-                hint: hint(&probe.place, &source),
+                hint: hint(&probe.attach_point, &source),
                 source,
             }))
     }
@@ -361,15 +361,15 @@ struct Job<'a> {
 
 /// The programs that a probe has of its own, in the order in which they are attached.
 fn jobs(probe: &ResolvedProbe) -> Vec<Job<'_>> {
-    match &probe.place {
-        Place::Tracepoint { fetched, .. } => vec![Job {
+    match &probe.attach_point {
+        AttachPoint::Tracepoint { fetched, .. } => vec![Job {
             template: "on_tracepoint",
             kind: ProgramKind::of(BPF_PROG_TYPE_TRACEPOINT),
             abi: Abi::Record,
             moment: Moment::Event,
             fetched,
         }],
-        Place::Function {
+        AttachPoint::Function {
             target,
             layout,
             entry,
@@ -389,7 +389,7 @@ fn jobs(probe: &ResolvedProbe) -> Vec<Job<'_>> {
                 ],
             }
         }
-        Place::Syscall { .. } | Place::RawSyscall { .. } => Vec::new(),
+        AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } => Vec::new(),
     }
 }
 
@@ -409,7 +409,7 @@ fn files_needed(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> u64 {
 }
 
 /// What an error at a place may mean, starting with a separator, or nothing.
-fn hint(place: &Place, error: &io::Error) -> &'static str {
+fn hint(place: &AttachPoint, error: &io::Error) -> &'static str {
     match (place, error.raw_os_error()) {
         (_, Some(libc::EMFILE | libc::ENFILE)) => {
             "; too many files are open: raise `ulimit -n` or name fewer probes"
@@ -417,7 +417,7 @@ fn hint(place: &Place, error: &io::Error) -> &'static str {
         (_, Some(libc::EPERM | libc::EACCES)) => {
             "; the kernel does not allow it: `tracer doctor` says why"
         }
-        (Place::Function { target, .. }, Some(error)) => function_hint(target, error),
+        (AttachPoint::Function { target, .. }, Some(error)) => function_hint(target, error),
         _ => "",
     }
 }

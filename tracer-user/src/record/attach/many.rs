@@ -15,10 +15,10 @@ use aya_obj::generated::bpf_attach_type::BPF_TRACE_KPROBE_MULTI;
 use aya_obj::generated::bpf_prog_type;
 use tracer_common::{FunctionCookie, RETURN_SLOT_LEN, hook};
 
-use crate::kernel::btf::{KernelBtf, Named};
+use crate::kernel::btf::{KernelBtf, NameKind};
 use crate::probe::fetch::registers::returned;
 use crate::probe::fetch::{Fetch, Layout};
-use crate::probe::{FunctionTarget, Place, ResolvedProbe};
+use crate::probe::{AttachPoint, FunctionTarget, ResolvedProbe};
 use crate::record::attach::link::Emits;
 use crate::record::attach::template::Hooks;
 use crate::sys::bpf::{self, BPF_TRACE_KPROBE_SESSION, ProgramKind};
@@ -119,11 +119,11 @@ struct Function<'a> {
 }
 
 fn function(probe: &ResolvedProbe) -> Option<Function<'_>> {
-    let Place::Function {
+    let AttachPoint::Function {
         target,
         layout,
         entry,
-    } = &probe.place
+    } = &probe.attach_point
     else {
         return None;
     };
@@ -202,7 +202,7 @@ impl Session {
     fn read(sys: &Path) -> Result<Self> {
         let btf = KernelBtf::read(sys)?;
         let id = |name: &str| {
-            let function = btf.vmlinux().find(Named::Function, name);
+            let function = btf.vmlinux().find(NameKind::Function, name);
             let function = function.with_context(|| format!("there is no function `{name}`"))?;
             Ok::<_, anyhow::Error>(function.id())
         };
@@ -298,7 +298,7 @@ mod tests {
                 context: Vec::new(),
                 fields: Vec::new(),
             },
-            place: Place::Function {
+            attach_point: AttachPoint::Function {
                 target,
                 layout: Layout::new(fetched),
                 entry: entry.map(Layout::new),

@@ -10,7 +10,7 @@ use aya_log::EbpfLogger;
 use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, ProbeSpec, TaskLayout, spec_flags};
 
 use crate::probe::fetch::{self, Layout, MAX_FETCHED_STRING};
-use crate::probe::{Place, ResolvedProbe, Stacks};
+use crate::probe::{AttachPoint, ResolvedProbe, Stacks};
 use crate::record::attach::follow::Following;
 use crate::record::attach::functions;
 use crate::record::attach::kernel::{Kernel, Settings};
@@ -27,24 +27,23 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
     let raw_class = |wanted: bool| {
         probes
             .iter()
-            .find(|probe| matches!(probe.place, Place::RawSyscall { entry } if entry == wanted))
+            .find(|probe| matches!(probe.attach_point, AttachPoint::RawSyscall { entry } if entry == wanted))
             .map_or(0, |probe| probe.class.id)
     };
     let raw_flags = |wanted: bool| {
         probes
             .iter()
-            .find(|probe| matches!(probe.place, Place::RawSyscall { entry } if entry == wanted))
+            .find(|probe| matches!(probe.attach_point, AttachPoint::RawSyscall { entry } if entry == wanted))
             .map_or(0, |probe| probe.stacks.flags())
     };
     let raw_throttled = |wanted: bool| {
-        let is_raw =
-            |place: &Place| matches!(place, Place::RawSyscall { entry } if *entry == wanted);
-        let mut raw = probes.iter().filter(|probe| is_raw(&probe.place));
+        let is_raw = |place: &AttachPoint| matches!(place, AttachPoint::RawSyscall { entry } if *entry == wanted);
+        let mut raw = probes.iter().filter(|probe| is_raw(&probe.attach_point));
         u32::from(raw.any(|probe| is_throttled(settings.throttles, probe)))
     };
     let records_entries = probes
         .iter()
-        .any(|probe| matches!(probe.place, Place::Syscall { entry: true, .. }));
+        .any(|probe| matches!(probe.attach_point, AttachPoint::Syscall { entry: true, .. }));
     Config {
         excluded_pid: settings.excluded_pid.unwrap_or(0),
         filter_pids: u32::from(settings.processes.are_chosen()),
@@ -149,7 +148,7 @@ pub(super) fn fill_syscall_tables(
     filters: &HashMap<u32, u8>,
 ) -> Result<()> {
     for probe in probes {
-        let Place::Syscall { nr, entry, spec } = &probe.place else {
+        let AttachPoint::Syscall { nr, entry, spec } = &probe.attach_point else {
             continue;
         };
         let table = fd(
@@ -195,7 +194,7 @@ pub(super) fn specs(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Vec<Pr
 
 /// What the scope of the recording has a program do.
 fn scope_flags(settings: &Settings<'_>, probe: &ResolvedProbe) -> u32 {
-    let is_exec = matches!(&probe.place, Place::Tracepoint { system, name, .. }
+    let is_exec = matches!(&probe.attach_point, AttachPoint::Tracepoint { system, name, .. }
         if system == "sched" && name == "sched_process_exec");
     let mut flags = 0;
     if is_throttled(settings.throttles, probe) {
@@ -208,9 +207,9 @@ fn scope_flags(settings: &Settings<'_>, probe: &ResolvedProbe) -> u32 {
 }
 
 fn spec(probe: &ResolvedProbe) -> ProbeSpec {
-    let (spec, layout, entry) = match &probe.place {
-        Place::Tracepoint { spec, fetched, .. } => (**spec, fetched, None),
-        Place::Function {
+    let (spec, layout, entry) = match &probe.attach_point {
+        AttachPoint::Tracepoint { spec, fetched, .. } => (**spec, fetched, None),
+        AttachPoint::Function {
             target,
             layout,
             entry,
@@ -222,7 +221,7 @@ fn spec(probe: &ResolvedProbe) -> ProbeSpec {
             };
             (spec, layout, entry.as_ref())
         }
-        Place::Syscall { .. } | Place::RawSyscall { .. } => return ProbeSpec::EMPTY,
+        AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } => return ProbeSpec::EMPTY,
     };
     let mut flags = spec.flags | probe.stacks.flags();
     if !layout.is_empty() {
@@ -243,12 +242,12 @@ fn spec(probe: &ResolvedProbe) -> ProbeSpec {
 
 /// Classes of events with values that are read from memory, which may fail.
 pub(super) fn fetching(probes: &[ResolvedProbe]) -> Vec<u32> {
-    let fetches = |probe: &&ResolvedProbe| match &probe.place {
-        Place::Tracepoint { fetched, .. } => fetched.faults,
-        Place::Function { layout, entry, .. } => {
+    let fetches = |probe: &&ResolvedProbe| match &probe.attach_point {
+        AttachPoint::Tracepoint { fetched, .. } => fetched.faults,
+        AttachPoint::Function { layout, entry, .. } => {
             layout.faults || entry.as_ref().is_some_and(|entry| entry.faults)
         }
-        Place::Syscall { .. } | Place::RawSyscall { .. } => false,
+        AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } => false,
     };
     let classes = probes.iter().filter(fetches);
     classes.map(|probe| probe.class.id).collect()
@@ -261,8 +260,8 @@ const MAX_CALLS: u32 = 16 * 1024;
 /// functions are entered. Calls whose return no program sees stay in it until they make room
 /// for others: the kernel follows a limited number, and some functions never return.
 pub(super) fn create_entries(probes: &[ResolvedProbe]) -> Result<OwnedFd> {
-    let values = |probe: &ResolvedProbe| match &probe.place {
-        Place::Function {
+    let values = |probe: &ResolvedProbe| match &probe.attach_point {
+        AttachPoint::Function {
             entry: Some(entry), ..
         } => Some(entry.len as usize + entry.strings.len() * MAX_FETCHED_STRING),
         _ => None,

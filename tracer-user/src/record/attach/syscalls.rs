@@ -9,7 +9,7 @@ use aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_TRACING;
 use tracer_common::hook;
 
 use crate::kernel::btf::KernelBtf;
-use crate::probe::{Place, ResolvedProbe};
+use crate::probe::{AttachPoint, ResolvedProbe};
 use crate::record::attach::code::{Question, Tables, syscall_filter};
 use crate::record::attach::kernel::Kernel;
 use crate::record::attach::template::{Hooks, Templates};
@@ -20,7 +20,7 @@ struct Shared {
     template: &'static str,
     /// The raw tracepoint that it attaches to.
     tracepoint: &'static str,
-    serves: fn(&Place) -> bool,
+    serves: fn(&AttachPoint) -> bool,
     /// The number of the first filter: calls without one have 0 in the table, where there is
     /// a table.
     first_filter: u32,
@@ -30,25 +30,25 @@ const SHARED: [Shared; 4] = [
     Shared {
         template: "on_sys_enter",
         tracepoint: "sys_enter",
-        serves: |place| matches!(place, Place::Syscall { entry: true, .. }),
+        serves: |place| matches!(place, AttachPoint::Syscall { entry: true, .. }),
         first_filter: 1,
     },
     Shared {
         template: "on_sys_exit",
         tracepoint: "sys_exit",
-        serves: |place| matches!(place, Place::Syscall { entry: false, .. }),
+        serves: |place| matches!(place, AttachPoint::Syscall { entry: false, .. }),
         first_filter: 1,
     },
     Shared {
         template: "on_raw_sys_enter",
         tracepoint: "sys_enter",
-        serves: |place| matches!(place, Place::RawSyscall { entry: true }),
+        serves: |place| matches!(place, AttachPoint::RawSyscall { entry: true }),
         first_filter: 0,
     },
     Shared {
         template: "on_raw_sys_exit",
         tracepoint: "sys_exit",
-        serves: |place| matches!(place, Place::RawSyscall { entry: false }),
+        serves: |place| matches!(place, AttachPoint::RawSyscall { entry: false }),
         first_filter: 0,
     },
 ];
@@ -63,7 +63,11 @@ pub(super) struct SharedProgram {
 pub(super) fn attach(kernel: &Kernel, probes: &[ResolvedProbe]) -> Result<Vec<SharedProgram>> {
     let needed: Vec<&Shared> = SHARED
         .iter()
-        .filter(|shared| probes.iter().any(|probe| (shared.serves)(&probe.place)))
+        .filter(|shared| {
+            probes
+                .iter()
+                .any(|probe| (shared.serves)(&probe.attach_point))
+        })
         .collect();
     if needed.is_empty() {
         return Ok(Vec::new());
@@ -81,7 +85,9 @@ impl Shared {
         probes: &'a [ResolvedProbe],
     ) -> impl Iterator<Item = &'a ResolvedProbe> + use<'a> {
         let serves = self.serves;
-        probes.iter().filter(move |probe| serves(&probe.place))
+        probes
+            .iter()
+            .filter(move |probe| serves(&probe.attach_point))
     }
 
     fn attach(

@@ -10,7 +10,9 @@ use tracer_common::{EventHeader, MAX_EVENT_LEN, spec_flags};
 use crate::kernel::KernelFiles;
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::rename::rename;
-use crate::probe::{Place, ProbeError, ProbeText, ResolvedProbe, fetch, resolve, resolve_texts};
+use crate::probe::{
+    AttachPoint, ProbeError, ProbeText, ResolvedProbe, fetch, resolve, resolve_texts,
+};
 use crate::record::attach::{Origin, Throttle};
 use crate::record::pool::PoolConfig;
 use crate::record::session::options::{Options, ProbeRequest, Size};
@@ -79,7 +81,7 @@ pub(super) struct Plan {
     /// Tell about them at the end.
     pub(super) stats: bool,
     /// What is recorded with each event about its thread.
-    pub(super) contexts: Vec<fetch::Context>,
+    pub(super) contexts: Vec<fetch::ContextField>,
     /// Where events must happen.
     pub(super) origin: Origin,
     /// By class, whether its events have stacks of processes.
@@ -283,9 +285,9 @@ fn named(
 /// a process, and a switch away from it says who runs on the CPU from then on.
 fn follow_recorder(probes: &mut [ResolvedProbe]) {
     for probe in probes {
-        if let Place::Tracepoint {
+        if let AttachPoint::Tracepoint {
             system, name, spec, ..
-        } = &mut probe.place
+        } = &mut probe.attach_point
             && system == "sched"
             && ["sched_switch", "sched_process_fork"].contains(&name.as_str())
         {
@@ -306,7 +308,7 @@ fn task_probes(files: &KernelFiles, first_id: u32) -> Vec<ResolvedProbe> {
         for mut probe in resolved.into_iter().flatten() {
             probe.explicit = false;
             probe.class.id = id;
-            if let Place::Tracepoint { spec, .. } = &mut probe.place {
+            if let AttachPoint::Tracepoint { spec, .. } = &mut probe.attach_point {
                 spec.flags |= spec_flags::UNFILTERED;
             }
             id += 1;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tracer_common::EventHeader;
 
 use crate::probe::ResolvedProbe;
-use crate::probe::filter::{Context, Filter, FilterError, Resolved, probe_and_filter};
+use crate::probe::filter::{EventContext, Filter, FilterError, Resolved, probe_and_filter};
 use crate::trace::event::EventClass;
 use crate::trace::lttng;
 
@@ -85,7 +85,7 @@ impl Trigger {
         }
         let fires = match rule {
             Rule::Always => true,
-            Rule::If(filter) => filter.matches(event, &Context { cpu, comm: &comm }),
+            Rule::If(filter) => filter.matches(event, &EventContext { cpu, comm: &comm }),
         };
         if fires {
             self.fired.notify_one();

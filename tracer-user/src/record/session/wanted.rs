@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::kernel::KernelFiles;
 use crate::kernel::btf::KernelBtf;
-use crate::probe::fetch::{self, Context, Source};
-use crate::probe::filter::{Condition, Filter, FilterError, Problem, probe_and_filter};
+use crate::probe::fetch::{self, ContextField, FieldSource};
+use crate::probe::filter::{Condition, Filter, FilterError, FilterProblem, probe_and_filter};
 use crate::probe::rename::rename;
 use crate::probe::{ResolvedProbe, Stacks};
 use crate::record::attach::Origin;
@@ -86,7 +86,7 @@ pub(super) fn apply(
 enum Wish {
     All,
     /// With where the fields are that the condition counts.
-    If(Condition, Vec<Source>),
+    If(Condition, Vec<FieldSource>),
     /// The filter has no meaning for them.
     Nonsense(FilterError),
 }
@@ -120,7 +120,7 @@ impl Wish {
 }
 
 fn is_missing_field(error: &FilterError) -> bool {
-    matches!(error.problem(), Problem::NoSuchField { .. })
+    matches!(error.problem(), FilterProblem::NoSuchField { .. })
 }
 
 /// What is known only when the event is there cannot decide about it.
@@ -128,7 +128,7 @@ fn check_sources(condition: &Condition, probe: &ResolvedProbe) -> Result<()> {
     for index in condition.fields() {
         let field = &probe.class.fields[index].name;
         ensure!(
-            probe.sources[index] != Source::Nowhere,
+            probe.sources[index] != FieldSource::Nowhere,
             "a filter in the kernel cannot look at `{field}` of `{}`: it is not known before the \
              event is recorded",
             probe.class.name
@@ -142,11 +142,11 @@ pub(super) fn contexts(
     names: &[String],
     files: &KernelFiles,
     probes: &mut [ResolvedProbe],
-) -> Result<Vec<Context>> {
+) -> Result<Vec<ContextField>> {
     let btf = OnceLock::new();
-    let mut contexts: Vec<Context> = Vec::new();
+    let mut contexts: Vec<ContextField> = Vec::new();
     for name in names {
-        let context = Context::named(name.trim(), || match btf.get() {
+        let context = ContextField::named(name.trim(), || match btf.get() {
             Some(btf) => Ok(btf),
             None => KernelBtf::read(&files.sys).map(|read| btf.get_or_init(|| read)),
         })?;
@@ -212,7 +212,7 @@ fn add_stacks(probe: &mut ResolvedProbe, asked: Option<StackRequest>) {
             name: name.to_owned(),
             ty: FieldType::Sequence { element: ADDRESS },
         });
-        probe.sources.push(Source::Nowhere);
+        probe.sources.push(FieldSource::Nowhere);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracer::kernel::btf::{Btf, Kind, Named, Type};
+use tracer::kernel::btf::{Btf, Kind, NameKind, Type};
 use tracer::probe::fetch::{FetchList, Scope};
 
 use crate::subjects::{Outcome, Subject};
@@ -67,7 +67,7 @@ fn look(btf: &Btf) {
     for id in btf.ids().take(MOST) {
         look_at(btf, btf.get(id));
     }
-    let _ = btf.find(Named::Struct, "file");
+    let _ = btf.find(NameKind::Struct, "file");
     assert!(matches!(btf.get(u32::MAX).kind(), Kind::Void));
 }
 

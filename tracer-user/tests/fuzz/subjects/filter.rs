@@ -5,7 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::OnceLock;
 
-use tracer::probe::filter::{Context, Filter, FilterError, probe_and_filter};
+use tracer::probe::filter::{EventContext, Filter, FilterError, probe_and_filter};
 use tracer::trace::event::EventClass;
 
 use crate::common;
@@ -104,7 +104,7 @@ fn check_filter(filter: &Filter, text: &str) {
             // Whether it matches damaged bytes says nothing; that it comes back does.
             let _ = resolved.matches(
                 &event(text),
-                &Context {
+                &EventContext {
                     cpu: 0,
                     comm: &comm,
                 },

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRng, TestRunner};
 use serde_json::Value;
 use tracer::kernel::KernelFiles;
 use tracer::kernel::tracefs::mount::Tracefs;
-use tracer::probe::filter::{Context, Filter};
+use tracer::probe::filter::{EventContext, Filter};
 use tracer::probe::resolve_texts;
 use tracer::trace::ctf::{FIRST_EVENT_OFFSET, PacketHeader};
 use tracer::trace::event::EventClass;
@@ -165,7 +165,7 @@ fn the_kernel_selects_what_the_filter_says_of_recorded_events() {
                 let comm = |_: &_| Some(event.comm.as_bytes().into());
                 resolved.matches(
                     raw,
-                    &Context {
+                    &EventContext {
                         cpu: *cpu,
                         comm: &comm,
                     },

@@ -39,7 +39,7 @@ fn fields_have_different_names() {
     let kernel = kernel();
     let scope = Scope::entry(None, kernel.function("vfs_open").as_ref());
     let fetched = fetch_all("file, file:d, b=file, fetch_fault=arg1", &scope).unwrap_err();
-    assert_eq!(*fetched.problem(), Problem::ReservedName);
+    assert_eq!(*fetched.problem(), FetchProblem::ReservedName);
     let fetched = fetch_all("arg1, arg1:d, arg1_2=file", &scope).unwrap();
     let names: Vec<&str> = fetched
         .iter()
@@ -47,7 +47,7 @@ fn fields_have_different_names() {
         .collect();
     assert_eq!(names, ["arg1", "arg1_3", "arg1_2"]);
     let twice = fetch_all("a=file, a=path", &scope).unwrap_err();
-    assert_eq!(*twice.problem(), Problem::DuplicateName("a".into()));
+    assert_eq!(*twice.problem(), FetchProblem::DuplicateName("a".into()));
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn fetch(text: &str) -> Fetched {
     fetch_all(text, &scope).unwrap().remove(0)
 }
 
-fn problem(text: &str) -> Problem {
+fn problem(text: &str) -> FetchProblem {
     let kernel = kernel();
     let scope = Scope::entry(None, kernel.function("vfs_open").as_ref());
     fetch_all(text, &scope).unwrap_err().problem().clone()

@@ -153,7 +153,7 @@ fn registers_of_programs_lead_to_memory_of_the_process() {
     );
     assert!(matches!(
         fetch_all("(u32)ret", &scope).unwrap_err().problem(),
-        Problem::NoTypes(_)
+        FetchProblem::NoTypes(_)
     ));
 }
 

@@ -1,7 +1,7 @@
 //! Steps on the way, and what is read at its end.
 
 use super::*;
-use crate::kernel::btf::Named;
+use crate::kernel::btf::NameKind;
 
 #[test]
 fn pointers_are_followed_to_a_string() {
@@ -63,7 +63,7 @@ fn elements_lie_behind_each_other() {
     );
     assert_eq!(
         problem("path->dentry->words[4]"),
-        Problem::NoSuchElement {
+        FetchProblem::NoSuchElement {
             what: "path->dentry->words".into(),
             index: 4,
             length: 4
@@ -89,7 +89,7 @@ fn bit_fields_are_cut_out_of_what_they_lie_in() {
     }
     assert!(matches!(
         problem("&path->dentry->bits.low"),
-        Problem::NoAddress(_)
+        FetchProblem::NoAddress(_)
     ));
 }
 
@@ -129,7 +129,7 @@ fn addresses_are_taken_and_followed() {
         fetch("(&path->dentry->d_name)->hash").fetch,
         way(0, &[8], number(16, 4))
     );
-    assert!(matches!(problem("&path"), Problem::NoAddress(_)));
+    assert!(matches!(problem("&path"), FetchProblem::NoAddress(_)));
 }
 
 #[test]
@@ -144,18 +144,18 @@ fn casts_change_what_a_value_leads_to() {
     );
     assert_eq!(
         problem("(struct sock)arg0"),
-        Problem::CastToStructure("struct sock".into())
+        FetchProblem::CastToStructure("struct sock".into())
     );
     assert!(matches!(
         problem("(struct sock *)file->f_mode"),
-        Problem::Wider {
+        FetchProblem::Wider {
             bits: 32,
             wanted_bits: 64,
             ..
         }
     ));
     assert!(
-        matches!(problem("(struct u32 *)arg0"), Problem::NoSuchType { suggestions, .. }
+        matches!(problem("(struct u32 *)arg0"), FetchProblem::NoSuchType { suggestions, .. }
         if suggestions.names() == ["u32"])
     );
 }
@@ -181,13 +181,19 @@ fn memory_of_a_process_is_read_as_such() {
             string(0, Memory::Kernel)
         ]
     );
-    assert_eq!(problem("path->dentry->links[1][0]"), Problem::UserPointer);
+    assert_eq!(
+        problem("path->dentry->links[1][0]"),
+        FetchProblem::UserPointer
+    );
 }
 
 #[test]
 fn distances_that_programs_cannot_add_are_refused() {
-    assert_eq!(problem("path[4294967295].mnt"), Problem::TooFar);
-    assert_eq!(problem("path->dentry->rest[4294967295]"), Problem::TooFar);
+    assert_eq!(problem("path[4294967295].mnt"), FetchProblem::TooFar);
+    assert_eq!(
+        problem("path->dentry->rest[4294967295]"),
+        FetchProblem::TooFar
+    );
 }
 
 #[test]
@@ -199,7 +205,7 @@ fn a_forward_declaration_is_looked_up() {
     btf.structure("sock", 8, &[("state", int, 4)]);
     btf.function("f", int, &[("sk", pointer)]);
     let kernel = in_folder(&btf.bytes()).unwrap();
-    assert!(kernel.vmlinux().find(Named::Struct, "sock").is_some());
+    assert!(kernel.vmlinux().find(NameKind::Struct, "sock").is_some());
     let scope = Scope::entry(None, kernel.function("f").as_ref());
     let fetched = fetch_all("sk->state", &scope).unwrap();
     assert_eq!(fetched[0].fetch.load, number(4, 4));

@@ -4,7 +4,7 @@
 use aya_obj::generated::{BPF_JMP, BPF_ST, BPF_STX, bpf_insn};
 
 use crate::probe::fetch::{
-    Base, Context, Fetch, Fetched, Layout, Load, MAX_FETCHED, Memory, Source,
+    Base, ContextField, Fetch, Fetched, FieldSource, Layout, Load, MAX_FETCHED, Memory,
 };
 use crate::probe::filter::{Condition, Filter};
 use crate::record::attach::code::{Abi, Question, Tables, context, filter, syscall_filter};
@@ -106,7 +106,7 @@ fn as_many_values_as_there_are_bits_can_be_fetched() {
 #[test]
 fn contexts_fill_up_to_the_payload() {
     let named = |name: &str| {
-        let context = Context::named(name, || unreachable!("no types needed"));
+        let context = ContextField::named(name, || unreachable!("no types needed"));
         context.unwrap().unwrap()
     };
     let contexts = [named("cgroup"), named("uid"), named("comm")];
@@ -117,7 +117,7 @@ fn contexts_fill_up_to_the_payload() {
 }
 
 /// A class of a number in the record and a string of a process.
-fn class() -> (EventClass, Vec<Source>) {
+fn class() -> (EventClass, Vec<FieldSource>) {
     let value = fetched(number("n", 4), Base::Argument(0), Load::Itself);
     let text = string("s");
     let class = EventClass {
@@ -128,7 +128,10 @@ fn class() -> (EventClass, Vec<Source>) {
     };
     (
         class,
-        vec![Source::Fetch(value.fetch), Source::Fetch(text.fetch)],
+        vec![
+            FieldSource::Fetch(value.fetch),
+            FieldSource::Fetch(text.fetch),
+        ],
     )
 }
 

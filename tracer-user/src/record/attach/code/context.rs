@@ -3,7 +3,7 @@
 use aya_obj::generated::bpf_insn;
 
 use crate::probe::fetch::context::Entry;
-use crate::probe::fetch::{Context, ContextSource};
+use crate::probe::fetch::{ContextField, ContextSource};
 use crate::record::attach::code::asm::{Code, Helper, Jump, Label, Op, Reg, TooLong, Width};
 use crate::record::attach::code::value::{Abi, ENTRY};
 
@@ -11,7 +11,9 @@ use crate::record::attach::code::value::{Abi, ENTRY};
 const CONTEXTS: Reg = Reg::R7;
 
 /// The function `fn(contexts)`, for contexts that lie one behind the other.
-pub(in crate::record::attach) fn context(contexts: &[Context]) -> Result<Vec<bpf_insn>, TooLong> {
+pub(in crate::record::attach) fn context(
+    contexts: &[ContextField],
+) -> Result<Vec<bpf_insn>, TooLong> {
     let mut code = Code::default();
     code.op(Op::Move, CONTEXTS, Reg::R1);
     let mut at = 0;
@@ -29,7 +31,7 @@ pub(in crate::record::attach) fn context(contexts: &[Context]) -> Result<Vec<bpf
     code.finish()
 }
 
-fn write(code: &mut Code, at: i16, context: &Context) {
+fn write(code: &mut Code, at: i16, context: &ContextField) {
     let width = Width::of(context.len()).unwrap_or(Width::Double);
     match &context.source {
         ContextSource::Comm => {

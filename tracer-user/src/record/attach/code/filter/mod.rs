@@ -14,7 +14,7 @@ use anyhow::Result;
 use aya_obj::generated::bpf_insn;
 use tracer_common::CallEntry;
 
-use crate::probe::fetch::Source;
+use crate::probe::fetch::FieldSource;
 use crate::probe::filter::Condition;
 use crate::record::attach::code::asm::{Code, Helper, Jump, Label, Op, Reg, Width};
 use crate::record::attach::code::value::{Abi, CALL_ENTRY, CTX, RETURNED};
@@ -32,7 +32,7 @@ pub(in crate::record::attach) struct Question<'a> {
     /// What has to be true of the event.
     pub(in crate::record::attach) condition: Option<&'a Condition>,
     /// Where the class's fields are, in their order.
-    pub(in crate::record::attach) sources: &'a [Source],
+    pub(in crate::record::attach) sources: &'a [FieldSource],
 }
 
 impl Question<'_> {
@@ -136,7 +136,7 @@ impl Writer<'_> {
     }
 
     /// Goes on if the condition holds.
-    fn all_of(&mut self, condition: &Condition, sources: &[Source]) -> Result<()> {
+    fn all_of(&mut self, condition: &Condition, sources: &[FieldSource]) -> Result<()> {
         let next = self.code.label();
         self.condition(condition, sources, next, self.refused)?;
         self.code.place(next);
@@ -158,7 +158,7 @@ impl Writer<'_> {
     fn condition(
         &mut self,
         condition: &Condition,
-        sources: &[Source],
+        sources: &[FieldSource],
         yes: Label,
         no: Label,
     ) -> Result<()> {
@@ -179,7 +179,7 @@ impl Writer<'_> {
     fn row(
         &mut self,
         parts: &[Condition],
-        sources: &[Source],
+        sources: &[FieldSource],
         ends: impl Fn(Label) -> (Label, Label),
         last: Label,
     ) -> Result<()> {

@@ -1,13 +1,19 @@
 //! Conditions on numbers.
 
-use crate::probe::fetch::{Base, Fetch, Load, Source};
+use crate::probe::fetch::{Base, Fetch, FieldSource, Load};
 use crate::probe::filter::{NumberSource, NumberTest, Relation};
 use crate::record::attach::code::asm::{Helper, Jump, Label, Op, Reg, Width};
 use crate::record::attach::code::filter::{KEPT, Writer};
 
 impl Writer<'_> {
     /// Goes to `yes` or to `no`.
-    pub(super) fn number(&mut self, test: &NumberTest, sources: &[Source], yes: Label, no: Label) {
+    pub(super) fn number(
+        &mut self,
+        test: &NumberTest,
+        sources: &[FieldSource],
+        yes: Label,
+        no: Label,
+    ) {
         self.load_number(test, sources);
         let code = &mut self.code;
         if let Some(mask) = test.mask {
@@ -36,7 +42,7 @@ impl Writer<'_> {
     }
 
     /// `R0` = the number, extended to 64 bits.
-    fn load_number(&mut self, test: &NumberTest, sources: &[Source]) {
+    fn load_number(&mut self, test: &NumberTest, sources: &[FieldSource]) {
         let code = &mut self.code;
         match &test.source {
             NumberSource::Tid => {
@@ -54,12 +60,12 @@ impl Writer<'_> {
             }
             NumberSource::Cgroup => code.call(Helper::GetCurrentCgroupId),
             NumberSource::Field { index, .. } => match &sources[*index] {
-                Source::Fetch(fetch) => {
+                FieldSource::Fetch(fetch) => {
                     code.number(self.abi, fetch, test.ty.signed, self.refused);
                     // Registers may have anything above the value.
                     code.extend(Reg::R0, test.ty.size_bits.into(), test.ty.signed);
                 }
-                &Source::RecordBits {
+                &FieldSource::RecordBits {
                     offset,
                     size,
                     shift,
@@ -78,14 +84,16 @@ impl Writer<'_> {
                     code.op_imm(Op::ShiftRight, Reg::R0, shift.into());
                     code.extend(Reg::R0, bits.into(), test.ty.signed);
                 }
-                &Source::Kept { offset, len, fault } => {
+                &FieldSource::Kept { offset, len, fault } => {
                     self.kept(fault);
                     let width = Width::of(len).unwrap_or(Width::Double);
                     let code = &mut self.code;
                     code.load(width, Reg::R0, Reg::R1, KEPT + offset as i16);
                     code.extend(Reg::R0, test.ty.size_bits.into(), test.ty.signed);
                 }
-                Source::RecordText { .. } | Source::RecordString { .. } | Source::Nowhere => {
+                FieldSource::RecordText { .. }
+                | FieldSource::RecordString { .. }
+                | FieldSource::Nowhere => {
                     code.jump(self.refused);
                 }
             },

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tracer_common::MAX_STRING_LEN;
 
-use crate::probe::fetch::{Load, MAX_FETCHED_STRING, Memory, Source};
+use crate::probe::fetch::{FieldSource, Load, MAX_FETCHED_STRING, Memory};
 use crate::probe::filter::{TextCheck, TextSource, TextTest};
 use crate::record::attach::code::asm::{Helper, Jump, Label, Op, Reg, Width};
 use crate::record::attach::code::filter::pattern::simple_prefix;
@@ -54,7 +54,7 @@ impl Writer<'_> {
     pub(super) fn text(
         &mut self,
         test: &TextTest,
-        sources: &[Source],
+        sources: &[FieldSource],
         yes: Label,
         no: Label,
     ) -> Result<()> {
@@ -76,7 +76,7 @@ impl Writer<'_> {
     }
 
     /// `STRING` = the address of the text.
-    fn find_text(&mut self, test: &TextTest, sources: &[Source]) -> Option<Text> {
+    fn find_text(&mut self, test: &TextTest, sources: &[FieldSource]) -> Option<Text> {
         let code = &mut self.code;
         let index = match &test.source {
             TextSource::Comm => {
@@ -91,7 +91,7 @@ impl Writer<'_> {
             TextSource::Field { index, .. } => *index,
         };
         let (memory, len) = match &sources[index] {
-            Source::Fetch(fetch) => match fetch.load {
+            FieldSource::Fetch(fetch) => match fetch.load {
                 Load::String { offset, memory } => {
                     code.address(self.abi, fetch, self.refused);
                     code.op(Op::Move, STRING, Reg::R0);
@@ -110,12 +110,12 @@ impl Writer<'_> {
                 }
                 Load::Itself | Load::AddressOf { .. } | Load::Number { .. } => return None,
             },
-            &Source::RecordText { offset, len } => {
+            &FieldSource::RecordText { offset, len } => {
                 code.op(Op::Move, STRING, CTX);
                 code.add(STRING, offset.into());
                 (Place::Record, len)
             }
-            &Source::RecordString { offset, relative } => {
+            &FieldSource::RecordString { offset, relative } => {
                 code.load(Width::Word, Reg::R0, CTX, offset as i16);
                 code.op_imm(Op::And, Reg::R0, 0xffff);
                 code.op(Op::Move, STRING, CTX);
@@ -125,13 +125,13 @@ impl Writer<'_> {
                 }
                 (Place::Record, MAX_STRING_LEN as u32)
             }
-            &Source::Kept { offset, len, fault } => {
+            &FieldSource::Kept { offset, len, fault } => {
                 self.kept(fault);
                 self.code.op(Op::Move, STRING, Reg::R1);
                 self.code.add(STRING, i64::from(KEPT) + i64::from(offset));
                 (Place::Record, len)
             }
-            Source::RecordBits { .. } | Source::Nowhere => return None,
+            FieldSource::RecordBits { .. } | FieldSource::Nowhere => return None,
         };
         Some(Text {
             memory: Some(memory),

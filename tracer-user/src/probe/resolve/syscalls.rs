@@ -5,8 +5,8 @@ use tracer_common::SyscallSpec;
 use crate::names::{Suggestions, glob};
 use crate::probe::catalog::find_call;
 use crate::probe::error::ProbeError;
-use crate::probe::resolve::Place;
-use crate::probe::resolver::{Found, Resolver};
+use crate::probe::resolve::AttachPoint;
+use crate::probe::resolve::resolver::{NewProbe, Resolver};
 use crate::probe::syscalls::{self, ENTER, SYSCALLS, other_names};
 
 impl Resolver<'_> {
@@ -74,10 +74,10 @@ impl Resolver<'_> {
         };
         self.push(class_name, explicit, |class| {
             let spec = SyscallSpec { class, ..spec };
-            Found {
+            NewProbe {
                 fields,
                 sources,
-                place: Place::Syscall { nr, entry, spec },
+                attach_point: AttachPoint::Syscall { nr, entry, spec },
             }
         });
         Ok(())

@@ -7,8 +7,8 @@ use crate::names::glob::{self, is_glob};
 use crate::probe::catalog::raw_syscall_fields;
 use crate::probe::error::ProbeError;
 use crate::probe::fetch::{Layout, Scope};
-use crate::probe::resolve::Place;
-use crate::probe::resolver::{Found, Resolver};
+use crate::probe::resolve::AttachPoint;
+use crate::probe::resolve::resolver::{NewProbe, Resolver};
 use crate::probe::spec::SpecError;
 use crate::probe::syscalls::{self, ENTER, SYSCALLS, other_names, split_event};
 use crate::probe::tracepoint;
@@ -92,10 +92,10 @@ impl Resolver<'_> {
         match (system, name) {
             ("raw_syscalls", "sys_enter" | "sys_exit") => {
                 let entry = name == "sys_enter";
-                self.push(format!("{system}:{name}"), explicit, |_| Found {
+                self.push(format!("{system}:{name}"), explicit, |_| NewProbe {
                     fields: raw_syscall_fields(entry),
                     sources: syscalls::raw_sources(entry),
-                    place: Place::RawSyscall { entry },
+                    attach_point: AttachPoint::RawSyscall { entry },
                 });
                 return Ok(());
             }
@@ -128,17 +128,17 @@ impl Resolver<'_> {
         }
         self.push(probe, explicit, |class| {
             spec.class = class;
-            let place = Place::Tracepoint {
+            let attach_point = AttachPoint::Tracepoint {
                 system: system.into(),
                 name: name.into(),
                 id: format.id,
                 spec,
                 fetched,
             };
-            Found {
+            NewProbe {
                 fields,
                 sources,
-                place,
+                attach_point,
             }
         });
         Ok(())

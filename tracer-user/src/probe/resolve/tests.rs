@@ -36,8 +36,8 @@ fn message(text: &str) -> String {
 #[test]
 fn sched_switch_is_a_straight_copy() {
     let probes = resolved(&["sched:sched_switch"]).unwrap();
-    let Place::Tracepoint { id, spec, .. } = &probes[0].place else {
-        panic!("{:?}", probes[0].place)
+    let AttachPoint::Tracepoint { id, spec, .. } = &probes[0].attach_point else {
+        panic!("{:?}", probes[0].attach_point)
     };
     assert_eq!(*id, 372);
     assert_eq!(
@@ -89,9 +89,9 @@ fn classes_are_numbered_in_order_and_merged() {
         ]
     );
     for probe in &probes {
-        let class = match &probe.place {
-            Place::Syscall { spec, .. } => spec.class,
-            Place::Tracepoint { spec, .. } => spec.class,
+        let class = match &probe.attach_point {
+            AttachPoint::Syscall { spec, .. } => spec.class,
+            AttachPoint::Tracepoint { spec, .. } => spec.class,
             other => panic!("{other:?}"),
         };
         assert_eq!(class, probe.class.id);
@@ -137,7 +137,9 @@ fn a_call_is_found_under_either_name() {
     assert_eq!(names(&["syscalls:sys_enter_fstat"]), expected[..1]);
     let number = Numbers::of(Arch::NATIVE).get("umount2").unwrap();
     let probes = resolved(&["syscall:umount2"]).unwrap();
-    assert!(matches!(probes[0].place, Place::Syscall { nr, entry: true, .. } if nr == number));
+    assert!(
+        matches!(probes[0].attach_point, AttachPoint::Syscall { nr, entry: true, .. } if nr == number)
+    );
 }
 
 #[test]
@@ -152,8 +154,8 @@ fn tracefs_names_mean_one_side_of_a_call() {
 #[test]
 fn strings_of_mount_are_known_and_its_data_is_a_pointer() {
     let probes = resolved(&["syscalls:sys_enter_mount"]).unwrap();
-    let Place::Syscall { spec, .. } = probes[0].place else {
-        panic!("{:?}", probes[0].place)
+    let AttachPoint::Syscall { spec, .. } = probes[0].attach_point else {
+        panic!("{:?}", probes[0].attach_point)
     };
     assert_eq!((spec.strings, spec.arg_count), (0b111, 5));
 }
@@ -161,10 +163,13 @@ fn strings_of_mount_are_known_and_its_data_is_a_pointer() {
 #[test]
 fn raw_system_calls_have_a_place_of_their_own() {
     let probes = resolved(&["raw_syscalls:*"]).unwrap();
-    assert!(matches!(probes[0].place, Place::RawSyscall { entry: true }));
     assert!(matches!(
-        probes[1].place,
-        Place::RawSyscall { entry: false }
+        probes[0].attach_point,
+        AttachPoint::RawSyscall { entry: true }
+    ));
+    assert!(matches!(
+        probes[1].attach_point,
+        AttachPoint::RawSyscall { entry: false }
     ));
 }
 
@@ -303,10 +308,10 @@ fn kprobes_record_registers() {
         ]
     );
     assert!(
-        matches!(&probes[0].place, Place::Function { target: FunctionTarget::Kprobe { offset: 16, uniform: false, .. }, layout, .. } if layout.len == 48)
+        matches!(&probes[0].attach_point, AttachPoint::Function { target: FunctionTarget::Kprobe { offset: 16, uniform: false, .. }, layout, .. } if layout.len == 48)
     );
     assert!(
-        matches!(&probes[1].place, Place::Function { target: FunctionTarget::Kretprobe { .. }, layout, .. } if layout.len == 8)
+        matches!(&probes[1].attach_point, AttachPoint::Function { target: FunctionTarget::Kretprobe { .. }, layout, .. } if layout.len == 8)
     );
     assert_eq!(probes[0].class.fields.len(), 6);
 }

@@ -1,19 +1,11 @@
-//! From probe texts to event classes and places to attach: the types that the recording
-//! side works with, and the way from a command line to them.
+//! Probes that exist: their event classes, and where they attach.
 
 use std::path::PathBuf;
 
 use tracer_common::{ProbeSpec, SyscallSpec, spec_flags};
 
-use crate::kernel::files::KernelFiles;
-use crate::names::Suggestions;
-use crate::probe::catalog::Catalog;
-use crate::probe::error::ProbeError;
-use crate::probe::fetch::{Layout, Source};
+use crate::probe::fetch::{FieldSource, Layout};
 use crate::probe::filter::Condition;
-use crate::probe::resolver::Resolver;
-use crate::probe::spec::{ProbeText, SpecError, Target};
-use crate::probe::syscalls::{ENTER, SYSCALLS};
 use crate::trace::event::EventClass;
 
 /// A probe that exists, with the layout of its events.
@@ -22,10 +14,10 @@ pub struct ResolvedProbe {
     /// Its events.
     pub class: EventClass,
     /// Where and how to attach.
-    pub place: Place,
+    pub attach_point: AttachPoint,
     /// Where a program finds each field of the payload while it decides whether an event is
     /// wanted.
-    pub sources: Vec<Source>,
+    pub sources: Vec<FieldSource>,
     /// Only events for which this holds are recorded.
     pub filter: Option<Condition>,
     /// Stacks that are recorded behind the payload.
@@ -57,7 +49,7 @@ impl Stacks {
 
 /// Where a probe attaches, and what its program needs to know.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum AttachPoint {
     /// A tracepoint of tracefs.
     Tracepoint {
         /// Its subsystem.
@@ -146,95 +138,3 @@ pub enum FunctionTarget {
         offset: u64,
     },
 }
-
-/// What is recorded when nothing is named: scheduling and system calls. Probes that this
-/// kernel lacks are left out.
-#[must_use]
-pub fn default_probes(files: &KernelFiles) -> Vec<ProbeText> {
-    const SCHED: [&str; 8] = [
-        "sched_switch",
-        "sched_waking",
-        "sched_wakeup",
-        "sched_wakeup_new",
-        "sched_process_fork",
-        "sched_process_exec",
-        "sched_process_exit",
-        "sched_migrate_task",
-    ];
-    let mut probes: Vec<ProbeText> = SCHED
-        .into_iter()
-        .filter(|name| files.has_event("sched", name))
-        .map(|name| Target::Tracepoint {
-            system: "sched".into(),
-            name: name.into(),
-        })
-        .map(Into::into)
-        .collect();
-    if files.has_event(SYSCALLS, &format!("{ENTER}read")) {
-        probes.push(Target::Syscall { name: "*".into() }.into());
-    }
-    probes
-}
-
-/// Parses comma-separated probe texts and resolves them; none at all means
-/// [`default_probes`].
-pub fn resolve_texts(
-    files: &KernelFiles,
-    texts: &[String],
-) -> Result<Vec<ResolvedProbe>, ProbeError> {
-    if texts.is_empty() {
-        let defaults = default_probes(files);
-        if defaults.is_empty() {
-            // That nothing is found may be for want of privileges, which is said first.
-            files.systems()?;
-            return Err(ProbeError::NothingMatches("sched:*".into()));
-        }
-        let mut resolver = Resolver::new(files);
-        for probe in &defaults {
-            resolver.add(probe, 0)?;
-        }
-        return Ok(resolver.into_resolved());
-    }
-    let parse = |text: &String| match ProbeText::parse_list(text) {
-        Ok(list) => Ok(list),
-        Err(SpecError::NoColon(name)) => Err(no_colon(files, name)),
-        Err(error) => Err(error.into()),
-    };
-    // None is looked up before all are read.
-    let lists: Vec<Vec<ProbeText>> = texts.iter().map(parse).collect::<Result<_, _>>()?;
-    let mut resolver = Resolver::new(files);
-    for (request, list) in lists.iter().enumerate() {
-        for probe in list {
-            resolver.add(probe, request)?;
-        }
-    }
-    Ok(resolver.into_resolved())
-}
-
-/// The error for a bare name, with what may have been meant.
-fn no_colon(files: &KernelFiles, text: String) -> ProbeError {
-    match Catalog::new(files).whole_names_of(&text) {
-        Ok(names) if !names.is_empty() => ProbeError::NoColon {
-            text,
-            suggestions: Suggestions::of(names),
-        },
-        _ => SpecError::NoColon(text).into(),
-    }
-}
-
-/// Resolves probes in order: classes are numbered from 0 upward, and a probe that comes
-/// twice is there once. Patterns leave out, with a warning, what cannot be recorded.
-pub fn resolve(
-    files: &KernelFiles,
-    probes: &[ProbeText],
-) -> Result<Vec<ResolvedProbe>, ProbeError> {
-    let mut resolver = Resolver::new(files);
-    for (request, probe) in probes.iter().enumerate() {
-        resolver.add(probe, request)?;
-    }
-    Ok(resolver.into_resolved())
-}
-
-#[cfg(test)]
-#[path = "resolve_tests.rs"]
-mod tests;

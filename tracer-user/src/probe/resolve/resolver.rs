@@ -1,10 +1,6 @@
 //! Asks the kernel's files what exists, expands patterns, merges what was named twice,
 //! and numbers the classes.
 
-mod functions;
-mod syscalls;
-mod tracepoints;
-
 use std::collections::HashMap;
 
 use crate::kernel::files::KernelFiles;
@@ -12,30 +8,30 @@ use crate::kernel::functions::Functions;
 use crate::probe::catalog::Catalog;
 use crate::probe::error::ProbeError;
 use crate::probe::fetch::{self, FetchList};
-use crate::probe::functions::{Types, Way};
-use crate::probe::resolve::{Place, ResolvedProbe, Stacks};
+use crate::probe::function_layout::{FunctionProbeKind, Types};
+use crate::probe::resolve::{AttachPoint, ResolvedProbe, Stacks};
 use crate::probe::spec::{ProbeText, Target};
 use crate::trace::event::{EventClass, Field};
 
 /// What has been resolved so far.
 pub(super) struct Resolver<'a> {
-    files: &'a KernelFiles,
-    catalog: Catalog<'a>,
+    pub(super) files: &'a KernelFiles,
+    pub(super) catalog: Catalog<'a>,
     /// Read when the first function is named.
-    functions: Option<Functions>,
+    pub(super) functions: Option<Functions>,
     resolved: Vec<ResolvedProbe>,
     /// Position in `resolved` by class name.
     by_name: HashMap<String, usize>,
     /// Class names of functions of the kernel by their addresses: some have several names.
-    named: HashMap<(Way, u64), String>,
+    pub(super) named: HashMap<(FunctionProbeKind, u64), String>,
     /// What is being added was asked for by this request.
     request: usize,
     /// What is to be fetched there.
-    fetch: Option<FetchList>,
+    pub(super) fetch: Option<FetchList>,
     /// What was to be fetched, by class name.
     lists: HashMap<String, Option<FetchList>>,
     /// Read when they are first needed.
-    types: Types,
+    pub(super) types: Types,
 }
 
 impl<'a> Resolver<'a> {
@@ -93,7 +89,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A class has one list of values.
-    fn check_list(&mut self, name: &str) -> Result<(), ProbeError> {
+    pub(super) fn check_list(&mut self, name: &str) -> Result<(), ProbeError> {
         let known = self.lists.insert(name.to_owned(), self.fetch.clone());
         match known {
             Some(list) if list != self.fetch => Err(ProbeError::TwoLists(name.to_owned())),
@@ -102,7 +98,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Whether a class is there already; that it was named again, maybe exactly, is noted.
-    fn is_known(&mut self, class_name: &str, explicit: bool) -> bool {
+    pub(super) fn is_known(&mut self, class_name: &str, explicit: bool) -> bool {
         let Some(&index) = self.by_name.get(class_name) else {
             return false;
         };
@@ -112,15 +108,20 @@ impl<'a> Resolver<'a> {
     }
 
     /// Adds a class under the next free id, unless it is known.
-    fn push(&mut self, class_name: String, explicit: bool, make: impl FnOnce(u32) -> Found) {
+    pub(super) fn push(
+        &mut self,
+        class_name: String,
+        explicit: bool,
+        make: impl FnOnce(u32) -> NewProbe,
+    ) {
         if self.is_known(&class_name, explicit) {
             return;
         }
         let id = self.resolved.len() as u32;
-        let Found {
+        let NewProbe {
             fields,
             sources,
-            place,
+            attach_point,
         } = make(id);
         self.by_name.insert(class_name.clone(), self.resolved.len());
         self.resolved.push(ResolvedProbe {
@@ -130,7 +131,7 @@ impl<'a> Resolver<'a> {
                 context: Vec::new(),
                 fields,
             },
-            place,
+            attach_point,
             sources,
             filter: None,
             stacks: Stacks::default(),
@@ -141,8 +142,8 @@ impl<'a> Resolver<'a> {
 }
 
 /// What a probe turned out to be.
-struct Found {
-    fields: Vec<Field>,
-    sources: Vec<fetch::Source>,
-    place: Place,
+pub(super) struct NewProbe {
+    pub(super) fields: Vec<Field>,
+    pub(super) sources: Vec<fetch::FieldSource>,
+    pub(super) attach_point: AttachPoint,
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use crate::kernel::btf::{Btf, Found, KernelBtf};
 use crate::probe::error::ProbeError;
 use crate::probe::fetch::{
-    self, Base, FETCH_FAULT, Fetch, FetchError, FetchList, Fetched, Layout, Load, Scope, Source,
-    registers,
+    self, Base, FETCH_FAULT, Fetch, FetchError, FetchList, Fetched, FieldSource, Layout, Load,
+    Scope, registers,
 };
 use crate::probe::resolve::FunctionTarget;
 use crate::probe::spec::{ProbeText, Target, UserSymbol};
@@ -22,7 +22,7 @@ const DURATION: &str = "duration";
 const ENTRY_FAULT: &str = "entry_fetch_fault";
 
 /// A probe of this kind, ready to be attached.
-pub(super) struct Resolved {
+pub(super) struct FunctionLayout {
     pub(super) target: FunctionTarget,
     pub(super) layout: Layout,
     pub(super) entry: Option<Layout>,
@@ -30,19 +30,19 @@ pub(super) struct Resolved {
     pub(super) typed: Vec<Field>,
 }
 
-/// Which way a function is probed.
+/// Which kind a function is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Way {
+pub(super) enum FunctionProbeKind {
     Kprobe,
     Kretprobe,
     Fentry,
     Fexit,
 }
 
-impl Resolved {
+impl FunctionLayout {
     /// The fields of the event, and where a filter finds them.
-    pub(super) fn fields(&self) -> (Vec<Field>, Vec<Source>) {
-        let mut all: Vec<(Field, Source)> = Vec::new();
+    pub(super) fn fields(&self) -> (Vec<Field>, Vec<FieldSource>) {
+        let mut all: Vec<(Field, FieldSource)> = Vec::new();
         if self.entry.is_some() {
             all.push(duration());
         }
@@ -64,7 +64,7 @@ impl Resolved {
 
 /// One of the many functions that a pattern stands for. Its payload is the registers, which
 /// are the same for all, in slots of 8 bytes; the fields say which arguments they are.
-pub(super) fn one_of_many(symbol: &str, found: Option<&Found<'_>>) -> Resolved {
+pub(super) fn one_of_many(symbol: &str, found: Option<&Found<'_>>) -> FunctionLayout {
     let mut arguments = found.map(fetch::arguments).unwrap_or_default();
     let registers = registers::registers();
     let last = registers.len() - 1;
@@ -88,7 +88,7 @@ pub(super) fn one_of_many(symbol: &str, found: Option<&Found<'_>>) -> Resolved {
         }
         field
     });
-    Resolved {
+    FunctionLayout {
         target: FunctionTarget::Kprobe {
             symbol: symbol.to_owned(),
             offset: 0,
@@ -100,12 +100,12 @@ pub(super) fn one_of_many(symbol: &str, found: Option<&Found<'_>>) -> Resolved {
     }
 }
 
-fn duration() -> (Field, Source) {
+fn duration() -> (Field, FieldSource) {
     let field = Field {
         name: DURATION.into(),
         ty: FieldType::Integer(IntegerType::natural(8, true, Display::Decimal)),
     };
-    let source = Source::Fetch(Fetch {
+    let source = FieldSource::Fetch(Fetch {
         base: Base::Duration,
         steps: Vec::new(),
         load: Load::Itself,
@@ -115,24 +115,24 @@ fn duration() -> (Field, Source) {
 
 /// A kernel function at `offset`. `found` is what BTF knows of it, `types` is for casts.
 pub(super) fn kernel_function(
-    way: Way,
+    kind: FunctionProbeKind,
     symbol: &str,
     offset: u64,
     found: Option<&Found<'_>>,
     types: Option<&Btf>,
     list: Option<&FetchList>,
-) -> Result<Resolved, FetchError> {
+) -> Result<FunctionLayout, FetchError> {
     let symbol = symbol.to_owned();
     let btf_id = found.map_or(0, |found| found.ty.id());
-    Ok(match way {
-        Way::Kprobe => {
+    Ok(match kind {
+        FunctionProbeKind::Kprobe => {
             // In the middle of a function the registers need not be its arguments any more.
             let found = found.filter(|_| offset == 0);
             let values = match list {
                 Some(list) => list.resolve(&Scope::entry(types, found))?,
                 None => found.map_or_else(registers::registers, fetch::arguments),
             };
-            Resolved {
+            FunctionLayout {
                 target: FunctionTarget::Kprobe {
                     symbol,
                     offset,
@@ -143,25 +143,25 @@ pub(super) fn kernel_function(
                 typed: Vec::new(),
             }
         }
-        Way::Fentry => {
+        FunctionProbeKind::Fentry => {
             let values = match list {
                 Some(list) => list.resolve(&Scope::entry(types, found))?,
                 None => found.map(fetch::arguments).unwrap_or_default(),
             };
-            Resolved {
+            FunctionLayout {
                 target: FunctionTarget::Fentry { btf_id },
                 layout: Layout::new(&values),
                 entry: None,
                 typed: Vec::new(),
             }
         }
-        Way::Fexit => Resolved {
+        FunctionProbeKind::Fexit => FunctionLayout {
             target: FunctionTarget::Fexit { btf_id },
             layout: Layout::new(&at_exit(found, types, list)?),
             entry: Some(Layout::default()),
             typed: Vec::new(),
         },
-        Way::Kretprobe => {
+        FunctionProbeKind::Kretprobe => {
             let values = match list {
                 Some(_) => at_exit(found, types, list)?,
                 None => match found {
@@ -170,7 +170,7 @@ pub(super) fn kernel_function(
                 },
             };
             let (returned, entered) = by_moment(values);
-            Resolved {
+            FunctionLayout {
                 target: FunctionTarget::Kretprobe { symbol },
                 layout: returned,
                 entry: Some(entered),
@@ -207,12 +207,12 @@ pub(super) fn raw_tracepoint(
     name: &str,
     found: &Found<'_>,
     list: Option<&FetchList>,
-) -> Result<Resolved, FetchError> {
+) -> Result<FunctionLayout, FetchError> {
     let values = match list {
         Some(list) => list.resolve(&Scope::raw_tracepoint(found))?,
         None => fetch::arguments(found),
     };
-    Ok(Resolved {
+    Ok(FunctionLayout {
         target: FunctionTarget::RawTracepoint { name: name.into() },
         layout: Layout::new(&values),
         entry: None,
@@ -224,7 +224,7 @@ pub(super) fn raw_tracepoint(
 pub(super) fn user_function(
     probe: &ProbeText,
     types: Option<&Btf>,
-) -> Result<Vec<(String, Resolved)>, ProbeError> {
+) -> Result<Vec<(String, FunctionLayout)>, ProbeError> {
     let (path, symbol, offset, returns) = match &probe.target {
         Target::Uprobe {
             path,
@@ -277,7 +277,7 @@ pub(super) fn user_function(
         } else {
             FunctionTarget::Uprobe { path, offset }
         };
-        let resolved = Resolved {
+        let resolved = FunctionLayout {
             target,
             layout: layout.clone(),
             entry: entry.clone(),

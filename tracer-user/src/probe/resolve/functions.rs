@@ -2,14 +2,14 @@
 
 use crate::kernel::btf;
 use crate::kernel::files::KernelFiles;
-use crate::kernel::functions::{Functions, Source};
+use crate::kernel::functions::{FunctionList, Functions};
 use crate::names::{Suggestions, glob};
 use crate::probe::error::ProbeError;
-use crate::probe::functions::{
-    self, Way, kernel_function, one_of_many, raw_tracepoint, user_function,
+use crate::probe::function_layout::{
+    FunctionLayout, FunctionProbeKind, kernel_function, one_of_many, raw_tracepoint, user_function,
 };
-use crate::probe::resolve::Place;
-use crate::probe::resolver::{Found, Resolver};
+use crate::probe::resolve::AttachPoint;
+use crate::probe::resolve::resolver::{NewProbe, Resolver};
 use crate::probe::spec::{ProbeText, Target};
 
 impl Resolver<'_> {
@@ -62,42 +62,43 @@ impl Resolver<'_> {
     ) -> Result<(), ProbeError> {
         let btf = self.types.get(&self.files.sys);
         let found = btf.as_ref().and_then(|btf| btf.function(symbol));
-        let way = self.way(probe, symbol, found.as_ref())?;
-        let kind = match way {
-            Way::Kprobe => "kprobe",
-            Way::Kretprobe => "kretprobe",
-            Way::Fentry => "fentry",
-            Way::Fexit => "fexit",
+        let kind = self.probe_kind(probe, symbol, found.as_ref())?;
+        let prefix = match kind {
+            FunctionProbeKind::Kprobe => "kprobe",
+            FunctionProbeKind::Kretprobe => "kretprobe",
+            FunctionProbeKind::Fentry => "fentry",
+            FunctionProbeKind::Fexit => "fexit",
         };
         let mut name = match offset {
-            0 => format!("{kind}:{symbol}"),
-            _ => format!("{kind}:{symbol}+{offset:#x}"),
+            0 => format!("{prefix}:{symbol}"),
+            _ => format!("{prefix}:{symbol}+{offset:#x}"),
         };
         let functions = self.functions.as_ref();
         let place = functions.and_then(|functions| functions.place(symbol));
-        let place = place.filter(|_| offset == 0).map(|place| (way, place));
+        let place = place.filter(|_| offset == 0).map(|place| (kind, place));
         // One program for many functions knows them by their places.
         if !probe.is_explicit()
             && let Some(known) = place.and_then(|place| self.named.get(&place))
         {
             name.clone_from(known);
         }
-        let resolved = if way == Way::Kprobe && !probe.is_explicit() && probe.fetch.is_none() {
-            one_of_many(symbol, found.as_ref())
-        } else {
-            kernel_function(
-                way,
-                symbol,
-                offset,
-                found.as_ref(),
-                btf.as_ref().map(|btf| btf.vmlinux()),
-                probe.fetch.as_ref(),
-            )
-            .map_err(|source| ProbeError::Fetch {
-                probe: name.clone(),
-                source,
-            })?
-        };
+        let resolved =
+            if kind == FunctionProbeKind::Kprobe && !probe.is_explicit() && probe.fetch.is_none() {
+                one_of_many(symbol, found.as_ref())
+            } else {
+                kernel_function(
+                    kind,
+                    symbol,
+                    offset,
+                    found.as_ref(),
+                    btf.as_ref().map(|btf| btf.vmlinux()),
+                    probe.fetch.as_ref(),
+                )
+                .map_err(|source| ProbeError::Fetch {
+                    probe: name.clone(),
+                    source,
+                })?
+            };
         self.push_function(name.clone(), probe.is_explicit(), resolved)?;
         if let Some(place) = place {
             self.named.entry(place).or_insert(name);
@@ -106,16 +107,16 @@ impl Resolver<'_> {
     }
 
     /// How a function is probed: `func:` by trampoline, where the kernel has one for it.
-    fn way(
+    fn probe_kind(
         &mut self,
         probe: &ProbeText,
         symbol: &str,
         found: Option<&btf::Found<'_>>,
-    ) -> Result<Way, ProbeError> {
+    ) -> Result<FunctionProbeKind, ProbeError> {
         let has_trampolines = self
             .functions
             .as_ref()
-            .is_some_and(|functions| functions.source() == Source::FilterFunctions);
+            .is_some_and(|functions| functions.source() == FunctionList::FilterFunctions);
         let obstacle = match found {
             None => Some(format!("the kernel does not describe `{symbol}`")),
             Some(found) if found.is_in_module() => {
@@ -123,8 +124,8 @@ impl Resolver<'_> {
             }
             Some(_) => None,
         };
-        let trampoline = |way, instead| match &obstacle {
-            None => Ok(way),
+        let trampoline = |kind, instead| match &obstacle {
+            None => Ok(kind),
             Some(reason) => Err(ProbeError::NoTrampoline {
                 probe: probe.to_string(),
                 reason: reason.clone(),
@@ -132,11 +133,13 @@ impl Resolver<'_> {
             }),
         };
         match &probe.target {
-            Target::Kretprobe { .. } => Ok(Way::Kretprobe),
-            Target::Fentry { .. } => trampoline(Way::Fentry, "kprobe"),
-            Target::Fexit { .. } => trampoline(Way::Fexit, "kretprobe"),
-            Target::Func { .. } if obstacle.is_none() && has_trampolines => Ok(Way::Fentry),
-            _ => Ok(Way::Kprobe),
+            Target::Kretprobe { .. } => Ok(FunctionProbeKind::Kretprobe),
+            Target::Fentry { .. } => trampoline(FunctionProbeKind::Fentry, "kprobe"),
+            Target::Fexit { .. } => trampoline(FunctionProbeKind::Fexit, "kretprobe"),
+            Target::Func { .. } if obstacle.is_none() && has_trampolines => {
+                Ok(FunctionProbeKind::Fentry)
+            }
+            _ => Ok(FunctionProbeKind::Kprobe),
         }
     }
 
@@ -193,15 +196,15 @@ impl Resolver<'_> {
         &mut self,
         name: String,
         explicit: bool,
-        resolved: functions::Resolved,
+        resolved: FunctionLayout,
     ) -> Result<(), ProbeError> {
         self.check_list(&name)?;
         self.push(name, explicit, |_| {
             let (fields, sources) = resolved.fields();
-            Found {
+            NewProbe {
                 fields,
                 sources,
-                place: Place::Function {
+                attach_point: AttachPoint::Function {
                     target: resolved.target,
                     layout: resolved.layout,
                     entry: resolved.entry,

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::doctor::{Check, Roots, State, can_record, examine};
+use crate::doctor::{Check, State, can_record, examine};
+use crate::kernel::features::Features;
 use crate::record::programs;
 
 /// Check what this system supports and how to fix what is missing
@@ -13,7 +14,7 @@ use crate::record::programs;
 pub(super) struct Args {}
 
 pub(super) fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    let checks = examine(&Roots::default(), programs::object().is_some());
+    let checks = examine(&Features::default(), programs::object().is_some());
     match print(&checks, &mut io::stdout().lock()) {
         // The exit status still matters if the output is not read.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
@@ -39,8 +40,8 @@ fn print(checks: &[Check], out: &mut impl Write) -> io::Result<()> {
             State::Fail => "FAIL",
         };
         writeln!(out, "{state:<5} {:<width$}  {}", check.name, check.found)?;
-        if let Some(way_out) = &check.way_out {
-            writeln!(out, "      {:<width$}  -> {way_out}", "")?;
+        if let Some(hint) = &check.hint {
+            writeln!(out, "      {:<width$}  -> {hint}", "")?;
         }
     }
     let verdict = if can_record(checks) {
@@ -61,7 +62,7 @@ mod tests {
             name: "tracefs",
             state: State::Fail,
             found: "absent".into(),
-            way_out: Some("mount it".into()),
+            hint: Some("mount it".into()),
         }];
         let mut out = Vec::new();
         print(&checks, &mut out).unwrap();

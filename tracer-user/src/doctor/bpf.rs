@@ -1,157 +1,148 @@
-//! What the running kernel's BPF can do, found out by asking it.
+//! BPF: what has to be there, and what makes events cheaper or more exact.
 
-use std::error::Error;
+use crate::doctor::Check;
+use crate::kernel::features::{Features, Lockdown, Support};
 
-use aya::maps::MapType;
-use aya::programs::ProgramType;
-use aya::sys::{BpfHelper, is_helper_supported, is_map_supported, is_program_supported};
-
-use crate::doctor::{Check, Roots};
-
-pub(super) fn checks() -> [Check; 3] {
+/// Features without which nothing can be recorded.
+pub(super) fn checks(features: &Features) -> [Check; 4] {
     [
         required(
-            "BPF",
-            "tracepoint programs load",
             "tracepoint programs",
-            "CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS",
-            is_program_supported(ProgramType::TracePoint),
+            "supported by BPF",
+            features.tracepoint_programs(),
         ),
-        required(
-            "ring buffer",
-            "maps can be made",
-            "ring buffer maps",
-            "version 5.8 or newer",
-            is_map_supported(MapType::RingBuf),
-        ),
+        required("BPF ring buffer", "supported", features.ring_buffer()),
         required(
             "ring buffer dynptr",
-            "events of variable length can be written",
-            "the helper bpf_ringbuf_reserve_dynptr",
-            "version 5.19 or newer",
-            is_helper_supported(
-                ProgramType::TracePoint,
-                BpfHelper::BPF_FUNC_ringbuf_reserve_dynptr,
-            ),
+            "supported: variable-length events",
+            features.dynptr(),
         ),
+        required("BPF perf links", "supported", features.perf_links()),
     ]
 }
 
-/// A feature without which nothing is recorded.
-fn required(
-    name: &'static str,
-    good: &str,
-    what: &str,
-    needs: &str,
-    supported: Result<bool, impl Error>,
-) -> Check {
-    match supported {
-        Ok(true) => Check::ok(name, good),
-        Ok(false) => Check::fail(
-            name,
-            format!("the kernel has no {what}"),
-            format!("use a kernel with {needs}"),
-        ),
-        Err(error) => Check::fail(
-            name,
-            with_causes(&error),
-            "run as root; in a container, allow the system call bpf",
-        ),
+fn required(name: &'static str, found: &str, support: Support) -> Check {
+    match support {
+        Ok(()) => Check::ok(name, found),
+        Err(missing) => Check::required(name, &missing),
     }
 }
 
-/// An error with what caused it: aya's messages name the call, their sources the reason.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+pub(super) fn btf(features: &Features) -> Check {
+    const NAME: &str = "kernel BTF";
+    match features.btf_len() {
+        Ok(len) => {
+            let path = features.roots().sys.join("kernel/btf/vmlinux");
+            Check::ok(NAME, format!("{} ({} KiB)", path.display(), len / 1024))
+        }
+        Err(missing) => Check::optional(NAME, &missing, "arguments of functions have no types"),
     }
-    text
 }
 
-/// Lockdown matters by what it forbids: in its strict mode, programs cannot read kernel
-/// memory. The file is in securityfs, which may not be mounted; the helper tells as well.
-pub(super) fn lockdown(roots: &Roots) -> Check {
-    const NAME: &str = "lockdown";
-    const WAY_OUT: &str = "boot with `lockdown=integrity` or `lockdown=none`";
-    let mode = Roots::read(&roots.sys, "kernel/security/lockdown")
-        .ok()
-        .and_then(|text| chosen_mode(&text).map(ToOwned::to_owned));
-    match mode.as_deref() {
-        Some("confidentiality") => Check::fail(
+pub(super) fn jit(features: &Features) -> Check {
+    const NAME: &str = "BPF JIT";
+    match features.jit() {
+        Some(true) => Check::ok(NAME, "enabled"),
+        Some(false) => Check::warn(
             NAME,
-            "confidentiality: programs cannot read kernel memory",
-            WAY_OUT,
+            "disabled: programs are interpreted, and each event costs several times as much",
+            Some("`sysctl net.core.bpf_jit_enable=1`".into()),
         ),
-        Some(mode) => Check::ok(NAME, mode),
-        None => match is_helper_supported(
-            ProgramType::TracePoint,
-            BpfHelper::BPF_FUNC_probe_read_kernel,
-        ) {
-            Ok(true) => Check::ok(
-                NAME,
-                "programs can read kernel memory (securityfs is not mounted)",
-            ),
-            Ok(false) => Check::fail(NAME, "programs cannot read kernel memory", WAY_OUT),
-            Err(_) => Check::warn(
-                NAME,
-                "not known",
-                "`mount -t securityfs securityfs /sys/kernel/security`",
-            ),
-        },
+        None => Check::warn(
+            NAME,
+            "unknown: `net.core.bpf_jit_enable` cannot be read",
+            Some("run as root".into()),
+        ),
     }
 }
 
-/// `none [integrity] confidentiality` is `integrity`.
-fn chosen_mode(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once('[')?;
-    Some(rest.split_once(']')?.0)
+pub(super) fn lockdown(features: &Features) -> Check {
+    const NAME: &str = "lockdown";
+    let Some(lockdown) = features.lockdown() else {
+        return Check::warn(
+            NAME,
+            "unknown: securityfs is not mounted",
+            Some("`mount -t securityfs securityfs /sys/kernel/security`".into()),
+        );
+    };
+    let found = match lockdown {
+        Lockdown::Mode(mode) => mode.as_str(),
+        Lockdown::Inferred(_) => "mode unknown: securityfs is not mounted",
+    };
+    if lockdown.allows_reading() {
+        Check::ok(NAME, format!("{found} (BPF can read kernel memory)"))
+    } else {
+        Check::fail(
+            NAME,
+            format!("{found} (BPF cannot read kernel memory)"),
+            "boot with `lockdown=integrity` or `lockdown=none`",
+        )
+    }
+}
+
+pub(super) fn missed_events(features: &Features) -> Check {
+    const NAME: &str = "missed events";
+    match features.recursion_misses() {
+        Ok(()) => Check::ok(NAME, "counted by the kernel"),
+        Err(missing) => Check::optional(
+            NAME,
+            &missing,
+            "events that fire while another BPF program is running are missed and not counted",
+        ),
+    }
+}
+
+pub(super) fn memlock(features: &Features) -> Check {
+    const NAME: &str = "locked-memory limit";
+    match features.memory_by_cgroup() {
+        Ok(()) => Check::ok(NAME, "does not apply to BPF on this kernel"),
+        Err(missing) => Check::warn(
+            NAME,
+            format!("{missing}; BPF memory counts against RLIMIT_MEMLOCK"),
+            Some("run `ulimit -l unlimited` before recording".into()),
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
     use crate::doctor::State;
+    use crate::doctor::system::testing::kernel;
+    use crate::kernel::features::Missing;
 
     #[test]
-    fn the_mode_in_brackets_is_the_one() {
-        assert_eq!(
-            chosen_mode("none [integrity] confidentiality"),
-            Some("integrity")
-        );
-        assert_eq!(chosen_mode("none"), None);
+    fn a_missing_required_feature_stops_recording() {
+        let state = |support| required("x", "", support).state;
+        assert_eq!(state(Ok(())), State::Ok);
+        assert_eq!(state(Err(Missing::Older(5, 8))), State::Fail);
+        assert_eq!(state(Err(Missing::NotPermitted("x".into()))), State::Fail);
     }
 
     #[test]
     fn strict_lockdown_stops_recording() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("kernel/security");
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(
-            folder.join("lockdown"),
-            "none integrity [confidentiality]\n",
-        )
-        .unwrap();
-        let roots = Roots {
-            proc: root.path().into(),
-            sys: root.path().into(),
-        };
-        assert_eq!(lockdown(&roots).state, State::Fail);
+        let file = "sys/kernel/security/lockdown";
+        let (_root, features) = kernel(&[(file, "none integrity [confidentiality]\n")]);
+        assert_eq!(lockdown(&features).state, State::Fail);
+        let (_root, features) = kernel(&[(file, "none [integrity] confidentiality\n")]);
+        assert_eq!(lockdown(&features).state, State::Ok);
     }
 
     #[test]
-    fn a_feature_that_is_missing_or_cannot_be_asked_for_stops_recording() {
-        let state = |supported: Result<bool, io::Error>| required("x", "", "", "", supported).state;
-        assert_eq!(state(Ok(true)), State::Ok);
-        assert_eq!(state(Ok(false)), State::Fail);
-        assert_eq!(
-            state(Err(io::Error::from_raw_os_error(libc::EPERM))),
-            State::Fail
-        );
+    fn locked_memory_matters_to_old_kernels_only() {
+        let file = "proc/sys/kernel/osrelease";
+        let (_root, features) = kernel(&[(file, "5.10.0\n")]);
+        assert_eq!(memlock(&features).state, State::Warn);
+        let (_root, features) = kernel(&[(file, "5.11.0\n")]);
+        assert_eq!(memlock(&features).state, State::Ok);
+    }
+
+    #[test]
+    fn old_kernels_do_not_count_missed_events() {
+        let file = "proc/sys/kernel/osrelease";
+        let (_root, features) = kernel(&[(file, "6.6.9\n")]);
+        assert_eq!(missed_events(&features).state, State::Warn);
+        let (_root, features) = kernel(&[(file, "6.7.0\n")]);
+        assert_eq!(missed_events(&features).state, State::Ok);
     }
 }

@@ -1,23 +1,19 @@
-//! What this machine can record, what is missing, and the way out.
+//! What this system can record, what is missing, and how to fix it.
 //!
-//! Checks of the kernel's files take their roots as parameters; checks of BPF itself ask
-//! the running kernel by loading minimal programs and maps.
-
-use std::path::{Path, PathBuf};
+//! Each row of the report judges one answer of [`Features`].
 
 mod bpf;
 mod functions;
-mod kernel;
-mod privileges;
+mod system;
 
-use crate::kernel::tracefs::mount::{Tracefs, TracefsError};
+use crate::kernel::features::{Features, Missing};
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// As it should be.
     Ok,
-    /// Recording works, something is missing.
+    /// Recording works, but something is missing.
     Warn,
     /// Recording is not possible.
     Fail,
@@ -26,14 +22,14 @@ pub enum State {
 /// One row of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at.
+    /// What was checked.
     pub name: &'static str,
-    /// How it came out.
+    /// The result.
     pub state: State,
     /// What was found.
     pub found: String,
-    /// What to do about it.
-    pub way_out: Option<String>,
+    /// How to fix what is missing.
+    pub hint: Option<String>,
 }
 
 impl Check {
@@ -42,81 +38,60 @@ impl Check {
             name,
             state: State::Ok,
             found: found.into(),
-            way_out: None,
+            hint: None,
         }
     }
 
-    fn warn(
-        name: &'static str,
-        found: impl Into<String>,
-        way_out: impl Into<Option<&'static str>>,
-    ) -> Self {
+    fn warn(name: &'static str, found: impl Into<String>, hint: Option<String>) -> Self {
         Self {
             state: State::Warn,
-            way_out: way_out.into().map(Into::into),
+            hint,
             ..Self::ok(name, found)
         }
     }
 
-    fn fail(name: &'static str, found: impl Into<String>, way_out: impl Into<String>) -> Self {
+    fn fail(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             state: State::Fail,
-            way_out: Some(way_out.into()),
+            hint: Some(hint.into()),
             ..Self::ok(name, found)
         }
     }
-}
 
-/// Where the kernel's files are.
-#[derive(Clone, Debug)]
-pub struct Roots {
-    /// Of procfs.
-    pub proc: PathBuf,
-    /// Of sysfs.
-    pub sys: PathBuf,
-}
+    /// A feature without which recording works; `effect` says what is lost.
+    fn optional(name: &'static str, missing: &Missing, effect: &str) -> Self {
+        Self::warn(name, format!("{missing}; {effect}"), missing.hint())
+    }
 
-impl Default for Roots {
-    fn default() -> Self {
-        Self {
-            proc: "/proc".into(),
-            sys: "/sys".into(),
-        }
+    /// A feature without which nothing can be recorded.
+    fn required(name: &'static str, missing: &Missing) -> Self {
+        let hint = missing.hint();
+        let hint = hint.unwrap_or_else(|| "use Linux 5.19 or later".into());
+        Self::fail(name, missing.to_string(), hint)
     }
 }
 
-impl Roots {
-    /// The text of a small file, without the newline at its end.
-    fn read(root: &Path, path: &str) -> std::io::Result<String> {
-        Ok(std::fs::read_to_string(root.join(path))?.trim().to_owned())
-    }
-}
-
-/// Makes every check. `programs_embedded` says whether this build carries the eBPF
-/// programs.
+/// Makes all checks. `programs_embedded`: this build contains the eBPF programs.
 #[must_use]
-pub fn examine(roots: &Roots, programs_embedded: bool) -> Vec<Check> {
+pub fn examine(features: &Features, programs_embedded: bool) -> Vec<Check> {
     let mut checks = vec![
         embedded(programs_embedded),
-        kernel::version(roots),
-        privileges::privileges(roots),
+        system::version(features),
+        system::privileges(features),
     ];
-    let tracefs = Tracefs::open();
-    checks.push(tracefs_place(&tracefs));
-    if let Ok(tracefs) = &tracefs {
-        checks.push(kernel::system_calls(tracefs.path()));
+    checks.push(system::tracefs(features));
+    if features.tracefs().is_ok() {
+        checks.push(system::system_calls(features));
     }
-    checks.extend(bpf::checks());
-    checks.push(kernel::btf(roots));
-    checks.push(kernel::jit(roots));
-    checks.push(bpf::lockdown(roots));
-    checks.push(functions::kprobes(roots));
-    checks.push(functions::kprobe_multi(roots));
-    checks.push(functions::kprobe_session(roots));
-    checks.push(privileges::perf_event_paranoid(roots));
-    checks.push(kernel::skipped_events(roots));
-    checks.push(kernel::memlock(roots));
-    checks.push(kernel::cpus(roots));
+    checks.extend(bpf::checks(features));
+    checks.push(bpf::btf(features));
+    checks.push(bpf::jit(features));
+    checks.push(bpf::lockdown(features));
+    checks.extend(functions::checks(features));
+    checks.push(system::perf_event_paranoid(features));
+    checks.push(bpf::missed_events(features));
+    checks.push(bpf::memlock(features));
+    checks.push(system::cpus(features));
     checks
 }
 
@@ -129,34 +104,13 @@ pub fn can_record(checks: &[Check]) -> bool {
 fn embedded(programs_embedded: bool) -> Check {
     const NAME: &str = "eBPF programs";
     if programs_embedded {
-        Check::ok(NAME, "in this binary")
+        Check::ok(NAME, "included in this build")
     } else {
         Check::fail(
             NAME,
-            "this binary was built without them",
+            "not included in this build",
             "build with `cargo xtask build`",
         )
-    }
-}
-
-fn tracefs_place(tracefs: &Result<Tracefs, TracefsError>) -> Check {
-    const NAME: &str = "tracefs";
-    match tracefs {
-        Ok(tracefs) if tracefs.is_private() => Check::ok(
-            NAME,
-            "mounted nowhere; a private mount is made for each recording",
-        ),
-        Ok(tracefs) if tracefs.path().join("events").read_dir().is_err() => Check::fail(
-            NAME,
-            format!("at {}, but not readable", tracefs.path().display()),
-            "run as root",
-        ),
-        Ok(tracefs) => Check::ok(NAME, format!("at {}", tracefs.path().display())),
-        Err(error) => Check::fail(
-            NAME,
-            error.to_string(),
-            "mount it as root, on a kernel with CONFIG_TRACING",
-        ),
     }
 }
 
@@ -179,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_brings_a_way_out() {
-        for check in examine(&Roots::default(), false) {
+    fn every_failure_has_a_hint() {
+        for check in examine(&Features::default(), false) {
             assert!(
-                check.state != State::Fail || check.way_out.is_some(),
+                check.state != State::Fail || check.hint.is_some(),
                 "{check:?}"
             );
         }

@@ -90,7 +90,7 @@ fn a_closed_pipe_ends_the_list_quietly() {
 }
 
 #[test]
-fn without_privileges_the_way_out_is_named() {
+fn without_privileges_the_error_says_to_run_as_root() {
     const NOBODY: u32 = 65534;
     // The folder of the build may be closed to others.
     let folder = tempfile::tempdir_in("/tmp").unwrap();
@@ -109,7 +109,7 @@ fn without_privileges_the_way_out_is_named() {
 }
 
 #[test]
-fn the_doctor_names_every_check_and_exits_by_its_verdict() {
+fn doctor_prints_every_check_and_exits_by_its_verdict() {
     let output = tracer(&["doctor"]);
     let report = text(&output.stdout);
     for check in [

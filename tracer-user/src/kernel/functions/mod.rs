@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::kernel::features::has_kprobes;
 use crate::kernel::files::{self, KernelError, KernelFiles};
 use crate::names::{Suggestions, glob};
 
@@ -128,11 +129,7 @@ pub struct Functions {
 impl Functions {
     /// Reads the kernel's lists.
     pub fn read(files: &KernelFiles) -> Result<Self, FunctionError> {
-        if !files
-            .sys
-            .join("bus/event_source/devices/kprobe/type")
-            .exists()
-        {
+        if !has_kprobes(&files.sys) {
             return Err(FunctionError::NotBuiltIn);
         }
         let symbols = Symbols::parse(&files::read(&files.proc.join("kallsyms"))?);

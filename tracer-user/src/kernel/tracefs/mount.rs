@@ -83,7 +83,12 @@ pub struct Tracefs {
 impl Tracefs {
     /// Uses the mounted tracefs, or mounts one for this process alone.
     pub fn open() -> Result<Self, TracefsError> {
-        match find_tracefs() {
+        Self::open_below(Path::new("/proc"))
+    }
+
+    /// As [`Tracefs::open`], with another root of procfs.
+    pub fn open_below(proc: &Path) -> Result<Self, TracefsError> {
+        match find_tracefs_in(proc) {
             Ok(path) => Ok(Self { path, mount: None }),
             Err(TracefsError::NotMounted) => Self::private(),
             Err(error) => Err(error),

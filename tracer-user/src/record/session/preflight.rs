@@ -2,19 +2,20 @@
 
 use anyhow::{Context, Result, bail};
 
+use crate::kernel::features::Features;
 use crate::record::programs;
 
 /// The eBPF object, if this machine and user can use it.
 pub(super) fn check() -> Result<&'static [u8]> {
-    usable(programs::object(), rustix::process::geteuid().is_root())
+    usable(programs::object(), Features::default().permits_recording())
 }
 
-fn usable(object: Option<&'static [u8]>, root: bool) -> Result<&'static [u8]> {
+fn usable(object: Option<&'static [u8]>, permitted: bool) -> Result<&'static [u8]> {
     let object = object.context(
         "this binary carries no eBPF programs: it was built without the eBPF toolchain; \
          build it with `cargo xtask build`",
     )?;
-    if !root {
+    if !permitted {
         bail!("recording needs root: run `sudo tracer record …`");
     }
     Ok(object)

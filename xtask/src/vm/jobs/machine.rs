@@ -82,7 +82,7 @@ pub(super) const WITHOUT_TRACEFS: &[Check] = &[
             expect_row(
                 &doctor,
                 "tracefs",
-                "mounted nowhere; a private mount is made",
+                "not mounted: each recording mounts it privately",
             )
         },
     },
@@ -127,22 +127,28 @@ fn verify_doctor(kernel: Kernel, outcome: &Outcome) -> Result<()> {
     )?;
     expect_row(&doctor, "tracefs", "at /sys/kernel/tracing")?;
     expect_row(&doctor, "kprobes", "kprobe and kretprobe")?;
-    let (multi, session, skipped) = match kernel {
+    let (multi, session, missed) = match kernel {
         Kernel::V6_1 => (
-            "not built in; functions attach one by one, and cost more",
-            "not there; returns of functions attach one by one, and cost more",
-            "not counted",
+            "functions attach one by one and cost more",
+            "returns of functions attach one by one and cost more",
+            "missed and not counted",
         ),
         Kernel::V6_12 | Kernel::V7_2 => (
-            "entries of functions cost less, and many attach in one go",
-            "returns of functions cost less, and many attach in one go",
-            "counted by",
+            "supported: entries of functions share a program and cost less",
+            "supported: returns of functions share a program and cost less",
+            "counted by the kernel",
         ),
     };
     expect_row(&doctor, "kprobe-multi", multi)?;
     expect_row(&doctor, "kprobe-session", session)?;
-    expect_row(&doctor, "skipped events", skipped)?;
-    expect_row(&doctor, "ring buffer dynptr", "events of variable length")?;
+    expect_row(&doctor, "fentry/fexit", "supported")?;
+    expect_row(&doctor, "uprobes", "supported: uprobe and uretprobe")?;
+    expect_row(&doctor, "missed events", missed)?;
+    expect_row(
+        &doctor,
+        "ring buffer dynptr",
+        "supported: variable-length events",
+    )?;
     expect_row(&doctor, "CPUs", "2 online, 2 possible")?;
     Ok(())
 }

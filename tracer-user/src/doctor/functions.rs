@@ -27,7 +27,7 @@ pub(super) fn checks(features: &Features) -> [Check; 5] {
             "fentry/fexit",
             "supported",
             &features.fentry().and_then(|()| features.fexit()),
-            "use kprobe and kretprobe",
+            "functions cannot be probed by trampoline",
         ),
         optional(
             "uprobes",

@@ -28,29 +28,29 @@ pub enum KernelError {
     #[error("cannot read `{}`: permission denied; run as root", .0.display())]
     Permission(PathBuf),
     /// Anything else.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {cause}", path.display())]
     Io {
         /// Of the file or folder.
         path: PathBuf,
         /// Cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It was read and makes no sense.
-    #[error("cannot understand `{}`: {source}", path.display())]
+    #[error("cannot understand `{}`: {cause}", path.display())]
     Format {
         /// Of the format file.
         path: PathBuf,
         /// Cause.
-        source: FormatError,
+        cause: FormatError,
     },
 }
 
 impl KernelError {
-    fn io(path: PathBuf, source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::PermissionDenied {
+    fn io(path: PathBuf, cause: io::Error) -> Self {
+        if cause.kind() == io::ErrorKind::PermissionDenied {
             Self::Permission(path)
         } else {
-            Self::Io { path, source }
+            Self::Io { path, cause }
         }
     }
 }
@@ -92,7 +92,7 @@ impl KernelFiles {
     pub fn format(&self, system: &str, name: &str) -> Result<Format, KernelError> {
         let path = self.event(system, name).join("format");
         let text = self::read(&path)?;
-        Format::parse(&text).map_err(|source| KernelError::Format { path, source })
+        Format::parse(&text).map_err(|cause| KernelError::Format { path, cause })
     }
 
     fn event(&self, system: &str, name: &str) -> PathBuf {
@@ -108,12 +108,12 @@ pub(super) fn read(path: &Path) -> Result<String, KernelError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())),
-        Err(source) => Err(KernelError::io(path.to_owned(), source)),
+        Err(cause) => Err(KernelError::io(path.to_owned(), cause)),
     }
 }
 
 fn folders(path: &Path) -> Result<Vec<String>, KernelError> {
-    let error = |source| KernelError::io(path.to_owned(), source);
+    let error = |cause| KernelError::io(path.to_owned(), cause);
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(path).map_err(error)? {
         let entry = entry.map_err(error)?;

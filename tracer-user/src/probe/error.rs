@@ -61,20 +61,20 @@ pub enum ProbeError {
     #[error("no probe matches `{0}`; see what there is with `tracer list`")]
     NothingMatches(String),
     /// What is to be fetched is not there.
-    #[error("cannot fetch from `{probe}`: {source}")]
+    #[error("cannot fetch from `{probe}`: {cause}")]
     Fetch {
         /// Without the braces.
         probe: String,
         /// Cause.
-        source: FetchError,
+        cause: FetchError,
     },
     /// The place in a program cannot be found.
-    #[error("cannot attach to `{probe}`: {source}")]
+    #[error("cannot attach to `{probe}`: {cause}")]
     User {
         /// As typed.
         probe: String,
         /// Cause.
-        source: UserError,
+        cause: UserError,
     },
     /// Trampolines need the kernel's types.
     #[error("cannot attach to `{probe}`: {reason}; use `{instead}:`")]
@@ -106,20 +106,20 @@ pub enum ProbeError {
     #[error("cannot attach to `{0}`: it is a record of ftrace itself, not a tracepoint")]
     NotATracepoint(String),
     /// The record cannot be laid out.
-    #[error("cannot record `{probe}`: {source}")]
+    #[error("cannot record `{probe}`: {cause}")]
     Layout {
         /// Its name.
         probe: String,
         /// Cause.
-        source: LayoutError,
+        cause: LayoutError,
     },
     /// The function cannot be probed.
-    #[error("cannot attach to `{probe}`: {source}")]
+    #[error("cannot attach to `{probe}`: {cause}")]
     Kprobe {
         /// As typed.
         probe: String,
         /// Cause.
-        source: FunctionError,
+        cause: FunctionError,
     },
     /// A file of the kernel could not be used.
     #[error(transparent)]

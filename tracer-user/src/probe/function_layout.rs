@@ -234,9 +234,9 @@ pub(super) fn user_function(
         Target::Uretprobe { path, symbol } => (path, symbol, 0, true),
         _ => return Ok(Vec::new()),
     };
-    let error = |source| ProbeError::User {
+    let error = |cause| ProbeError::User {
         probe: probe.to_string(),
-        source,
+        cause,
     };
     let program = user::Program::open(path).map_err(error)?;
     let places = match symbol {
@@ -252,9 +252,9 @@ pub(super) fn user_function(
         Scope::user_entry(types)
     };
     let values = match &probe.fetch {
-        Some(list) => list.resolve(&scope).map_err(|source| ProbeError::Fetch {
+        Some(list) => list.resolve(&scope).map_err(|cause| ProbeError::Fetch {
             probe: probe.target.to_string(),
-            source,
+            cause,
         })?,
         None if returns => vec![registers::returned()],
         None => registers::registers(),

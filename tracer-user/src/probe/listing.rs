@@ -95,9 +95,9 @@ pub fn details(files: &KernelFiles, probe: &Listed) -> Result<Details, ProbeErro
                 });
             }
             let format = files.format(system, name)?;
-            let layout = tracepoint::layout(&format).map_err(|source| ProbeError::Layout {
+            let layout = tracepoint::layout(&format).map_err(|cause| ProbeError::Layout {
                 probe: probe.to_string(),
-                source,
+                cause,
             })?;
             Ok(Details {
                 declaration: None,

@@ -166,12 +166,12 @@ pub enum SpecError {
     #[error("the braces of `{0}` are never closed, or closed too early; the probe ends with `}}`")]
     OpenBraces(String),
     /// What is between the braces cannot be understood.
-    #[error("cannot fetch from `{probe}`: {source}")]
+    #[error("cannot fetch from `{probe}`: {cause}")]
     Fetch {
         /// Without the braces.
         probe: String,
         /// Cause.
-        source: FetchError,
+        cause: FetchError,
     },
 }
 
@@ -246,9 +246,9 @@ impl FromStr for ProbeText {
         if let Target::Syscall { .. } = target {
             return Err(SpecError::FetchOfSyscall(text.to_owned()));
         }
-        let fetch = FetchList::parse(inner).map_err(|source| SpecError::Fetch {
+        let fetch = FetchList::parse(inner).map_err(|cause| SpecError::Fetch {
             probe: probe.to_owned(),
-            source,
+            cause,
         })?;
         Ok(Self {
             target,

@@ -13,20 +13,20 @@ use crate::names::glob::{self, is_glob};
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// It could not be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {cause}", path.display())]
     Io {
         /// Of the file.
         path: PathBuf,
         /// Cause.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// It is not a program.
-    #[error("`{}` is no program or library (ELF): {source}", path.display())]
+    #[error("`{}` is no program or library (ELF): {cause}", path.display())]
     NotAProgram {
         /// Of the file.
         path: PathBuf,
         /// Cause.
-        source: object::Error,
+        cause: object::Error,
     },
     /// There is no such symbol.
     #[error(
@@ -65,13 +65,13 @@ pub(super) struct Program {
 impl Program {
     pub(super) fn open(path: &str) -> Result<Self, UserError> {
         let path = PathBuf::from(path);
-        let bytes = fs::read(&path).map_err(|source| UserError::Io {
+        let bytes = fs::read(&path).map_err(|cause| UserError::Io {
             path: path.clone(),
-            source,
+            cause,
         })?;
-        let file = File::parse(&*bytes).map_err(|source| UserError::NotAProgram {
+        let file = File::parse(&*bytes).map_err(|cause| UserError::NotAProgram {
             path: path.clone(),
-            source,
+            cause,
         })?;
         let functions = file
             .symbols()

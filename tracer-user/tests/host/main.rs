@@ -15,6 +15,7 @@ mod cli;
 mod context;
 mod damage;
 mod end;
+mod features;
 mod fetch;
 mod fields;
 mod filters;

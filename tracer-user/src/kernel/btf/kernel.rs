@@ -28,20 +28,20 @@ pub enum KernelBtfError {
     )]
     Missing(PathBuf),
     /// It could not be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {cause}", path.display())]
     Io {
         /// Of the file.
         path: PathBuf,
         /// Cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It was read and makes no sense.
-    #[error("cannot understand `{}`: {source}", path.display())]
+    #[error("cannot understand `{}`: {cause}", path.display())]
     Btf {
         /// Of the file.
         path: PathBuf,
         /// Cause.
-        source: BtfError,
+        cause: BtfError,
     },
 }
 
@@ -196,9 +196,9 @@ fn read(path: PathBuf, base: Option<Arc<Btf>>) -> Result<Btf, KernelBtfError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(KernelBtfError::Missing(path));
         }
-        Err(source) => return Err(KernelBtfError::Io { path, source }),
+        Err(cause) => return Err(KernelBtfError::Io { path, cause }),
     };
-    Btf::parse(bytes, base).map_err(|source| KernelBtfError::Btf { path, source })
+    Btf::parse(bytes, base).map_err(|cause| KernelBtfError::Btf { path, cause })
 }
 
 #[cfg(test)]

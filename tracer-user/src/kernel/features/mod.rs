@@ -195,14 +195,24 @@ impl Features {
 
     /// Trampolines at entries of kernel functions.
     pub fn fentry(&self) -> Support {
-        let probe = || bpf::fentry(self.trampoline_target()?);
+        let probe = || self.refused(bpf::fentry(self.trampoline_target()?));
         self.fentry.get_or_init(probe).clone()
     }
 
     /// Trampolines at returns of kernel functions.
     pub fn fexit(&self) -> Support {
-        let probe = || bpf::fexit(self.trampoline_target()?);
+        let probe = || self.refused(bpf::fexit(self.trampoline_target()?));
         self.fexit.get_or_init(probe).clone()
+    }
+
+    /// A refusal is not for want of privileges if this process may load other programs.
+    fn refused(&self, support: Support) -> Support {
+        match support {
+            Err(Missing::NotPermitted(cause)) if self.tracepoint_programs().is_ok() => {
+                Err(Missing::Refused(cause))
+            }
+            support => support,
+        }
     }
 
     /// The BTF type of a function that the kernel has for tests of trampolines only

@@ -23,7 +23,10 @@ pub enum Missing {
     /// Another feature is missing.
     #[error("needs {0}")]
     Needs(&'static str),
-    /// The kernel does not permit it.
+    /// The kernel refuses it, whatever the privileges.
+    #[error("the kernel refuses it: {0}")]
+    Refused(String),
+    /// This process is not permitted to find out.
     #[error("not permitted: {0}")]
     NotPermitted(String),
     /// It cannot be found out.
@@ -45,7 +48,7 @@ impl Missing {
             Self::NotPermitted(_) => {
                 Some("run as root; in a container, allow the bpf system call".into())
             }
-            Self::Needs(_) | Self::Unknown(_) => None,
+            Self::Refused(_) | Self::Needs(_) | Self::Unknown(_) => None,
         }
     }
 }

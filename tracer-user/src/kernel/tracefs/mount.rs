@@ -13,12 +13,12 @@ const MOUNT_COMMAND: &str = "mount -t tracefs tracefs /sys/kernel/tracing";
 #[derive(Debug, thiserror::Error)]
 pub enum TracefsError {
     /// The mount table cannot be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {cause}", path.display())]
     MountTable {
         /// Of the mount table.
         path: PathBuf,
         /// Cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is in no mount table.
     #[error("tracefs is not mounted; mount it with `{MOUNT_COMMAND}`")]
@@ -39,8 +39,8 @@ pub fn find_tracefs() -> Result<PathBuf, TracefsError> {
 /// As [`find_tracefs`], with another root of procfs.
 pub fn find_tracefs_in(proc: &Path) -> Result<PathBuf, TracefsError> {
     let path = proc.join("mounts");
-    let mounts = std::fs::read_to_string(&path)
-        .map_err(|source| TracefsError::MountTable { path, source })?;
+    let mounts =
+        std::fs::read_to_string(&path).map_err(|cause| TracefsError::MountTable { path, cause })?;
     mount_point(&mounts, "tracefs")
         .or_else(|| {
             // Where debugfs is, the kernel mounts tracefs inside it at the first visit,

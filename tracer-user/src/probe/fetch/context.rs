@@ -79,12 +79,12 @@ pub enum ContextError {
         problem: Box<FetchProblem>,
     },
     /// The types of the kernel are not known.
-    #[error("context `{name}` needs the kernel's types: {source}")]
+    #[error("context `{name}` needs the kernel's types: {cause}")]
     Btf {
         /// As typed.
         name: String,
         /// Cause.
-        source: crate::kernel::btf::KernelBtfError,
+        cause: crate::kernel::btf::KernelBtfError,
     },
 }
 
@@ -160,9 +160,9 @@ impl ContextField {
         }
         let btf = || match btf() {
             Ok(btf) => Ok(btf.vmlinux()),
-            Err(source) => Err(ContextError::Btf {
+            Err(cause) => Err(ContextError::Btf {
                 name: name.to_owned(),
-                source,
+                cause,
             }),
         };
         if let Some(&(name, way, minus)) = OF_TASK.iter().find(|row| row.0 == name) {

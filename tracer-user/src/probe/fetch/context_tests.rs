@@ -157,7 +157,7 @@ fn a_kernel_without_types_has_the_contexts_that_need_none() {
     let error = ContextField::named("nice", btf).unwrap_err();
     assert!(matches!(
         &error,
-        ContextError::Btf { name, source: KernelBtfError::Missing(_) } if name == "nice"
+        ContextError::Btf { name, cause: KernelBtfError::Missing(_) } if name == "nice"
     ));
     plain("uid");
 }

@@ -27,9 +27,9 @@ pub fn rename(files: &KernelFiles, probes: &mut [ResolvedProbe]) -> Result<(), P
         };
         let format = files.format(system, name)?;
         let layout = tracepoint::layout_as(&format, Some(event));
-        let layout = layout.map_err(|source| ProbeError::Layout {
+        let layout = layout.map_err(|cause| ProbeError::Layout {
             probe: format!("{system}:{name}"),
-            source,
+            cause,
         })?;
         let flags = layout.spec.flags | spec.flags & spec_flags::UNFILTERED;
         let class = spec.class;

@@ -27,9 +27,9 @@ impl Resolver<'_> {
         if probe.is_explicit() {
             functions
                 .check(function, offset)
-                .map_err(|source| ProbeError::Kprobe {
+                .map_err(|cause| ProbeError::Kprobe {
                     probe: probe.to_string(),
-                    source,
+                    cause,
                 })?;
             return self
                 .add_kernel_function(probe, function, offset)
@@ -94,9 +94,9 @@ impl Resolver<'_> {
                     btf.as_ref().map(|btf| btf.vmlinux()),
                     probe.fetch.as_ref(),
                 )
-                .map_err(|source| ProbeError::Fetch {
+                .map_err(|cause| ProbeError::Fetch {
                     probe: name.clone(),
-                    source,
+                    cause,
                 })?
             };
         self.push_function(name.clone(), probe.is_explicit(), resolved)?;
@@ -167,13 +167,12 @@ impl Resolver<'_> {
                         suggestions: Suggestions::near(name, btf.raw_tracepoints())
                             .prefixed("rawtp:"),
                     })?;
-            let resolved =
-                raw_tracepoint(name, &found, probe.fetch.as_ref()).map_err(|source| {
-                    ProbeError::Fetch {
-                        probe: format!("rawtp:{name}"),
-                        source,
-                    }
-                })?;
+            let resolved = raw_tracepoint(name, &found, probe.fetch.as_ref()).map_err(|cause| {
+                ProbeError::Fetch {
+                    probe: format!("rawtp:{name}"),
+                    cause,
+                }
+            })?;
             self.push_function(format!("rawtp:{name}"), probe.is_explicit(), resolved)?;
         }
         Ok(!names.is_empty())
@@ -222,9 +221,9 @@ fn functions<'a>(
     probe: &ProbeText,
 ) -> Result<&'a Functions, ProbeError> {
     if slot.is_none() {
-        let functions = Functions::read(files).map_err(|source| ProbeError::Kprobe {
+        let functions = Functions::read(files).map_err(|cause| ProbeError::Kprobe {
             probe: probe.to_string(),
-            source,
+            cause,
         })?;
         log::debug!("functions come from {}", functions.source().describe());
         *slot = Some(functions);

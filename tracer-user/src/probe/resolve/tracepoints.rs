@@ -116,9 +116,9 @@ impl Resolver<'_> {
             mut fields,
             mut sources,
             spec,
-        } = tracepoint::layout(&format).map_err(|source| ProbeError::Layout {
+        } = tracepoint::layout(&format).map_err(|cause| ProbeError::Layout {
             probe: probe.clone(),
-            source,
+            cause,
         })?;
         let mut spec = Box::new(spec);
         let fetched = self.fetched_from(&probe, &format)?;
@@ -151,9 +151,9 @@ impl Resolver<'_> {
         };
         let btf = self.types.get(&self.files.sys);
         let scope = Scope::record(btf.as_ref().map(|btf| btf.vmlinux()), format);
-        let values = list.resolve(&scope).map_err(|source| ProbeError::Fetch {
+        let values = list.resolve(&scope).map_err(|cause| ProbeError::Fetch {
             probe: probe.to_owned(),
-            source,
+            cause,
         })?;
         Ok(Layout::new(&values))
     }

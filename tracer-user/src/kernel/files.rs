@@ -1,5 +1,5 @@
-//! The kernel's files about itself, with the roots as parameters so that recorded files
-//! can stand for a kernel.
+//! Files in which the kernel describes itself. Their roots are parameters, so that tests can
+//! use recorded files.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::kernel::tracefs::format::{Format, FormatError};
 use crate::kernel::tracefs::mount::Tracefs;
 
-/// Where the kernel's files are.
+/// Roots of the kernel's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelFiles {
     /// Root of tracefs, usually `/sys/kernel/tracing`.
@@ -24,7 +24,7 @@ pub struct KernelFiles {
 /// Why a file of the kernel could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// It is for others.
+    /// The user is not permitted to read it.
     #[error("cannot read `{}`: permission denied; run as root", .0.display())]
     Permission(PathBuf),
     /// Anything else.
@@ -35,8 +35,8 @@ pub enum KernelError {
         /// Cause.
         cause: io::Error,
     },
-    /// It was read and makes no sense.
-    #[error("cannot understand `{}`: {cause}", path.display())]
+    /// It cannot be parsed.
+    #[error("cannot parse `{}`: {cause}", path.display())]
     Format {
         /// Of the format file.
         path: PathBuf,
@@ -103,7 +103,7 @@ impl KernelFiles {
 /// The subsystem of ftrace's own records.
 pub(crate) const FTRACE: &str = "ftrace";
 
-/// Reads a whole file of the kernel; what is no UTF-8 is replaced.
+/// Reads a whole file of the kernel; invalid UTF-8 is replaced.
 pub(super) fn read(path: &Path) -> Result<String, KernelError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8(bytes)

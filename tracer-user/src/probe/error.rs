@@ -1,4 +1,4 @@
-//! What can be wrong with a probe that a user named.
+//! Why a probe cannot be recorded.
 
 use crate::kernel::files::KernelError;
 use crate::kernel::functions::FunctionError;
@@ -11,11 +11,11 @@ use crate::probe::user::UserError;
 /// Why a probe cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The text means nothing.
+    /// The text is invalid.
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// The text has no colon, but something has that name.
-    #[error("`{text}` is not a probe: no colon{suggestions}")]
+    #[error("`{text}` is not a probe: missing colon{suggestions}")]
     NoColon {
         /// As typed.
         text: String,
@@ -30,8 +30,8 @@ pub enum ProbeError {
         /// Whole probe texts.
         suggestions: Suggestions,
     },
-    /// There is no such subsystem.
-    #[error("no such tracepoint: `{probe}`: the kernel has no subsystem of that name{suggestions}")]
+    /// No such subsystem.
+    #[error("no such tracepoint: `{probe}`: the kernel has no such subsystem{suggestions}")]
     NoSuchSystem {
         /// As typed.
         probe: String,
@@ -48,19 +48,17 @@ pub enum ProbeError {
     },
     /// The kernel describes no system calls.
     #[error(
-        "cannot record `{0}`: this kernel was built without CONFIG_FTRACE_SYSCALLS; use \
+        "cannot record `{0}`: the kernel was built without CONFIG_FTRACE_SYSCALLS; use \
          `raw_syscalls:sys_enter`"
     )]
     NoSyscallEvents(String),
-    /// The kernel traces the call, but its number is not known here.
-    #[error(
-        "cannot record `{0}`: its system-call number is not known; use `raw_syscalls:sys_enter`"
-    )]
+    /// The kernel traces the call, but its number is unknown.
+    #[error("cannot record `{0}`: its system-call number is unknown; use `raw_syscalls:sys_enter`")]
     NoNumber(String),
     /// A pattern that no probe matches.
-    #[error("no probe matches `{0}`; see what there is with `tracer list`")]
+    #[error("no probe matches `{0}`; list probes with `tracer list`")]
     NothingMatches(String),
-    /// What is to be fetched is not there.
+    /// A value to fetch does not exist.
     #[error("cannot fetch from `{probe}`: {cause}")]
     Fetch {
         /// Without the braces.
@@ -68,7 +66,7 @@ pub enum ProbeError {
         /// Cause.
         cause: FetchError,
     },
-    /// The place in a program cannot be found.
+    /// The attach point in a program cannot be found.
     #[error("cannot attach to `{probe}`: {cause}")]
     User {
         /// As typed.
@@ -86,24 +84,22 @@ pub enum ProbeError {
         /// The kind of probe that is possible.
         instead: &'static str,
     },
-    /// There is no such raw tracepoint.
+    /// No such raw tracepoint.
     #[error("no such raw tracepoint: `{probe}`{suggestions}")]
     NoSuchRawTracepoint {
         /// As typed.
         probe: String,
-        /// What may have been meant.
+        /// Similar names.
         suggestions: Suggestions,
     },
     /// Raw tracepoints are described by the kernel's types alone.
-    #[error(
-        "cannot attach to `{0}`: this kernel does not describe its types (CONFIG_DEBUG_INFO_BTF)"
-    )]
+    #[error("cannot attach to `{0}`: the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)")]
     NoTypes(String),
-    /// One probe twice, with different values.
-    #[error("`{0}` is named twice, with different values to fetch; put all of them into one list")]
+    /// One probe given twice with different values to fetch.
+    #[error("`{0}` is given twice with different values to fetch; merge them into one list")]
     TwoLists(String),
     /// One of ftrace's own records.
-    #[error("cannot attach to `{0}`: it is a record of ftrace itself, not a tracepoint")]
+    #[error("cannot attach to `{0}`: it is an event of ftrace itself, not a tracepoint")]
     NotATracepoint(String),
     /// The record cannot be laid out.
     #[error("cannot record `{probe}`: {cause}")]

@@ -1,4 +1,4 @@
-//! Kernel functions, raw tracepoints and functions of programs: what is fetched there.
+//! Layout of events of kernel functions, raw tracepoints and functions of programs.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,11 +14,11 @@ use crate::probe::spec::{ProbeText, Target, UserSymbol};
 use crate::probe::user;
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
-/// The field with the time from entry to return, in nanoseconds; -1 where the entry was not
+/// The field with the time from entry to return, in nanoseconds; -1 if the entry was not
 /// seen.
 const DURATION: &str = "duration";
 
-/// What [`FETCH_FAULT`] is called for the values of the entry.
+/// The name of [`FETCH_FAULT`] for the values fetched on entry.
 const ENTRY_FAULT: &str = "entry_fetch_fault";
 
 /// A probe of this kind, ready to be attached.
@@ -26,11 +26,11 @@ pub(super) struct FunctionLayout {
     pub(super) target: FunctionTarget,
     pub(super) layout: Layout,
     pub(super) entry: Option<Layout>,
-    /// What the registers of the layout are, where that is known.
+    /// Names and types of the registers of the layout, if they are known.
     pub(super) typed: Vec<Field>,
 }
 
-/// Which kind a function is probed.
+/// The kind of probe that is used for a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum FunctionProbeKind {
     Kprobe,
@@ -62,7 +62,7 @@ impl FunctionLayout {
     }
 }
 
-/// One of the many functions that a pattern stands for. Its payload is the registers, which
+/// One of the functions that a pattern matches. Its payload is the registers, which
 /// are the same for all, in slots of 8 bytes; the fields say which arguments they are.
 pub(super) fn one_of_many(symbol: &str, found: Option<&Found<'_>>) -> FunctionLayout {
     let mut arguments = found.map(fetch::arguments).unwrap_or_default();
@@ -83,7 +83,7 @@ pub(super) fn one_of_many(symbol: &str, found: Option<&Found<'_>>) -> FunctionLa
             {
                 ty.align_bits = 64;
             }
-            // Strings have another size each: their addresses are recorded.
+            // Strings differ in size: their addresses are recorded.
             _ => field.ty = register.field.ty.clone(),
         }
         field
@@ -113,7 +113,7 @@ fn duration() -> (Field, FieldSource) {
     (field, source)
 }
 
-/// A kernel function at `offset`. `found` is what BTF knows of it, `types` is for casts.
+/// A kernel function at `offset`. `found` is its BTF, `types` is for casts.
 pub(super) fn kernel_function(
     kind: FunctionProbeKind,
     symbol: &str,
@@ -126,7 +126,7 @@ pub(super) fn kernel_function(
     let btf_id = found.map_or(0, |found| found.ty.id());
     Ok(match kind {
         FunctionProbeKind::Kprobe => {
-            // In the middle of a function the registers need not be its arguments any more.
+            // In the middle of a function, registers may no longer hold the arguments.
             let found = found.filter(|_| offset == 0);
             let values = match list {
                 Some(list) => list.resolve(&Scope::entry(types, found))?,
@@ -188,7 +188,7 @@ fn by_moment(values: Vec<Fetched>) -> (Layout, Layout) {
     (Layout::new(&returned), Layout::new(&entered))
 }
 
-/// What is fetched where both arguments and result are known.
+/// What is fetched if both arguments and result are known.
 fn at_exit(
     found: Option<&Found<'_>>,
     types: Option<&Btf>,
@@ -220,7 +220,7 @@ pub(super) fn raw_tracepoint(
     })
 }
 
-/// A place in a program or a library, as `probe` names it.
+/// Attach points in a program or a library.
 pub(super) fn user_function(
     probe: &ProbeText,
     types: Option<&Btf>,
@@ -291,15 +291,15 @@ pub(super) fn user_function(
 /// The kernel's types, read when they are first needed.
 #[derive(Debug, Default)]
 pub(super) enum Types {
-    /// Nobody has asked for them.
+    /// Not needed yet.
     #[default]
     Unread,
-    /// None where the kernel does not describe them.
+    /// `None` if the kernel has no BTF.
     Read(Option<Rc<KernelBtf>>),
 }
 
 impl Types {
-    /// None where the kernel does not describe them, which is noted.
+    /// `None` if the kernel has no BTF, which is logged.
     pub(super) fn get(&mut self, sys: &Path) -> Option<Rc<KernelBtf>> {
         if let Self::Read(types) = self {
             return types.clone();

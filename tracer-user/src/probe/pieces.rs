@@ -1,4 +1,4 @@
-//! Puts the pieces of a record together, of which the payload of an event is made.
+//! Assembles the payload of an event from pieces of the kernel's record.
 
 use tracer_common::{Piece, PieceKind, ProbeSpec, spec_flags};
 
@@ -26,7 +26,7 @@ impl Pieces {
         }
     }
 
-    /// A piece that is no copy of bytes in their place.
+    /// A piece that is not a copy of bytes in place.
     pub(super) fn push(&mut self, kind: PieceKind, offset: u32, len: u32) {
         self.finish_run();
         self.done.push(Piece {
@@ -36,7 +36,7 @@ impl Pieces {
         });
     }
 
-    /// A piece that makes no bytes, behind all that do.
+    /// A piece that adds no bytes, after all that do.
     pub(super) fn push_note(&mut self, note: Option<Piece>) {
         self.finish_run();
         self.done.extend(note);

@@ -1,4 +1,4 @@
-//! What users type to name probes, and what it means, before the kernel is asked.
+//! Probe texts as users type them, before they are looked up in the kernel.
 //!
 //! ```text
 //! sched:sched_switch       a tracepoint; both parts may be shell patterns
@@ -7,7 +7,7 @@
 //! kretprobe:vfs_read       the return of a kernel function; may be a pattern
 //! fentry:vfs_read          a kernel function is entered, by trampoline; may be a pattern
 //! fexit:vfs_read           it returns, with its arguments; may be a pattern
-//! func:vfs_read            it is entered, the cheapest way that there is; may be a pattern
+//! func:vfs_read            it is entered, by the cheapest kind of probe; may be a pattern
 //! rawtp:sched_switch       a tracepoint with the arguments of its C declaration
 //! uprobe:/bin/x:main+4     an instruction of a program or library
 //! uretprobe:/bin/x:main    the return of a function of a program or library
@@ -27,7 +27,7 @@ use crate::probe::fetch::{FetchError, FetchList};
 pub struct ProbeText {
     /// What to attach to.
     pub target: Target,
-    /// What to fetch there; none: what the kind of the probe has by itself.
+    /// What to fetch; `None` for the default payload of its kind.
     pub fetch: Option<FetchList>,
 }
 
@@ -68,7 +68,7 @@ pub enum Target {
         /// Kernel function, or a pattern.
         function: String,
     },
-    /// `func:FUNCTION`: as an fentry where there is one, else as a kprobe.
+    /// `func:FUNCTION`: an fentry if possible, else a kprobe.
     Func {
         /// Kernel function, or a pattern.
         function: String,
@@ -82,7 +82,7 @@ pub enum Target {
     Uprobe {
         /// Program or library.
         path: String,
-        /// Place in it.
+        /// Symbol or address in it.
         symbol: UserSymbol,
         /// Bytes from there.
         offset: u64,
@@ -96,7 +96,7 @@ pub enum Target {
     },
 }
 
-/// A place in a program or library.
+/// An attach point in a program or library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserSymbol {
     /// A symbol, or a pattern.
@@ -105,7 +105,7 @@ pub enum UserSymbol {
     Address(u64),
 }
 
-/// Why a probe text means nothing.
+/// Why a probe text is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// Nothing, or nothing between two commas.
@@ -113,59 +113,64 @@ pub enum SpecError {
     Empty,
     /// A name without a colon.
     #[error(
-        "`{0}` is not a probe: no colon; write SYSTEM:EVENT, `syscall:NAME` or `kprobe:FUNCTION`"
+        "`{0}` is not a probe: missing colon; write SYSTEM:EVENT, `syscall:NAME` or \
+        `kprobe:FUNCTION`"
     )]
     NoColon(String),
     /// One side of the colon is empty.
     #[error("`{0}` is not a probe: nothing {1} the colon")]
     EmptyPart(String, &'static str),
     /// The offset is not a number of bytes.
-    #[error("bad offset `{offset}` in `{probe}`: write a number of bytes, as in `+16` or `+0x10`")]
+    #[error(
+        "invalid offset `{offset}` in `{probe}`: use a number of bytes, as in `+16` or `+0x10`"
+    )]
     BadOffset {
         /// As typed.
         probe: String,
         /// What follows the `+`.
         offset: String,
     },
-    /// Something that fires at return, which has no offset.
-    #[error(
-        "offset in `{0}`: it fires when the function returns, wherever it does; leave the offset out"
-    )]
+    /// An offset for a probe that fires on return.
+    #[error("offset in `{0}`: it fires when the function returns; remove the offset")]
     OffsetOnReturn(String),
-    /// Something that fires at the start of a function.
-    #[error(
-        "offset in `{0}`: it fires when the function is entered; use `kprobe:` for other places"
-    )]
+    /// An offset for a probe that fires on entry.
+    #[error("offset in `{0}`: it fires when the function is entered; use `kprobe:` for an offset")]
     OffsetOnEntry(String),
     /// A pattern and an offset in one text.
-    #[error("`{0}` has both a pattern and an offset; an offset is good for one function only")]
+    #[error("`{0}` has both a pattern and an offset; an offset needs a single function")]
     OffsetOnGlob(String),
     /// The program or its symbol is missing.
-    #[error("`{probe}` names no place in a program; write it as `{kind}:/path/to/program:SYMBOL`")]
+    #[error(
+        "`{probe}` does not name a function or address of a program; write it as \
+        `{kind}:/path/to/program:SYMBOL`"
+    )]
     NoUserSymbol {
         /// As typed.
         probe: String,
         /// `uprobe` or `uretprobe`.
         kind: &'static str,
     },
-    /// What begins with `0x` is no address.
-    #[error("bad address `{address}` in `{probe}`: write it as `nm` prints it, as in `0x401136`")]
+    /// It starts with `0x` but is not an address.
+    #[error(
+        "invalid address `{address}` in `{probe}`: use an address as `nm` prints it, as in \
+        `0x401136`"
+    )]
     BadAddress {
         /// As typed.
         probe: String,
-        /// Where the symbol should be.
+        /// As typed in place of the symbol.
         address: String,
     },
-    /// Braces behind a system call.
+    /// Braces after a system call.
     #[error(
-        "`{0}` fetches values from a system call, which has its arguments without; leave the \
-         braces out, or use `kprobe:` with its function"
+        "`{0}` fetches values from a system call, whose arguments are always recorded; remove the \
+        braces, or use `kprobe:` with its function"
     )]
     FetchOfSyscall(String),
-    /// Something behind the closing brace, or none.
-    #[error("the braces of `{0}` are never closed, or closed too early; the probe ends with `}}`")]
+    /// Text after the closing brace, or no closing brace.
+    #[error("unbalanced braces in `{0}`; the probe must end with `}}`")]
     OpenBraces(String),
-    /// What is between the braces cannot be understood.
+    /// The list in the braces is invalid.
     #[error("cannot fetch from `{probe}`: {cause}")]
     Fetch {
         /// Without the braces.
@@ -176,14 +181,14 @@ pub enum SpecError {
 }
 
 impl ProbeText {
-    /// Parses a comma-separated list of probes. Commas in braces and parentheses separate
-    /// none.
+    /// Parses a comma-separated list of probes. Commas in braces and parentheses do not
+    /// separate probes.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, SpecError> {
         split_list(text).map(|part| part.trim().parse()).collect()
     }
 
-    /// Whether it names one probe exactly. Probes that a pattern matched may turn out
-    /// not to attach; those that were named may not.
+    /// Whether it names one probe exactly, which then must attach. Those that a pattern
+    /// matches may fail to.
     #[must_use]
     pub fn is_explicit(&self) -> bool {
         self.target.is_explicit()
@@ -208,7 +213,7 @@ impl Target {
     }
 }
 
-/// A probe that fetches what its kind has by itself.
+/// A probe with the default payload of its kind.
 impl From<Target> for ProbeText {
     fn from(target: Target) -> Self {
         Self {
@@ -314,7 +319,7 @@ fn parse_kprobe(text: &str, name: &str) -> Result<Target, SpecError> {
     })
 }
 
-/// Cuts `+OFFSET` off, which is 0 where there is none.
+/// Splits off `+OFFSET`, 0 if there is none.
 fn split_offset<'a>(text: &str, name: &'a str) -> Result<(&'a str, u64), SpecError> {
     let Some((name, offset_text)) = name.split_once('+') else {
         return Ok((name, 0));
@@ -333,7 +338,7 @@ fn split_offset<'a>(text: &str, name: &'a str) -> Result<(&'a str, u64), SpecErr
 }
 
 fn parse_uprobe(text: &str, place: &str) -> Result<Target, SpecError> {
-    let (path, symbol) = split_user_place("uprobe", text, place)?;
+    let (path, symbol) = split_user_symbol("uprobe", text, place)?;
     let (symbol, offset) = split_offset(text, symbol)?;
     Ok(Target::Uprobe {
         path: path.into(),
@@ -343,7 +348,7 @@ fn parse_uprobe(text: &str, place: &str) -> Result<Target, SpecError> {
 }
 
 fn parse_uretprobe(text: &str, place: &str) -> Result<Target, SpecError> {
-    let (path, symbol) = split_user_place("uretprobe", text, place)?;
+    let (path, symbol) = split_user_symbol("uretprobe", text, place)?;
     if symbol.contains('+') {
         return Err(SpecError::OffsetOnReturn(text.to_owned()));
     }
@@ -353,8 +358,8 @@ fn parse_uretprobe(text: &str, place: &str) -> Result<Target, SpecError> {
     })
 }
 
-/// A path may have colons, a symbol has none.
-fn split_user_place<'a>(
+/// A path may contain colons, a symbol does not.
+fn split_user_symbol<'a>(
     kind: &'static str,
     text: &str,
     place: &'a str,

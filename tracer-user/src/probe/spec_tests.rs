@@ -73,7 +73,7 @@ fn empty_texts_and_parts_are_refused() {
 }
 
 #[test]
-fn a_missing_colon_is_said_so() {
+fn a_missing_colon_is_reported() {
     assert_eq!(
         parse("sched_switch"),
         Err(SpecError::NoColon("sched_switch".into()))
@@ -158,7 +158,7 @@ fn braces_end_the_probe() {
 fn what_cannot_be_fetched_is_shown_with_its_place() {
     let error = parse("kprobe:f{a, b:y}").unwrap_err().to_string();
     assert!(
-        error.starts_with("cannot fetch from `kprobe:f`: there is no format `y`"),
+        error.starts_with("cannot fetch from `kprobe:f`: unknown format `y`"),
         "{error}"
     );
     assert!(error.ends_with("\n  a, b:y\n       ^"), "{error}");

@@ -1,4 +1,4 @@
-//! What is known about arguments of system calls beyond their C type: which pointers are
+//! Facts about arguments of system calls beyond their C type: which pointers are
 //! strings, and which numbers are flags, modes and addresses.
 
 use crate::kernel::tracefs::ctype;
@@ -113,7 +113,7 @@ fn is_hexadecimal(call: &str, c_type: &str, name: &str) -> bool {
         )
 }
 
-/// Whether what a call returns is an address.
+/// Whether a call returns an address.
 #[must_use]
 pub fn returns_address(call: &str) -> bool {
     matches!(call, "mmap" | "brk" | "mremap" | "shmat")

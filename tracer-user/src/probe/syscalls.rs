@@ -25,7 +25,7 @@ pub(super) fn split_event(name: &str) -> Option<(&'static str, &str)> {
         .find_map(|prefix| Some((prefix, name.strip_prefix(prefix)?)))
 }
 
-/// A processor architecture with a system-call table of its own.
+/// A processor architecture with its own system-call table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arch {
     /// 64-bit x86.
@@ -161,7 +161,7 @@ pub fn entry_layout(call: &str, format: &Format) -> (Vec<Field>, SyscallSpec) {
     (fields, spec)
 }
 
-/// Where a program finds the fields of an entry event while it decides.
+/// Where a program reads the fields of an entry event when it filters.
 #[must_use]
 pub fn entry_sources(spec: &SyscallSpec) -> Vec<FieldSource> {
     let argument = |index: u8| {
@@ -184,7 +184,7 @@ pub fn entry_sources(spec: &SyscallSpec) -> Vec<FieldSource> {
     sources
 }
 
-/// Where a program finds the result of a call.
+/// Where a program reads the result of a call.
 #[must_use]
 pub fn exit_sources() -> Vec<FieldSource> {
     vec![from_base(Base::Return, Load::Itself)]
@@ -209,7 +209,7 @@ fn from_base(base: Base, load: Load) -> FieldSource {
 }
 
 /// The arguments among the fields of a `sys_enter_*` event: those in 8-byte slots after
-/// the number. Newer kernels append copies of user memory, which are no arguments.
+/// the number. Newer kernels append copies of user memory, which are not arguments.
 pub fn arguments(format: &Format) -> impl Iterator<Item = &FormatField> {
     format.fields.iter().filter(|field| {
         field.name != "__syscall_nr"
@@ -281,7 +281,7 @@ mod tests {
     fn integer(field: &Field) -> IntegerType {
         match field.ty {
             FieldType::Integer(integer) => integer,
-            ref other => panic!("{other:?} is no integer"),
+            ref other => panic!("{other:?} is not an integer"),
         }
     }
 
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_user_memory_are_no_arguments() {
+    fn copies_of_user_memory_are_not_arguments() {
         let mut format = format(&["unsigned int fd"]);
         let mut copy = format.fields[1].clone();
         copy.name = "__fd_val".into();

@@ -1,4 +1,4 @@
-//! Programs and libraries: where their functions are in the file.
+//! Programs and libraries: file offsets of their functions.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 use crate::names::Suggestions;
 use crate::names::glob::{self, is_glob};
 
-/// Why a place in a program cannot be found.
+/// Why an attach point in a program cannot be found.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// It could not be read.
@@ -21,17 +21,17 @@ pub enum UserError {
         cause: std::io::Error,
     },
     /// It is not a program.
-    #[error("`{}` is no program or library (ELF): {cause}", path.display())]
+    #[error("`{}` is not an ELF program or library: {cause}", path.display())]
     NotAProgram {
         /// Of the file.
         path: PathBuf,
         /// Cause.
         cause: object::Error,
     },
-    /// There is no such symbol.
+    /// No such symbol.
     #[error(
-        "`{}` has no function `{symbol}`{suggestions}; a program without symbols is probed by \
-         address, as in `{}:0x1234`",
+        "`{}` has no function `{symbol}`{suggestions}; in a stripped program, probe an address, \
+        as in `{}:0x1234`",
         path.display(),
         path.display()
     )]
@@ -43,8 +43,8 @@ pub enum UserError {
         /// What may have been meant.
         suggestions: Suggestions,
     },
-    /// The address is not in the part of the file that is run.
-    #[error("address {address:#x} is in no part of `{}` that is loaded as code", path.display())]
+    /// The address is not in executable code.
+    #[error("address {address:#x} is not in a code segment of `{}`", path.display())]
     NotCode {
         /// Of the file.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub(super) struct Program {
     path: PathBuf,
     /// Names and addresses of functions.
     functions: Vec<(String, u64)>,
-    /// Address, place in the file and length of what is loaded as code.
+    /// Address, file offset and length of each code segment.
     code: Vec<(u64, u64, u64)>,
 }
 
@@ -94,8 +94,8 @@ impl Program {
         })
     }
 
-    /// The functions of a name, or those that match a pattern: each with its place in the
-    /// file, in bytes.
+    /// The functions with a name, or those that match a pattern, with their file offsets in
+    /// bytes.
     pub(super) fn find(&self, name: &str) -> Result<Vec<(String, u64)>, UserError> {
         let mut found: Vec<(String, u64)> = Vec::new();
         for (function, address) in &self.functions {
@@ -121,7 +121,7 @@ impl Program {
         Ok(found)
     }
 
-    /// Where an address is in the file, in bytes.
+    /// The file offset of an address, in bytes.
     pub(super) fn offset_of(&self, address: u64) -> Result<u64, UserError> {
         self.code
             .iter()

@@ -74,7 +74,7 @@ fn records_of_tracepoints_are_fetched_with_casts() {
             .command(work_words(&["exit", "0"]))
             .run()
     });
-    error.assert_refused(&["two fields are called `a`"]);
+    error.assert_refused(&["two fields are named `a`"]);
     let probe = "sched:sched_process_exec{low=(u8)pid, high=(u16)old_pid, again=pid:x32}";
     let (trace, pid) = recorded(&["-e", probe, "--names", "tracefs"], &["getppid", "1"]);
     let events = of_process(&trace, "sched:sched_process_exec", pid);
@@ -136,7 +136,8 @@ fn probed(probe: &str, more: &[&str]) -> (Trace, u32) {
 #[test]
 fn a_function_of_a_program_has_its_arguments() {
     let probe = format!(
-        "uprobe:{}:{FUNCTION}{{number=arg0:u64, text=arg1:ustr, signed=arg2:d32, first=*(u8 *)arg1}}",
+        "uprobe:{}:{FUNCTION}{{number=arg0:u64, text=arg1:ustr, signed=arg2:d32, first=*(u8 \
+        *)arg1}}",
         work()
     );
     let (trace, pid) = probed(&probe, &[]);
@@ -319,7 +320,7 @@ fn wrong_ways_name_the_structure_and_what_is_near() {
     );
     refused(
         "rawtp:sched_process_exec{q->pid}",
-        &["there is no `q` here", "`p`", "`bprm`"],
+        &["no value is named `q` here", "`p`", "`bprm`"],
     );
     refused("rawtp:sched_process_exec{p->mm}{", &["{"]);
     refused(
@@ -336,7 +337,7 @@ fn wrong_ways_name_the_structure_and_what_is_near() {
     );
     refused(
         "sched:sched_switch{prev_pidd}",
-        &["there is no `prev_pidd` here", "`prev_pid`"],
+        &["no value is named `prev_pidd` here", "`prev_pid`"],
     );
     refused(
         &format!("uprobe:{}:{FUNCTION}x", work()),
@@ -354,7 +355,7 @@ fn wrong_ways_name_the_structure_and_what_is_near() {
     fs::write(&text, "no program").unwrap();
     refused(
         &format!("uprobe:{}:main", text.display()),
-        &["is no program or library (ELF)"],
+        &["is not an ELF program or library"],
     );
 }
 

@@ -1,4 +1,4 @@
-//! Puts BTF together for tests.
+//! Builds BTF for tests.
 
 use crate::kernel::btf::object::{Btf, kind};
 
@@ -20,7 +20,7 @@ impl Builder {
         }
     }
 
-    /// Goes on from what a kernel has, as modules do.
+    /// Continues the BTF of a kernel, as modules do.
     pub(crate) fn module_of(kernel: &Self) -> Self {
         Self {
             types: Vec::new(),
@@ -66,12 +66,12 @@ impl Builder {
         flag: bool,
         count: usize,
         word: u32,
-        behind: &[u32],
+        tail: &[u32],
     ) -> u32 {
         let name = self.string(name);
         let info = (u32::from(flag) << 31) | (u32::from(kind) << 24) | count as u32;
         self.words(&[name, info, word]);
-        self.words(behind);
+        self.words(tail);
         self.next_id += 1;
         self.next_id - 1
     }

@@ -9,21 +9,21 @@ use crate::kernel::btf::object::{Btf, BtfError};
 use crate::kernel::btf::types::{Kind, Type};
 use crate::kernel::btf::views::Prototype;
 
-/// What the kernel's own piece of BTF is called.
+/// The name of the kernel's own BTF.
 const VMLINUX: &str = "vmlinux";
 
-/// What begins the names of the types of tracepoints' functions.
+/// Prefix of the types of tracepoints' functions.
 const TRACEPOINT_PREFIX: &str = "btf_trace_";
 
-/// What begins the names of the functions that call a tracepoint's probes.
+/// Prefix of the functions that call the probes of a tracepoint.
 const CALLER_PREFIX: &str = "__traceiter_";
 
 /// Why the kernel's BTF cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelBtfError {
-    /// The kernel has none.
+    /// The kernel has no BTF.
     #[error(
-        "this kernel does not describe its types: `{}` is missing (CONFIG_DEBUG_INFO_BTF)",
+        "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF): `{}` is missing",
         .0.display()
     )]
     Missing(PathBuf),
@@ -35,8 +35,8 @@ pub enum KernelBtfError {
         /// Cause.
         cause: io::Error,
     },
-    /// It was read and makes no sense.
-    #[error("cannot understand `{}`: {cause}", path.display())]
+    /// It cannot be parsed.
+    #[error("cannot parse `{}`: {cause}", path.display())]
     Btf {
         /// Of the file.
         path: PathBuf,
@@ -45,8 +45,8 @@ pub enum KernelBtfError {
     },
 }
 
-/// BTF of a kernel and of its modules, which are read when the kernel does not have what
-/// was asked for.
+/// BTF of a kernel and of its modules. Modules are read only when the kernel does not have
+/// what is looked up.
 #[derive(Debug)]
 pub struct KernelBtf {
     folder: PathBuf,
@@ -93,7 +93,7 @@ impl KernelBtf {
         &self.vmlinux
     }
 
-    /// The function of a name, in the kernel or else in a module that is loaded.
+    /// The function with a name, in the kernel or else in a loaded module.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<Found<'_>> {
         self.objects().find_map(|(object, btf)| {
@@ -112,7 +112,7 @@ impl KernelBtf {
         })
     }
 
-    /// The raw tracepoint of a name: what its probes are called with.
+    /// The raw tracepoint with a name, and the arguments of its probes.
     #[must_use]
     pub fn raw_tracepoint(&self, name: &str) -> Option<Found<'_>> {
         let type_name = format!("{TRACEPOINT_PREFIX}{name}");
@@ -166,7 +166,7 @@ impl KernelBtf {
         std::iter::once((VMLINUX, &*self.vmlinux)).chain(modules)
     }
 
-    /// Modules whose BTF cannot be read are passed over with a message.
+    /// Modules whose BTF cannot be read are skipped with a message.
     fn modules(&self) -> &[(String, Btf)] {
         self.modules.get_or_init(|| {
             let entries = std::fs::read_dir(&self.folder).into_iter().flatten();

@@ -52,7 +52,7 @@ fn raw_tracepoints_are_without_the_argument_of_the_tracer() {
 }
 
 #[test]
-fn a_kernel_without_btf_is_said_so() {
+fn a_kernel_without_btf_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let error = KernelBtf::read(folder.path()).unwrap_err();
     assert!(matches!(error, KernelBtfError::Missing(_)));

@@ -2,13 +2,13 @@
 //! arguments of functions, members of structures, names of enumerators.
 //!
 //! The format is that of `include/uapi/linux/btf.h` and `Documentation/bpf/btf.rst`: a
-//! header, a row of types that are numbered from 1, and their names. BTF of a module goes
-//! on with the numbers and names of the kernel's.
+//! header, a row of types that are numbered from 1, and their names. BTF of a module continues
+//! the numbers and names of the kernel's.
 //!
 //! [`KernelBtf`] finds functions and tracepoints in the kernel and its modules; [`Btf`] is
-//! one of these descriptions, of which only the place of each type is kept; a [`Type`] is
-//! a number in it, and reads what it is when it is asked. Damaged BTF is an error, or has
-//! types that make no sense, but never a panic.
+//! one of these descriptions, of which only the offset of each type is kept; a [`Type`] is
+//! a number in it, and is decoded on demand. Damaged BTF is an error, or has
+//! nonsensical types, but never causes a panic.
 
 #[cfg(test)]
 pub(crate) mod builder;

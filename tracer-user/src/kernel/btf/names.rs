@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::kernel::btf::object::Btf;
 use crate::kernel::btf::types::{Kind, Type};
 
-/// What can be looked up by name. Each has names of its own.
+/// A kind of type that can be looked up by name. Each kind is a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// A function.
@@ -36,7 +36,7 @@ impl NameKind {
     }
 }
 
-/// The names of one piece of BTF, without those that it is on top of: pairs of 32 bits of
+/// The names of one piece of BTF, without those of its base: pairs of 32 bits of
 /// a hash and the number of a type, sorted.
 #[derive(Debug)]
 pub(super) struct Names(Vec<u64>);
@@ -53,7 +53,7 @@ impl Names {
         Self(pairs)
     }
 
-    /// The numbers of types that may have this name, ascending.
+    /// Numbers of the types that may have this name, ascending.
     pub(super) fn with_hash_of(&self, name: &str) -> impl Iterator<Item = u32> {
         let hash = hash(name);
         let start = self.0.partition_point(|&pair| pair >> 32 < hash);

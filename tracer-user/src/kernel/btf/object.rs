@@ -14,28 +14,28 @@ const MIN_HEADER_LEN: u32 = 24;
 /// Bytes that each type begins with: name, info, and size or another type.
 pub(super) const TYPE_LEN: usize = 12;
 
-/// Why bytes are no BTF.
+/// Why bytes are not BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BtfError {
-    /// They begin otherwise.
-    #[error("it does not begin like BTF of this machine's byte order")]
+    /// They start with other bytes.
+    #[error("not BTF in this machine's byte order")]
     Magic,
-    /// A later format.
-    #[error("it has version {0} of the format, and only version {VERSION} is known")]
+    /// A later version of the format.
+    #[error("BTF version {0} is not supported (only {VERSION} is)")]
     Version(u8),
-    /// The header speaks of bytes that are not there.
-    #[error("it ends early")]
+    /// The header or a section is longer than the data.
+    #[error("truncated")]
     Truncated,
-    /// A kind that came after these.
-    #[error("type {id} is of kind {kind}, which is not known")]
+    /// A kind that this version does not know.
+    #[error("type {id} has unknown kind {kind}")]
     UnknownKind {
         /// Number of the type.
         id: u32,
         /// Number of its kind.
         kind: u8,
     },
-    /// A type that reaches over the end of the types.
-    #[error("type {0} ends early")]
+    /// A type that extends past the end of the types.
+    #[error("type {0} is truncated")]
     TruncatedType(u32),
 }
 
@@ -43,17 +43,17 @@ pub enum BtfError {
 #[derive(Debug)]
 pub struct Btf {
     bytes: Vec<u8>,
-    /// Where the strings are in `bytes`.
+    /// Start and end of the strings in `bytes`.
     strings: (usize, usize),
-    /// Where each type begins in `bytes`.
+    /// Start of each type in `bytes`.
     types: Vec<u32>,
-    /// What the numbers of types and strings go on from.
+    /// The BTF whose numbering of types and strings this one continues.
     base: Option<Arc<Btf>>,
     names: OnceLock<Names>,
 }
 
 impl Btf {
-    /// Takes the bytes of a whole piece of BTF; `base` is the kernel's, for a module.
+    /// Parses a whole piece of BTF; `base` is the kernel's, for a module.
     pub fn parse(bytes: Vec<u8>, base: Option<Arc<Self>>) -> Result<Self, BtfError> {
         let field = |at| u32_at(&bytes, at).ok_or(BtfError::Truncated);
         let [magic_low, magic_high, version, ..] = *bytes.as_slice() else {
@@ -86,13 +86,13 @@ impl Btf {
         })
     }
 
-    /// The type of a number. Numbers that there are not, 0 among them, are `void`.
+    /// The type with a number. Unknown numbers, and 0, are `void`.
     #[must_use]
     pub fn get(&self, id: u32) -> Type<'_> {
         Type { btf: self, id }
     }
 
-    /// The type of a name, here or in the BTF that this one is on top of.
+    /// The type with a name, here or in the base.
     #[must_use]
     pub fn find(&self, what: NameKind, name: &str) -> Option<Type<'_>> {
         let names = self.names.get_or_init(|| Names::new(self));
@@ -106,7 +106,7 @@ impl Btf {
         })
     }
 
-    /// The numbers of its own types.
+    /// The numbers of its types, without those of the base.
     #[must_use]
     pub fn ids(&self) -> std::ops::Range<u32> {
         self.first_id()..self.end_id()
@@ -129,7 +129,7 @@ impl Btf {
         self.bytes.get(start as usize..)
     }
 
-    /// The string at an offset; what is no string is empty.
+    /// The string at an offset, empty if there is none.
     pub(super) fn string(&self, offset: u32) -> &str {
         let base_len = self.base.as_ref().map_or(0, |base| base.strings_len());
         let Some(offset) = offset.checked_sub(base_len) else {
@@ -141,14 +141,14 @@ impl Btf {
         std::str::from_utf8(&rest[..end]).unwrap_or_default()
     }
 
-    /// Bytes of all strings, those before them included.
+    /// Size of all strings in bytes, including those of the base.
     fn strings_len(&self) -> u32 {
         let base_len = self.base.as_ref().map_or(0, |base| base.strings_len());
         base_len.saturating_add((self.strings.1 - self.strings.0) as u32)
     }
 }
 
-/// Where each type begins. `bytes` end with the last one.
+/// The start of each type. `bytes` end with the last one.
 fn type_offsets(bytes: &[u8], start: usize, first_id: u32) -> Result<Vec<u32>, BtfError> {
     // Most types of a kernel have 12 to 40 bytes.
     let mut offsets = Vec::with_capacity((bytes.len() - start) / 24);
@@ -157,12 +157,12 @@ fn type_offsets(bytes: &[u8], start: usize, first_id: u32) -> Result<Vec<u32>, B
         let id = first_id.saturating_add(offsets.len() as u32);
         let truncated = BtfError::TruncatedType(id);
         let info = Info(u32_at(bytes, at + 4).ok_or(truncated)?);
-        let behind = info.len_behind().ok_or(BtfError::UnknownKind {
+        let tail = info.tail_len().ok_or(BtfError::UnknownKind {
             id,
             kind: info.kind(),
         })?;
         offsets.push(at as u32);
-        at += TYPE_LEN + behind;
+        at += TYPE_LEN + tail;
         if at > bytes.len() {
             return Err(truncated);
         }
@@ -211,8 +211,8 @@ impl Info {
         self.0 >> 31 == 1
     }
 
-    /// Bytes behind the three words that every type has.
-    fn len_behind(self) -> Option<usize> {
+    /// Bytes after the three words that every type has.
+    fn tail_len(self) -> Option<usize> {
         Some(match self.kind() {
             kind::INT | kind::VAR | kind::DECL_TAG => 4,
             kind::ARRAY => 12,

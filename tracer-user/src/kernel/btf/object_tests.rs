@@ -136,7 +136,7 @@ fn a_module_goes_on_from_the_kernel() {
 }
 
 #[test]
-fn what_is_no_btf_is_said_so() {
+fn bytes_that_are_not_btf_are_reported() {
     let parse = |bytes: &[u8]| Btf::parse(bytes.to_vec(), None).unwrap_err();
     let bytes = everything().bytes();
     assert_eq!(parse(b""), BtfError::Truncated);

@@ -1,11 +1,11 @@
-//! A type, and what it is.
+//! A type and its kind.
 
 use std::fmt::{self, Write as _};
 
 use crate::kernel::btf::object::{Btf, Info, TYPE_LEN, kind, u32_at};
 use crate::kernel::btf::views::{Composite, Enumeration, Integer, Prototype};
 
-/// How many types may lie behind each other without a pointer: what is beyond was made to
+/// How many types may be nested without a pointer in between: more were made to
 /// go in circles.
 const MAX_CHAIN: usize = 64;
 
@@ -19,7 +19,7 @@ pub struct Type<'a> {
     pub(super) id: u32,
 }
 
-/// What a type is.
+/// The kind of a type.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind<'a> {
     /// `void`, and whatever cannot be read.
@@ -39,7 +39,7 @@ pub enum Kind<'a> {
     Composite(Composite<'a>),
     /// A number whose values have names.
     Enum(Enumeration<'a>),
-    /// A structure or a union that is known by name only.
+    /// A structure or a union that is declared only.
     Forward {
         /// A union.
         union: bool,
@@ -52,7 +52,7 @@ pub enum Kind<'a> {
     Tagged(Type<'a>),
     /// A function; the type is its prototype.
     Function(Type<'a>),
-    /// Arguments and what is returned.
+    /// Arguments and the return type.
     Prototype(Prototype<'a>),
     /// A floating-point number, with its size in bytes.
     Float(u32),
@@ -80,7 +80,7 @@ impl<'a> Type<'a> {
         name.map_or("", |name| self.btf.string(name))
     }
 
-    /// What it is.
+    /// Its kind, with what belongs to it.
     #[must_use]
     pub fn kind(self) -> Kind<'a> {
         self.read_kind().unwrap_or(Kind::Void)
@@ -94,25 +94,25 @@ impl<'a> Type<'a> {
         let bytes = self.bytes()?;
         let info = Info(u32_at(bytes, 4)?);
         let word = u32_at(bytes, 8)?;
-        let behind = bytes.get(TYPE_LEN..)?;
+        let tail = bytes.get(TYPE_LEN..)?;
         let other = self.btf.get(word);
         Some(match info.kind() {
-            kind::INT => Kind::Integer(Integer::read(self.name(), word, behind)?),
+            kind::INT => Kind::Integer(Integer::read(self.name(), word, tail)?),
             kind::PTR => Kind::Pointer(other),
             kind::ARRAY => Kind::Array {
-                element: self.btf.get(u32_at(behind, 0)?),
-                length: u32_at(behind, 8)?,
+                element: self.btf.get(u32_at(tail, 0)?),
+                length: u32_at(tail, 8)?,
             },
-            kind::STRUCT | kind::UNION => Kind::Composite(Composite::new(self, info, word, behind)),
+            kind::STRUCT | kind::UNION => Kind::Composite(Composite::new(self, info, word, tail)),
             kind::ENUM | kind::ENUM64 => {
                 let wide = info.kind() == kind::ENUM64;
-                Kind::Enum(Enumeration::new(self.btf, info, wide, word, behind))
+                Kind::Enum(Enumeration::new(self.btf, info, wide, word, tail))
             }
             kind::FWD => Kind::Forward { union: info.flag() },
             kind::TYPEDEF => Kind::Typedef(other),
             kind::VOLATILE | kind::CONST | kind::RESTRICT => Kind::Qualified(other),
             kind::FUNC => Kind::Function(other),
-            kind::FUNC_PROTO => Kind::Prototype(Prototype::new(other, info, behind)),
+            kind::FUNC_PROTO => Kind::Prototype(Prototype::new(other, info, tail)),
             kind::FLOAT => Kind::Float(word),
             kind::TYPE_TAG => Kind::Tagged(other),
             _ => Kind::Other,
@@ -143,7 +143,7 @@ impl<'a> Type<'a> {
         (self.btf.get(0), user)
     }
 
-    /// Its size in bytes; none for `void`, functions, and what is known by name only.
+    /// Its size in bytes; `None` for `void`, functions and declarations.
     #[must_use]
     pub fn size(self) -> Option<u64> {
         let mut factor = 1_u64;
@@ -171,18 +171,18 @@ impl<'a> Type<'a> {
 /// The name as C has it: `struct dentry *`.
 impl fmt::Display for Type<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut behind = String::new();
+        let mut suffix = String::new();
         let mut ty = *self;
         for _ in 0..MAX_CHAIN {
             let (tag, what) = match ty.kind() {
                 Kind::Void | Kind::Other => ("", "void"),
                 Kind::Pointer(other) => {
-                    behind.insert(0, '*');
+                    suffix.insert(0, '*');
                     ty = other;
                     continue;
                 }
                 Kind::Array { element, length } => {
-                    write!(behind, "[{length}]")?;
+                    write!(suffix, "[{length}]")?;
                     ty = element;
                     continue;
                 }
@@ -198,8 +198,8 @@ impl fmt::Display for Type<'_> {
                 Kind::Function(_) | Kind::Prototype(_) => ("", "function"),
             };
             let what = if what.is_empty() { "{…}" } else { what };
-            let blank = if behind.is_empty() { "" } else { " " };
-            return write!(f, "{tag}{what}{blank}{behind}");
+            let blank = if suffix.is_empty() { "" } else { " " };
+            return write!(f, "{tag}{what}{blank}{suffix}");
         }
         f.write_str("void")
     }

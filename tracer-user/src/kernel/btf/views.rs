@@ -1,4 +1,4 @@
-//! Numbers, structures, enumerations and prototypes, read as they are asked for.
+//! Numbers, structures, enumerations and prototypes, decoded on demand.
 
 use crate::kernel::btf::object::{Btf, Info, u32_at};
 use crate::kernel::btf::types::{Kind, Type};
@@ -9,7 +9,7 @@ mod encoding {
     pub(super) const BOOL: u32 = 4;
 }
 
-/// How deep structures without names may lie in each other.
+/// Maximum nesting of structures without names.
 const MAX_ANONYMOUS: usize = 1024;
 
 /// A number.
@@ -30,8 +30,8 @@ pub struct Integer {
 }
 
 impl Integer {
-    pub(super) fn read(name: &str, size: u32, behind: &[u8]) -> Option<Self> {
-        let word = u32_at(behind, 0)?;
+    pub(super) fn read(name: &str, size: u32, tail: &[u8]) -> Option<Self> {
+        let word = u32_at(tail, 0)?;
         let encoding = word >> 24 & 0xf;
         Some(Self {
             size,
@@ -63,20 +63,20 @@ pub struct Member<'a> {
     pub name: &'a str,
     /// Its type.
     pub ty: Type<'a>,
-    /// Bits from the start of the structure that was asked for it.
+    /// Bits from the start of the structure on which it was looked up.
     pub bit_offset: u64,
-    /// Of a bit-field, how many bits it has.
+    /// Width in bits, for a bit-field.
     pub bits: Option<u8>,
 }
 
 impl<'a> Composite<'a> {
-    pub(super) fn new(ty: Type<'a>, info: Info, size: u32, behind: &'a [u8]) -> Self {
+    pub(super) fn new(ty: Type<'a>, info: Info, size: u32, tail: &'a [u8]) -> Self {
         Self {
             ty,
             size,
             union: info.kind() == super::object::kind::UNION,
             bit_fields: info.flag(),
-            members: records(behind, 12, info),
+            members: records(tail, 12, info),
         }
     }
 
@@ -120,8 +120,8 @@ impl<'a> Composite<'a> {
         })
     }
 
-    /// The member of a name, also within members without a name, counted from the start
-    /// of this structure.
+    /// The member with a name, also within members without a name, with its offset in this
+    /// structure.
     #[must_use]
     pub fn member(self, name: &str) -> Option<Member<'a>> {
         self.unfolded().find(|member| member.name == name)
@@ -129,7 +129,7 @@ impl<'a> Composite<'a> {
 
     /// All members that have a name, with those of members without one.
     pub fn unfolded(self) -> impl Iterator<Item = Member<'a>> {
-        // A structure that holds itself by damage is looked at once.
+        // Damaged BTF may have a structure that contains itself: visit each once.
         let mut seen = vec![self.ty.id];
         let mut waiting = vec![(0, self)];
         let mut found = Vec::new();
@@ -168,13 +168,13 @@ pub struct Enumeration<'a> {
 }
 
 impl<'a> Enumeration<'a> {
-    pub(super) fn new(btf: &'a Btf, info: Info, wide: bool, size: u32, behind: &'a [u8]) -> Self {
+    pub(super) fn new(btf: &'a Btf, info: Info, wide: bool, size: u32, tail: &'a [u8]) -> Self {
         Self {
             btf,
             size,
             signed: info.flag(),
             wide,
-            enumerators: records(behind, if wide { 12 } else { 8 }, info),
+            enumerators: records(tail, if wide { 12 } else { 8 }, info),
         }
     }
 
@@ -190,7 +190,7 @@ impl<'a> Enumeration<'a> {
         self.signed
     }
 
-    /// Names and values, which are sign-extended to 64 bits where they have a sign.
+    /// Names and values, which are sign-extended to 64 bits if signed.
     pub fn enumerators(self) -> impl Iterator<Item = (&'a str, u64)> {
         let len = if self.wide { 12 } else { 8 };
         self.enumerators.chunks_exact(len).filter_map(move |bytes| {
@@ -206,7 +206,7 @@ impl<'a> Enumeration<'a> {
     }
 }
 
-/// Arguments of a function and what it returns.
+/// Arguments and return type of a function.
 #[derive(Clone, Copy, Debug)]
 pub struct Prototype<'a> {
     returned: Type<'a>,
@@ -223,14 +223,14 @@ pub struct Argument<'a> {
 }
 
 impl<'a> Prototype<'a> {
-    pub(super) fn new(returned: Type<'a>, info: Info, behind: &'a [u8]) -> Self {
+    pub(super) fn new(returned: Type<'a>, info: Info, tail: &'a [u8]) -> Self {
         Self {
             returned,
-            arguments: records(behind, 8, info),
+            arguments: records(tail, 8, info),
         }
     }
 
-    /// What is returned, or `void`.
+    /// The return type, or `void`.
     #[must_use]
     pub fn returned(self) -> Type<'a> {
         self.returned
@@ -258,8 +258,8 @@ impl<'a> Prototype<'a> {
     }
 }
 
-/// What follows a type with `count` records, as far as it is there.
-fn records(behind: &[u8], len: usize, info: Info) -> &[u8] {
+/// The records that follow a type, as far as they are present.
+fn records(tail: &[u8], len: usize, info: Info) -> &[u8] {
     let all = len * info.count();
-    &behind[..all.min(behind.len())]
+    &tail[..all.min(tail.len())]
 }

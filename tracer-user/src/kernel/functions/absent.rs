@@ -1,4 +1,4 @@
-//! Why a function that was named cannot be probed although the name means something.
+//! Why a function cannot be probed although the kernel knows its name.
 
 use std::fmt;
 
@@ -7,28 +7,27 @@ use crate::kernel::files::{self, KernelFiles};
 use crate::kernel::functions::{FunctionError, Functions, is_function_name};
 use crate::names::Suggestions;
 
-/// What compilers put behind the name of a function of which they make another one, with
+/// Suffixes that compilers give to a variant of a function, with
 /// fewer arguments (`isra`), constant arguments (`constprop`), or a part of it (`part`).
 const VARIANTS: [&str; 4] = ["isra", "constprop", "part", "llvm"];
 
-/// What begins symbols in front of functions, which are padding.
+/// Prefixes of the symbols of padding before functions.
 const PADDING: [&str; 2] = ["__pfx_", "__cfi_"];
 
-/// What is left of an inlined function: nothing, or a symbol with the branches that are
-/// never taken, which is shown.
+/// What is left of an inlined function: nothing, or a symbol with its cold branches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rest(Option<String>);
 
 impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(symbol) => write!(f, ", and left only `{symbol}`"),
+            Some(symbol) => write!(f, ", leaving only `{symbol}`"),
             None => Ok(()),
         }
     }
 }
 
-/// Why `function`, which is not among those that can be probed, cannot be.
+/// Why `function` cannot be probed.
 pub(super) fn reason(function: &str, functions: &Functions) -> FunctionError {
     if functions.has_symbol(function) {
         return match whole_of(function) {
@@ -100,13 +99,12 @@ fn module_of(symbol: &str, files: &KernelFiles) -> Option<String> {
     })
 }
 
-/// Whether the kernel describes the function's type: it was there when the kernel was
-/// compiled.
+/// Whether the kernel's BTF has the function, so that it existed at compile time.
 fn has_type(function: &str, files: &KernelFiles) -> bool {
     match KernelBtf::read(&files.sys) {
         Ok(types) => types.function(function).is_some(),
         Err(error) => {
-            log::debug!("whether `{function}` was inlined is not known: {error}");
+            log::debug!("cannot tell whether `{function}` was inlined: {error}");
             false
         }
     }

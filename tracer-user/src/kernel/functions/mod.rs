@@ -1,8 +1,8 @@
 //! Kernel functions that can be probed.
 //!
-//! ftrace's list (`available_filter_functions`) is the best source: it leaves out what
-//! the kernel refuses. Where it cannot be read, the text symbols of `kallsyms` without
-//! the blacklist of kprobes stand in, and a probe may still be refused at attaching.
+//! ftrace's list (`available_filter_functions`) is the best source: it leaves out what the
+//! kernel refuses. If it cannot be read, the text symbols of `kallsyms` without the kprobe
+//! blacklist are used, and a probe may still fail to attach.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,64 +18,57 @@ pub use absent::Rest;
 #[derive(Debug, thiserror::Error)]
 pub enum FunctionError {
     /// The kernel has no kprobes at all.
-    #[error("this kernel was built without CONFIG_KPROBES; use tracepoints (`tracer list`)")]
+    #[error("the kernel was built without CONFIG_KPROBES; use tracepoints (`tracer list`)")]
     NotBuiltIn,
     /// No such symbol.
     #[error("no such function{0}")]
     NoSuchFunction(Suggestions),
-    /// There is no code of its own.
-    #[error(
-        "the compiler inlined this function wherever it is called{rest}; probe one of its callers"
-    )]
+    /// It has no code, as all calls were inlined.
+    #[error("it was inlined by the compiler{rest}; probe one of its callers")]
     Inlined {
         /// What is left of it.
         rest: Rest,
     },
-    /// There is code under other names only.
-    #[error(
-        "the compiler made variants of this function, whose arguments may be others; probe \
-         {variants}"
-    )]
+    /// It has code under other names only.
+    #[error("the compiler replaced it with variants whose arguments may differ; probe {variants}")]
     Variants {
         /// Probe texts.
         variants: String,
     },
-    /// A module has it.
-    #[error(
-        "it belongs to the module `{module}`, which is not loaded; load it: `modprobe {module}`"
-    )]
+    /// It belongs to a module that is not loaded.
+    #[error("it is in module `{module}`, which is not loaded; load it with `modprobe {module}`")]
     NotLoaded {
         /// Its name.
         module: String,
     },
     /// The kernel refuses it.
     #[error(
-        "the kernel does not let this function be probed: it is on the blacklist of kprobes, as \
-         probing it would crash; probe one of its callers"
+        "the kernel does not allow probing it: it is on the kprobe blacklist, as probing it would \
+        crash the kernel; probe one of its callers"
     )]
     Blacklisted,
-    /// Tracing would trace itself.
+    /// It is `notrace`.
     #[error(
-        "the kernel does not let this function be probed: it is `notrace` (not in \
-         available_filter_functions), such as parts of tracing itself and code that runs \
-         before tracing can; probe one of its callers"
+        "the kernel does not allow probing it: it is `notrace` (not in \
+        available_filter_functions), like parts of the tracer and early boot code; probe one of \
+        its callers"
     )]
     Notrace,
-    /// Code that is no function.
-    #[error("this is no function of its own but a part that the compiler split off; probe `{0}`")]
+    /// A symbol of code that is not a function.
+    #[error("not a function but a part split off by the compiler; probe `{0}`")]
     Part(String),
     /// The symbol stands for several functions.
-    #[error("{count} functions have this name; probe one of them by its place: {places}")]
+    #[error("{count} functions have this name; probe one by address: {places}")]
     Ambiguous {
         /// How many.
         count: usize,
-        /// Probe texts of the places, or how to come by them.
+        /// Probe texts of the addresses, or how to find them.
         places: String,
     },
     /// The offset is beyond the function's end.
-    #[error("the function has only {size:#x} bytes")]
+    #[error("the function is only {size:#x} bytes long")]
     OffsetTooLarge {
-        /// Bytes of the function and the padding behind it.
+        /// Bytes of the function and the padding after it.
         size: u64,
     },
     /// The lists could not be read.
@@ -83,30 +76,30 @@ pub enum FunctionError {
     Kernel(#[from] KernelError),
 }
 
-/// Which file says what can be probed.
+/// The files that list what can be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FunctionList {
     /// `available_filter_functions` of tracefs.
     FilterFunctions,
-    /// `kallsyms` without the blacklist of kprobes.
+    /// `kallsyms` without the kprobe blacklist.
     KallsymsWithoutBlacklist,
     /// `kallsyms` alone: the blacklist cannot be read.
     Kallsyms,
 }
 
 impl FunctionList {
-    /// For people.
+    /// For messages.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
             Self::FilterFunctions => "available_filter_functions of tracefs",
             Self::KallsymsWithoutBlacklist => {
-                "/proc/kallsyms without the blacklist of kprobes (available_filter_functions \
-                 cannot be read)"
+                "/proc/kallsyms without the kprobe blacklist (available_filter_functions cannot \
+                be read)"
             }
             Self::Kallsyms => {
-                "/proc/kallsyms (neither available_filter_functions nor the blacklist of kprobes \
-                 can be read; some of these may be refused)"
+                "/proc/kallsyms (neither available_filter_functions nor the kprobe blacklist can \
+                be read; some functions may be refused)"
             }
         }
     }
@@ -117,11 +110,11 @@ impl FunctionList {
 pub struct Functions {
     files: KernelFiles,
     source: FunctionList,
-    /// Names under which the kernel lists what can be probed, sorted, each once.
+    /// Names that the kernel lists as ones that can be probed, sorted, each once.
     probeable: Vec<String>,
-    /// Where these functions are; others have these places under other names.
+    /// Addresses of these functions, which may have other names, too.
     places: HashSet<u64>,
-    /// All names of what the kernel refuses.
+    /// All names of functions that the kernel refuses to probe.
     refused: HashSet<String>,
     symbols: Symbols,
 }
@@ -161,13 +154,13 @@ impl Functions {
         })
     }
 
-    /// Where the list is from.
+    /// The files that the functions are from.
     #[must_use]
     pub fn source(&self) -> FunctionList {
         self.source
     }
 
-    /// What the kernel lists as what can be probed, sorted, each name once.
+    /// Functions that the kernel lists as ones that can be probed, sorted, each name once.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.probeable
@@ -183,14 +176,14 @@ impl Functions {
         self.symbols.by_name.keys().map(String::as_str)
     }
 
-    /// Whether the kernel lists what can be probed under this name.
+    /// Whether the kernel lists this name among what can be probed.
     pub(super) fn is_listed(&self, name: &str) -> bool {
         self.probeable
             .binary_search_by(|known| known.as_str().cmp(name))
             .is_ok()
     }
 
-    /// Whether a symbol is there, whatever it is.
+    /// Whether the kernel has a text symbol with this name.
     pub(super) fn has_symbol(&self, name: &str) -> bool {
         self.symbols.count(name) > 0
     }
@@ -211,7 +204,7 @@ impl Functions {
         let mut names: Vec<&str> = listed
             .chain(others)
             .filter(|name| match self.symbols.places(name) {
-                // Not known.
+                // Unknown address.
                 [] | [0] => true,
                 [place] => seen.insert(*place),
                 _ => false,
@@ -231,7 +224,7 @@ impl Functions {
             && !self.is_listed(name)
     }
 
-    /// Where the one function of this name is, if that is known.
+    /// The address of the only function with this name, if it is known.
     pub(crate) fn place(&self, name: &str) -> Option<u64> {
         match self.symbols.places(name) {
             [place] if *place != 0 => Some(*place),
@@ -241,7 +234,7 @@ impl Functions {
 
     /// Whether a probe at `offset` bytes into `function` can be expected to attach.
     pub fn check(&self, function: &str, offset: u64) -> Result<(), FunctionError> {
-        // An address in disguise: how one of several functions of a name is probed.
+        // A probe by address, as for one of several functions with the same name.
         if function == BASE_SYMBOL {
             return Ok(());
         }
@@ -261,14 +254,14 @@ impl Functions {
     }
 }
 
-/// The symbol that places in the kernel's text are counted from, as perf does.
+/// The symbol to which addresses in the kernel's text are relative, as for perf.
 const BASE_SYMBOL: &str = "_text";
 
-/// Text symbols: names with their addresses (all 0 where the kernel hides them).
+/// Text symbols: names with their addresses (all 0 if the kernel hides them).
 #[derive(Debug, Default)]
 struct Symbols {
     by_name: HashMap<String, Vec<u64>>,
-    /// Sorted; empty where addresses are hidden.
+    /// Sorted; empty if addresses are hidden.
     addresses: Vec<u64>,
 }
 
@@ -305,7 +298,7 @@ impl Symbols {
             .collect()
     }
 
-    /// The addresses of all symbols of a name.
+    /// The addresses of all symbols with a name.
     fn places(&self, name: &str) -> &[u64] {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
     }
@@ -314,8 +307,8 @@ impl Symbols {
         self.places(name).len()
     }
 
-    /// The addresses of these names, which are sorted. One that is there more often than among
-    /// `names` does not say which of its places is meant. Addresses that are hidden are left out.
+    /// The addresses of these names, which are sorted. If a name has more
+    /// addresses than occurrences in `names`, it is ambiguous and left out, as are hidden addresses.
     fn places_of_all(&self, names: &[String]) -> HashSet<u64> {
         names
             .chunk_by(|a, b| a == b)
@@ -329,7 +322,7 @@ impl Symbols {
             .collect()
     }
 
-    /// Adds all other names that the places of `names` have.
+    /// Adds all other names of the addresses of `names`.
     fn with_other_names(&self, mut names: HashSet<String>) -> HashSet<String> {
         let places = names.iter().flat_map(|name| self.places(name));
         let places: HashSet<u64> = places.copied().filter(|place| *place != 0).collect();
@@ -339,7 +332,7 @@ impl Symbols {
         names
     }
 
-    /// Bytes to the next symbol, where addresses are known.
+    /// Bytes to the next symbol, if addresses are known.
     fn size(&self, name: &str) -> Option<u64> {
         let start = *self.places(name).first()?;
         let next = self.addresses.partition_point(|&address| address <= start);
@@ -362,15 +355,20 @@ impl Symbols {
         FunctionError::Ambiguous {
             count: addresses.len(),
             places: places.map_or_else(
-                || format!("`kprobe:{BASE_SYMBOL}+OFFSET`, with addresses that root sees in /proc/kallsyms"),
+                || {
+                    format!(
+                        "`kprobe:{BASE_SYMBOL}+OFFSET`, with addresses from /proc/kallsyms (as \
+                root)"
+                    )
+                },
                 |places| places.join(", "),
             ),
         }
     }
 }
 
-/// Leaves out what is text but no function of its own: padding before functions and the
-/// parts that compilers split off.
+/// Whether a text symbol is a function, not padding before one or a part that the compiler
+/// split off.
 pub(super) fn is_function_name(name: &str) -> bool {
     !name.starts_with("__pfx_") && !name.starts_with("__cfi_") && !name.contains(".cold")
 }
@@ -379,7 +377,7 @@ pub(super) fn is_function_name(name: &str) -> bool {
 fn parse_filter_functions(text: &str) -> Vec<String> {
     text.lines()
         .filter_map(|line| line.split_ascii_whitespace().next())
-        // Places whose symbol was lost when the kernel was linked.
+        // Functions whose symbol was lost when the kernel was linked.
         .filter(|name| !name.starts_with("__ftrace_invalid_address__"))
         .map(ToOwned::to_owned)
         .collect()

@@ -64,7 +64,7 @@ const BLACKLIST: (&str, &str) = (
 );
 
 #[test]
-fn a_kernel_without_kprobes_is_said_so() {
+fn a_kernel_without_kprobes_is_reported() {
     let error = Functions::read(&FakeKernel::new(&[]).files()).unwrap_err();
     assert!(matches!(error, FunctionError::NotBuiltIn));
     assert!(error.to_string().contains("CONFIG_KPROBES"));
@@ -137,7 +137,7 @@ ffffffff81000500 t __pfx_vfs_read
 ffffffff81000600 t vfs_read.cold
 ";
 
-/// What is said of `function` by a kernel with these symbols, where ftrace lists what can
+/// The error for `function` of a kernel with these symbols, where ftrace lists what can
 /// be probed, BTF has `forgotten`, and modules export `nft_do_chain`.
 fn refusal(function: &str) -> FunctionError {
     let kernel = FakeKernel::new(&[
@@ -179,10 +179,10 @@ fn inlined_functions_are_told_from_those_that_never_were() {
     let error = refusal("forgotten");
     assert!(matches!(error, FunctionError::Inlined { .. }), "{error}");
     let error = refusal("chilled").to_string();
-    assert!(error.contains("left only `chilled.cold`"), "{error}");
+    assert!(error.contains("leaving only `chilled.cold`"), "{error}");
     // It cannot be probed where it is left, either.
     let error = refusal("hidden").to_string();
-    assert!(error.contains("left only `hidden.part.0`"), "{error}");
+    assert!(error.contains("leaving only `hidden.part.0`"), "{error}");
     let error = refusal("forgotten_");
     assert!(matches!(error, FunctionError::NoSuchFunction(_)), "{error}");
 }
@@ -190,7 +190,10 @@ fn inlined_functions_are_told_from_those_that_never_were() {
 #[test]
 fn a_module_that_is_not_loaded_is_named() {
     let error = refusal("nft_do_chain").to_string();
-    assert!(error.ends_with("load it: `modprobe nf_tables`"), "{error}");
+    assert!(
+        error.ends_with("load it with `modprobe nf_tables`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! C constant expressions, as the kernel prints them into its format files.
 //!
-//! Macros are expanded there, so that a flag is `(( gfp_t)((((1UL))) << (10)))`. What is
-//! known: numbers of all bases with suffixes, casts to types that
+//! Macros are expanded there, so that a flag is `(( gfp_t)((((1UL))) << (10)))`. Supported
+//! are numbers of all bases with suffixes, casts to types that
 //! [`ctype`] knows, parentheses, `~` `-` `+` `*` `<<` `>>`
 //! `&` `^` `|`. Numbers have the types that C gives them (ISO C11 §6.4.4.1, §6.3.1).
 
 use crate::kernel::tracefs::ctype;
 
-/// How deep parentheses and signs may lie inside each other.
+/// Maximum nesting of parentheses and signs.
 const MAX_DEPTH: u32 = 64;
 
-/// The value of the whole of `text`, converted to `unsigned long`; `None` where it has parts
-/// that are not known.
+/// The value of the whole of `text`, converted to `unsigned long`; `None` if it has parts
+/// that are unknown.
 #[must_use]
 pub(super) fn evaluate(text: &str) -> Option<u64> {
     let mut parser = Parser {
@@ -46,7 +46,7 @@ impl Type {
 
 #[derive(Clone, Copy)]
 struct Value {
-    /// Extended to 64 bits as its type says.
+    /// Extended to 64 bits according to its type.
     bits: u64,
     ty: Type,
 }
@@ -156,7 +156,7 @@ impl<'a> Parser<'a> {
         Some(value)
     }
 
-    /// Behind `(`: a cast, or an expression.
+    /// After `(`: a cast or an expression.
     fn parenthesis(&mut self) -> Option<Value> {
         if self
             .rest
@@ -228,7 +228,8 @@ mod tests {
             ("(1 << 3)", 8),
             ("( unsigned long)(( gfp_t)((((1UL))) << (10)))", 0x400),
             (
-                "(( gfp_t)(((((1UL))) << (10))|((((1UL))) << (11)))) & ~(( gfp_t)((((1UL))) << (10)))",
+                "(( gfp_t)(((((1UL))) << (10))|((((1UL))) << (11)))) & ~(( gfp_t)((((1UL))) << \
+                (10)))",
                 0x800,
             ),
             ("2 + 3 * 4 - 1", 13),

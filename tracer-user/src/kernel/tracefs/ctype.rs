@@ -11,7 +11,7 @@ pub struct CType {
     pub size: u16,
     /// Two's complement.
     pub signed: bool,
-    /// Best shown in hexadecimal: addresses.
+    /// An address, displayed in hexadecimal.
     pub pointer: bool,
 }
 
@@ -30,7 +30,7 @@ const POINTER: CType = CType {
 };
 
 /// Looks a type up by its C name, on 64-bit kernels. `None` for structures and for types
-/// that are not known.
+/// that are unknown.
 #[must_use]
 pub fn lookup(c_type: &str) -> Option<CType> {
     if c_type.contains('*') {

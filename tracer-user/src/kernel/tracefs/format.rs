@@ -20,9 +20,9 @@ pub struct Format {
     pub name: String,
     /// The id under which it is opened with `perf_event_open`.
     pub id: u32,
-    /// Where the last of the `common_` fields ends, in bytes.
+    /// End of the last `common_` field, in bytes.
     pub common_len: u32,
-    /// The fields of its own, without the `common_` ones.
+    /// Its fields, without the `common_` ones.
     pub fields: Vec<FormatField>,
     /// The text after `print fmt:`.
     pub print_fmt: String,
@@ -33,14 +33,14 @@ pub struct Format {
 pub struct FormatField {
     /// Its name.
     pub name: String,
-    /// Its C type (of an element, where it has several), without `__data_loc` and
-    /// without brackets: `unsigned long`, `const char *`.
+    /// Its C type (for an array, of an element), without `__data_loc` and brackets:
+    /// `unsigned long`, `const char *`.
     pub c_type: String,
-    /// Where it lies in the record, in bytes.
+    /// Offset in the record, in bytes.
     pub offset: u32,
-    /// Bytes in the record; of a dynamic field those of its locator.
+    /// Size in the record, in bytes; for a dynamic field the size of its locator.
     pub size: u32,
-    /// What the kernel says about it, which holds for an element where it has several.
+    /// Whether the value, or each element of an array, is signed.
     pub signed: bool,
     /// One value, several, or elsewhere.
     pub shape: Shape,
@@ -53,7 +53,7 @@ pub enum Shape {
     Scalar,
     /// One value in this number of bits.
     BitField(u16),
-    /// Several, in place; the number where the kernel gives it as a number.
+    /// Several, in place; how many, if the kernel gives a number.
     Array(Option<u32>),
     /// Several, elsewhere in the record: `offset | size << 16`, from the record's start.
     DataLoc,
@@ -61,7 +61,7 @@ pub enum Shape {
     RelLoc,
 }
 
-/// What a format file lacks.
+/// What is wrong with a format file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// No `name:` line.
@@ -70,8 +70,8 @@ pub enum FormatError {
     /// No `ID:` line with a number.
     #[error("no `ID:` line with a number")]
     NoId,
-    /// A field line that cannot be understood.
-    #[error("cannot understand the field line `{0}`")]
+    /// A field line that cannot be parsed.
+    #[error("invalid field line `{0}`")]
     Field(String),
 }
 
@@ -112,7 +112,7 @@ impl Format {
     }
 }
 
-/// Parses what follows `field:` in a line: a C declaration and its place.
+/// Parses what follows `field:` in a line: a C declaration and its location.
 fn parse_field(text: &str) -> Option<FormatField> {
     let mut parts = text.split(';').map(str::trim);
     let declaration = parts.next()?;
@@ -193,7 +193,7 @@ fn split_bits(text: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// The product of all dimensions: `[4][6]` is 24; `None` where one is empty or a name.
+/// The product of all dimensions: `[4][6]` is 24; `None` if one is empty or a name.
 fn element_count(brackets: &str) -> Option<u32> {
     brackets
         .strip_prefix('[')?

@@ -3,8 +3,8 @@
 //! `__print_symbolic(REC->x, { 1, "ONE" }, …)` names values,
 //! `__print_flags(REC->x, "|", { 1, "ONE" }, …)` names bits
 //! (`include/trace/stages/stage3_trace_output.h`, `kernel/trace/trace_output.c`). A table is
-//! taken where what it names is a field, or a field of which other bits are cut off: then
-//! its names are true of the field itself.
+//! used if it names the values of a field, or of a masked field: then its names are valid for
+//! the field itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::trace::event::{FieldType, IntegerType, Label, LabelKind, Labels};
 /// Entries of one table.
 const MAX_ENTRIES: usize = 2048;
 
-/// The tables by the names of their fields. A field with several that differ has none: which
-/// of them holds depends on the event.
+/// The tables by the names of their fields. A field with several different tables has none, as
+/// the event decides which one applies.
 #[must_use]
 pub fn labels(print_fmt: &str) -> HashMap<&str, Arc<Labels>> {
     let mut tables: HashMap<&str, Option<Labels>> = HashMap::new();
@@ -85,10 +85,10 @@ pub fn labeled(number: IntegerType, labels: &Arc<Labels>) -> FieldType {
 /// A call of one of the printers.
 struct Call<'a> {
     bits: bool,
-    /// Where its name starts, in bytes from the start of the text.
+    /// Start of its name, in bytes from the start of the text.
     start: usize,
     arguments: &'a str,
-    /// Behind its parenthesis.
+    /// Position after its parenthesis.
     end: usize,
 }
 
@@ -96,7 +96,7 @@ const SYMBOLIC: [&str; 2] = ["__print_symbolic", "__print_symbolic_u64"];
 const FLAGS: [&str; 2] = ["__print_flags", "__print_flags_u64"];
 
 impl<'a> Call<'a> {
-    /// The first one at or behind byte `at`, which must lie outside of string literals.
+    /// The first one at or after byte `at`, which must lie outside string literals.
     fn find(text: &'a str, mut at: usize) -> Option<Self> {
         let bytes = text.as_bytes();
         while at < bytes.len() {
@@ -152,7 +152,7 @@ impl<'a> Call<'a> {
     }
 
     /// What stands around the call for no bits: `FIELD ? __print_flags(FIELD, …) : "none"`, and
-    /// behind it for another one: `, FIELD & 0x100 ? "+" : ""`, as of `sched_switch`.
+    /// after it for another one: `, FIELD & 0x100 ? "+" : ""`, as of `sched_switch`.
     fn add_zero(&self, text: &str, named: &str, field: &str, labels: &mut Vec<Label>) {
         let condition = text[..self.start].trim_end().strip_suffix('?');
         let otherwise = text[self.end..].trim_start().strip_prefix(':');
@@ -208,7 +208,7 @@ fn leading_arguments(text: &str, count: usize) -> Vec<&str> {
     parts
 }
 
-/// `{ VALUE, "NAME" }` each, up to one whose name is no string. All must be understood.
+/// `{ VALUE, "NAME" }` each, up to one whose name is not a string. All must parse.
 fn read_entries(entries: &[&str]) -> Option<Vec<Label>> {
     if entries.len() > MAX_ENTRIES {
         return None;
@@ -257,7 +257,7 @@ fn masked_field(text: &str) -> Option<(&str, u64)> {
         return Some((field, u64::MAX));
     }
     let (left, right) = text.split_once('&')?;
-    // operators that bind looser would speak of more than the mask
+    // operators of lower precedence would apply to more than the mask
     if without_parentheses(right) == right.trim() && right.contains(['|', '^']) {
         return None;
     }
@@ -266,9 +266,9 @@ fn masked_field(text: &str) -> Option<(&str, u64)> {
 
 fn bare_field(text: &str) -> Option<&str> {
     let mut text = without_parentheses(text);
-    if let Some((name, behind)) = text.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+    if let Some((name, rest)) = text.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
         let wide = ctype::lookup(name.trim()).is_some_and(|ty| ty.size == 8);
-        text = wide.then(|| without_parentheses(behind))?;
+        text = wide.then(|| without_parentheses(rest))?;
     }
     let name = text.strip_prefix("REC->")?.trim_end();
     (word_len(name.as_bytes()) == name.len()).then_some(name)
@@ -283,7 +283,7 @@ fn without_parentheses(text: &str) -> &str {
     text
 }
 
-/// Where the parenthesis that opens at `open` closes.
+/// The position at which the parenthesis that opens at `open` is closed.
 fn closing(bytes: &[u8], open: usize) -> Option<usize> {
     let mut depth = 0_u32;
     let mut at = open;
@@ -336,21 +336,26 @@ mod tests {
 
     #[test]
     fn symbols_name_values() {
-        let text = r#""vec=%u [action=%s]", REC->vec, __print_symbolic(REC->vec, { 0, "HI" }, { 1, "TI" "MER" })"#;
+        let text = r#""vec=%u [action=%s]", REC->vec, __print_symbolic(REC->vec, { 0, "HI" }, { \
+        1, "TI" "MER" })"#;
         let expected = (LabelKind::Values, pairs(&[(0, "HI"), (1, "TIMER")]));
         assert_eq!(table(text, "vec"), Some(expected));
     }
 
     #[test]
     fn flags_name_bits_and_none_of_them() {
-        let text = r#""%s", (REC->gfp_flags) ? __print_flags((unsigned long)REC->gfp_flags, "|", {( unsigned long)(( gfp_t)((((1UL))) << (0))), "GFP_DMA"}, { 0, ((void *)0) } ) : "none""#;
+        let text = r#""%s", (REC->gfp_flags) ? __print_flags((unsigned long)REC->gfp_flags, "|", \
+        {( unsigned long)(( gfp_t)((((1UL))) << (0))), "GFP_DMA"}, { 0, ((void *)0) } ) : "none""#;
         let expected = (bits("|"), pairs(&[(1, "GFP_DMA"), (0, "none")]));
         assert_eq!(table(text, "gfp_flags"), Some(expected));
     }
 
     #[test]
     fn states_of_sched_switch_are_the_letters_that_people_know() {
-        let text = r#""prev_state=%s%s ==>", (REC->prev_state & ((((0x0 | 0x1 | 0x2) + 1) << 1) - 1)) ? __print_flags(REC->prev_state & ((((0x0 | 0x1 | 0x2) + 1) << 1) - 1), "|", { 0x1, "S" }, { 0x2, "D" }, { 0x80, "I" }) : "R", REC->prev_state & (((0x0 | 0x1 | 0x2) + 1) << 1) ? "+" : "", REC->next_comm"#;
+        let text = r#""prev_state=%s%s ==>", (REC->prev_state & ((((0x0 | 0x1 | 0x2) + 1) << 1) - \
+        1)) ? __print_flags(REC->prev_state & ((((0x0 | 0x1 | 0x2) + 1) << 1) - 1), "|", { 0x1, \
+        "S" }, { 0x2, "D" }, { 0x80, "I" }) : "R", REC->prev_state & (((0x0 | 0x1 | 0x2) + 1) << \
+        1) ? "+" : "", REC->next_comm"#;
         let expected = (bits("|"), pairs(&[(1, "S"), (2, "D"), (8, "R+"), (0, "R")]));
         assert_eq!(table(text, "prev_state"), Some(expected));
     }
@@ -414,7 +419,8 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_known_leaves_the_table_out() {
-        let text = r#"__print_flags(REC->a, "|", { 1, "A" }, { I_DIRTY, "D" }), __print_symbolic(REC->b, { 1, "B" })"#;
+        let text = r#"__print_flags(REC->a, "|", { 1, "A" }, { I_DIRTY, "D" }), \
+        __print_symbolic(REC->b, { 1, "B" })"#;
         assert_eq!(table(text, "a"), None);
         assert!(table(text, "b").is_some());
     }

@@ -1,15 +1,14 @@
-//! Where tracefs is: mounted at one of two usual places or anywhere else, or nowhere, and
-//! then mounted privately.
+//! Finds tracefs, or mounts it privately if it is not mounted.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::sys::mount::TracefsMount;
 
-/// How a user makes tracefs visible to everyone.
+/// The command that mounts tracefs for all processes.
 const MOUNT_COMMAND: &str = "mount -t tracefs tracefs /sys/kernel/tracing";
 
-/// Why there is no tracefs.
+/// Why tracefs cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TracefsError {
     /// The mount table cannot be read.
@@ -20,10 +19,10 @@ pub enum TracefsError {
         /// Cause.
         cause: io::Error,
     },
-    /// It is in no mount table.
+    /// It is not in the mount table.
     #[error("tracefs is not mounted; mount it with `{MOUNT_COMMAND}`")]
     NotMounted,
-    /// It is mounted nowhere, and a private mount failed.
+    /// It is not mounted, and a private mount failed.
     #[error(
         "tracefs is not mounted and cannot be mounted privately ({0}); run as root, or mount it \
          with `{MOUNT_COMMAND}`"
@@ -31,7 +30,7 @@ pub enum TracefsError {
     CannotMount(io::Error),
 }
 
-/// Where tracefs is mounted according to `/proc/mounts`.
+/// The mount point of tracefs according to `/proc/mounts`.
 pub fn find_tracefs() -> Result<PathBuf, TracefsError> {
     find_tracefs_in(Path::new("/proc"))
 }
@@ -43,16 +42,16 @@ pub fn find_tracefs_in(proc: &Path) -> Result<PathBuf, TracefsError> {
         std::fs::read_to_string(&path).map_err(|cause| TracefsError::MountTable { path, cause })?;
     mount_point(&mounts, "tracefs")
         .or_else(|| {
-            // Where debugfs is, the kernel mounts tracefs inside it at the first visit,
-            // which is when it first appears in the mount table.
+            // The kernel mounts tracefs inside debugfs on first access; only then does it
+            // appear in the mount table.
             let tracing = mount_point(&mounts, "debugfs")?.join("tracing");
             tracing.join("events").is_dir().then_some(tracing)
         })
         .ok_or(TracefsError::NotMounted)
 }
 
-/// The first place where a file system of this type is mounted, in the text of
-/// `/proc/mounts` (fstab(5)).
+/// The first mount point of a file system of this type in the text of `/proc/mounts`
+/// (fstab(5)).
 fn mount_point(mounts: &str, file_system: &str) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let mut columns = line.split(' ');
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mount_table_says_where() {
+    fn the_mount_table_has_the_mount_point() {
         let mounts = "proc /proc proc rw 0 0\ntracefs /sys/kernel/tracing tracefs rw 0 0\n";
         assert_eq!(find(mounts).unwrap(), Path::new("/sys/kernel/tracing"));
     }

@@ -1,9 +1,9 @@
-//! What the kernel's own `print fmt` of a tracepoint says about how a field is shown.
+//! How a field is displayed, from the `print fmt` of its tracepoint.
 //!
 //! A `print fmt` is a C format string and its arguments, in which fields appear as
 //! `REC->name` (`include/trace/stages/stage4_event_cacheable.h`). Only plain uses are
 //! understood: one conversion whose argument names one field. Everything else leaves the
-//! field as its type says.
+//! field as its type suggests.
 
 use std::collections::HashMap;
 
@@ -66,7 +66,7 @@ pub(super) fn split_arguments(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Where the string literal ends that starts with the quote at `start`: behind its other
+/// The end of the string literal that starts with the quote at `start`: after its other
 /// quote, or with the text.
 pub(super) fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
@@ -104,7 +104,7 @@ fn conversions(format: &str) -> Vec<char> {
     found
 }
 
-/// The name of the field, if the argument speaks of exactly one.
+/// The name of the field, if the argument refers to exactly one.
 fn only_field(argument: &str) -> Option<&str> {
     let mut names = argument.match_indices("REC->").map(|(at, arrow)| {
         let rest = &argument[at + arrow.len()..];
@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn the_conversion_decides() {
         let shown = displays(
-            r#""ip=%pS flags=0x%lx mode=%#o n=%d c=%c", (void *)REC->ip, REC->flags, REC->mode, REC->n, REC->c"#,
+            r#""ip=%pS flags=0x%lx mode=%#o n=%d c=%c", (void *)REC->ip, REC->flags, REC->mode, \
+            REC->n, REC->c"#,
         );
         assert_eq!(shown.get("ip"), Some(&Display::Hexadecimal));
         assert_eq!(shown.get("flags"), Some(&Display::Hexadecimal));
@@ -136,7 +137,8 @@ mod tests {
     #[test]
     fn flag_tables_mean_hexadecimal() {
         let shown = displays(
-            r#""a=%s b=%s", __print_flags(REC->a, "|", { 1, "x,y" }), __print_symbolic(REC->b, { 1, "(" })"#,
+            r#""a=%s b=%s", __print_flags(REC->a, "|", { 1, "x,y" }), __print_symbolic(REC->b, { \
+            1, "(" })"#,
         );
         assert_eq!(shown.get("a"), Some(&Display::Hexadecimal));
         assert_eq!(shown.get("b"), None);
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_of_two_fields_says_nothing() {
+    fn an_argument_of_two_fields_gives_no_display() {
         assert!(displays(r#""%lx", REC->a + REC->b"#).is_empty());
     }
 

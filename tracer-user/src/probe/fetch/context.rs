@@ -1,21 +1,20 @@
-//! What can be recorded with each event about the thread in which it happens:
-//! `--context comm,uid`.
+//! Context fields: what is recorded with each event about its thread (`--context comm,uid`).
 
 use crate::kernel::btf::{Btf, KernelBtf};
 use crate::names::Suggestions;
 use crate::probe::fetch::{Fetch, FetchList, FetchProblem, Fetched, Load, Scope};
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
-/// A context, and where a program finds it.
+/// A context field and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextField {
     /// Its name and type in the trace.
     pub field: Field,
-    /// Where its value comes from.
+    /// Source of its value.
     pub source: ContextSource,
 }
 
-/// Where a context comes from.
+/// Source of a context field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContextSource {
     /// The name of the thread.
@@ -26,30 +25,30 @@ pub enum ContextSource {
     Gid,
     /// The cgroup of version 2.
     Cgroup,
-    /// A number of the kernel's description of the thread, less `minus`.
+    /// A number of `struct task_struct`, less `minus`.
     Task {
-        /// The way to it, from [`Base::Task`](super::Base::Task).
+        /// How to fetch it, from [`Base::Task`](super::Base::Task).
         fetch: Fetch,
         /// What is subtracted.
         minus: i32,
     },
-    /// A number of the entry that a process number has for the namespace of the thread.
+    /// A number of the entry of a `struct pid` for the namespace of the thread.
     Entry {
-        /// Where the entry is.
+        /// How to find the entry.
         entry: Box<Entry>,
-        /// The way to the number, from [`Base::Entry`](super::Base::Entry).
+        /// How to fetch the number, from [`Base::Entry`](super::Base::Entry).
         fetch: Fetch,
     },
 }
 
-/// Where a process number (`struct pid`) has what it is in the namespace that the thread is
-/// in: it has entries for that of its process and all around that, the outermost first
-/// (`pid_nr_ns`, `kernel/pid.c`). A process that is further out has none: it is 0 there.
+/// How to find the number of a process (`struct pid`) in the namespace of the thread: it has
+/// entries for the namespace of its process and all enclosing ones, the outermost first
+/// (`pid_nr_ns`, `kernel/pid.c`). A process in an outer namespace has none, and its number is 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// How many namespaces are around that of the thread.
+    /// How many namespaces enclose that of the thread.
     pub level: Fetch,
-    /// The same of the process with the number.
+    /// The same for the process with the number.
     pub last: Fetch,
     /// The address of the first entry.
     pub first: Fetch,
@@ -57,19 +56,19 @@ pub struct Entry {
     pub len: i32,
 }
 
-/// Why a context cannot be had.
+/// Why a context field is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// There is none of that name.
-    #[error("there is no context `{name}`{suggestions}; there are {}", names().join(", "))]
+    /// Unknown name.
+    #[error("unknown context field `{name}`{suggestions}; available: {}", names().join(", "))]
     NoSuchContext {
         /// As typed.
         name: String,
-        /// What may have been meant.
+        /// Similar names.
         suggestions: Suggestions,
     },
-    /// The kernel does not have what it is made of.
-    #[error("this kernel has no context `{name}`, which is its `{way}`: {problem}")]
+    /// The kernel lacks a structure or member that it is read from.
+    #[error("the kernel does not provide context field `{name}` (`{way}`): {problem}")]
     NoWay {
         /// As typed.
         name: String,
@@ -78,8 +77,8 @@ pub enum ContextError {
         /// Cause.
         problem: Box<FetchProblem>,
     },
-    /// The types of the kernel are not known.
-    #[error("context `{name}` needs the kernel's types: {cause}")]
+    /// The kernel has no usable BTF.
+    #[error("context field `{name}` needs the kernel's BTF: {cause}")]
     Btf {
         /// As typed.
         name: String,
@@ -88,19 +87,19 @@ pub enum ContextError {
     },
 }
 
-/// What every event has without being asked.
+/// Recorded with every event.
 const EVERYWHERE: [&str; 2] = ["pid", "tid"];
 
-/// What the kernel tells programs of the thread.
+/// Provided by BPF helpers.
 const HELPERS: [&str; 5] = ["comm", "procname", "uid", "gid", "cgroup"];
 
-/// Priorities are counted from the one behind those of real time (`MAX_RT_PRIO`,
+/// Priorities are relative to the first one after the real-time priorities (`MAX_RT_PRIO`,
 /// `include/linux/sched/prio.h`), as LTTng does.
 const MAX_RT_PRIO: i32 = 100;
 /// The priority of nice value 0 (`DEFAULT_PRIO`).
 const DEFAULT_PRIO: i32 = 120;
 
-/// Numbers of the kernel's description of the thread, the way to each, and what is subtracted.
+/// Members of `struct task_struct`: name, expression, and what is subtracted.
 /// Users and groups are those of the outermost namespace; a namespace is the number of its
 /// inode, as in `/proc/PID/ns`.
 const OF_TASK: [(&str, &str, i32); 14] = [
@@ -125,7 +124,7 @@ const OF_TASK: [(&str, &str, i32); 14] = [
 const THREAD: &str = "task->thread_pid";
 const PROCESS: &str = "task->signal->pids[1]";
 
-/// Numbers of entries, a process number with such an entry, and the way from the entry.
+/// Members of entries: name, the `struct pid` with the entry, and the expression on the entry.
 const OF_ENTRY: [(&str, &str, &str); 4] = [
     ("vtid", THREAD, "entry->nr"),
     ("vpid", PROCESS, "entry->nr"),
@@ -133,10 +132,10 @@ const OF_ENTRY: [(&str, &str, &str); 4] = [
     ("pid_ns", THREAD, "entry->ns->ns.inum"),
 ];
 
-/// Bytes of the name of a thread.
+/// Size of a thread's name in bytes.
 const COMM_LEN: u32 = 16;
 
-/// All contexts, as users type them.
+/// Names of all context fields.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     let of_task = OF_TASK.iter().map(|&(name, ..)| name);
@@ -146,8 +145,8 @@ pub fn names() -> Vec<&'static str> {
 }
 
 impl ContextField {
-    /// The context of a name, none for what every event has; `btf` gives the kernel's types
-    /// where they are needed.
+    /// The context field with a name, `None` for what every event has; `btf` provides the
+    /// kernel's types if they are needed.
     pub fn named<'b>(
         name: &str,
         btf: impl FnOnce() -> Result<&'b KernelBtf, crate::kernel::btf::KernelBtfError>,
@@ -183,7 +182,7 @@ impl ContextField {
         })
     }
 
-    /// What the kernel tells without a look at its types.
+    /// Fields that need no BTF.
     fn of_helper(name: &str) -> Option<Self> {
         let number =
             |bytes| FieldType::Integer(IntegerType::natural(bytes, false, Display::Decimal));
@@ -207,7 +206,7 @@ impl ContextField {
         })
     }
 
-    /// Bytes of its value.
+    /// Size of its value in bytes.
     #[must_use]
     pub fn len(&self) -> u32 {
         match self.field.ty {
@@ -216,15 +215,14 @@ impl ContextField {
         }
     }
 
-    /// It always has some.
+    /// Always false.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         false
     }
 }
 
-/// Puts contexts into their order in an event: the largest first, so that none needs padding
-/// before it.
+/// Sorts context fields as they are laid out: the largest first, so that none needs padding.
 pub fn sort(contexts: &mut [ContextField]) {
     let alignment = |context: &ContextField| match context.field.ty {
         FieldType::Integer(ty) => ty.align_bits,
@@ -233,7 +231,7 @@ pub fn sort(contexts: &mut [ContextField]) {
     contexts.sort_by_key(|context| std::cmp::Reverse(alignment(context)));
 }
 
-/// Bytes of all of them, up to the payload.
+/// Size of all of them in bytes, up to the payload.
 #[must_use]
 pub fn len(contexts: &[ContextField]) -> u32 {
     let len: u32 = contexts.iter().map(ContextField::len).sum();
@@ -255,7 +253,7 @@ impl Entry {
     }
 }
 
-/// What a way leads to, under the name of the context.
+/// Resolves an expression as the field `name`.
 fn fetched(btf: &Btf, name: &str, way: &str) -> Result<Fetched, ContextError> {
     let list = FetchList::parse(&format!("{name}={way}"));
     list.and_then(|list| list.resolve(&Scope::thread(btf)))

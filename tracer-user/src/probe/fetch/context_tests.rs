@@ -145,7 +145,7 @@ fn a_member_that_the_kernel_lacks_is_named() {
     let kernel = kernel_without("real_parent");
     let error = ContextField::named("ppid", || Ok(&kernel)).unwrap_err();
     let shown = error.to_string();
-    let begin = "this kernel has no context `ppid`, which is its `task->real_parent->tgid`: \
+    let begin = "the kernel does not provide context field `ppid` (`task->real_parent->tgid`): \
                  `struct task_struct` has no member `real_parent`";
     assert!(shown.starts_with(begin), "{shown}");
 }
@@ -163,10 +163,13 @@ fn a_kernel_without_types_has_the_contexts_that_need_none() {
 }
 
 #[test]
-fn what_may_have_been_meant_is_said() {
+fn similar_names_are_suggested() {
     let error = ContextField::named("pppid", || unreachable!()).unwrap_err();
     let shown = error.to_string();
-    assert!(shown.starts_with("there is no context `pppid`"), "{shown}");
+    assert!(
+        shown.starts_with("unknown context field `pppid`"),
+        "{shown}"
+    );
     assert!(
         shown.contains("`ppid`") && names().iter().all(|name| shown.contains(name)),
         "{shown}"

@@ -1,4 +1,4 @@
-//! What can be wrong with a fetch list, and where in its text.
+//! Errors in fetch lists, with their position in the text.
 
 use thiserror::Error;
 
@@ -6,7 +6,7 @@ use crate::names::Suggestions;
 use crate::names::place::{self, Misplaced};
 use crate::probe::fetch::MAX_FETCHED;
 
-/// Why a text is no fetch list, or none for a probe; its place is in the text between the braces.
+/// Why a fetch list is invalid; its position is in the text between the braces.
 pub type FetchError = Misplaced<FetchProblem>;
 
 /// The same before the text is known.
@@ -16,61 +16,64 @@ pub(super) type Fault = place::Fault<FetchProblem>;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FetchProblem {
     /// Nothing between the braces.
-    #[error("nothing to fetch between the braces; name a value, or leave the braces out")]
+    #[error("nothing to fetch between the braces; name a value, or remove the braces")]
     Empty,
     /// More than a program can fetch.
-    #[error("at most {MAX_FETCHED} values can be fetched by one probe; leave some out")]
+    #[error("one probe can fetch at most {MAX_FETCHED} values; remove some")]
     TooMany,
-    /// A character that no part of an expression starts with.
-    #[error("`{}` means nothing in an expression", .0.escape_debug())]
+    /// An unexpected character.
+    #[error("unexpected character `{}`", .0.escape_debug())]
     Character(char),
-    /// Digits that are no index.
+    /// Digits that are not an index.
     #[error(
-        "`{0}` is not an index; write a whole number, decimal (`12`) or hexadecimal (`0xc`), \
+        "`{0}` is not an index; use a whole number, decimal (`12`) or hexadecimal (`0xc`), \
          below 4294967296"
     )]
     Number(String),
-    /// Something else should stand here.
+    /// Something else was expected.
     #[error("expected {expected}, found {found}")]
     Expected {
-        /// What should.
+        /// What was expected.
         expected: &'static str,
-        /// What does.
+        /// What was found.
         found: String,
     },
     /// A parenthesis that is not closed.
-    #[error("the parenthesis is never closed; add a `)`")]
+    #[error("unclosed parenthesis; add a `)`")]
     Unclosed,
-    /// Too long a way.
-    #[error("the way to the value has more than {0} steps; begin nearer, with a cast")]
+    /// Too many steps to a value.
+    #[error("more than {0} steps to the value; start closer to it, with a cast")]
     TooDeep(u32),
-    /// Words that are no type together.
-    #[error("these words are no type; write one such as `struct sock *`, `u32` or `unsigned long`")]
+    /// Words that are not a type.
+    #[error("not a type; use one such as `struct sock *`, `u32` or `unsigned long`")]
     TypeWords,
     /// No such format.
     #[error(
-        "there is no format `{0}`; write `str` or `ustr` (a string of the kernel or of the \
-         process), or `d`, `u`, `x`, `o` with a size or without, as in `x32` (`s32` is `d32`)"
+        "unknown format `{0}`; use `str` or `ustr` (a string in memory of the kernel or of the \
+        process), or `d`, `u`, `x`, `o`, optionally with a size, as in `x32` (`d32` for `s32`)"
     )]
     Format(String),
-    /// Two fields are to have one name.
-    #[error("two fields are called `{0}`; give one another name")]
+    /// Two fields with the same name.
+    #[error("two fields are named `{0}`; give one of them another name")]
     DuplicateName(String),
-    /// A field is to have the name of the mask of faults.
-    #[error("the recorder adds a field of this name itself; choose another one")]
+    /// A field with the name of the mask of faults.
+    #[error("this name is reserved for a field that tracer adds; choose another one")]
     ReservedName,
-    /// A way begins with a name that there is not.
-    #[error("there is no `{name}` here{suggestions}{} there is {names}", .suggestions.separator())]
+    /// An expression starts with an unknown name.
+    #[error(
+        "no value is named `{name}` here{suggestions}{} available: {names}",
+        .suggestions.separator()
+    )]
     NoSuchName {
         /// As typed.
         name: String,
-        /// Names that are much like it.
+        /// Similar names.
         suggestions: Suggestions,
-        /// Those that there are.
+        /// Available names.
         names: String,
     },
-    /// A way begins with something that cannot be fetched.
-    #[error("`{name}` cannot be fetched: {reason}")]
+    /// An expression starts with something that cannot be fetched.
+    #[error("cannot fetch `{name}`: {reason}")]
     LeftOut {
         /// As typed.
         name: String,
@@ -78,18 +81,21 @@ pub enum FetchProblem {
         reason: String,
     },
     /// A structure has no such member.
-    #[error("`{ty}` has no member `{name}`{suggestions}{} it has {names}", .suggestions.separator())]
+    #[error(
+        "`{ty}` has no member `{name}`{suggestions}{} it has {names}",
+        .suggestions.separator()
+    )]
     NoSuchMember {
         /// The structure.
         ty: String,
         /// As typed.
         name: String,
-        /// Members that are much like it.
+        /// Similar members.
         suggestions: Suggestions,
-        /// Those that it has.
+        /// Its members.
         names: String,
     },
-    /// A member of something else than a structure.
+    /// A member of something that is not a structure.
     #[error(
         "`{what}` is a `{ty}`, which has no members; cast it to a pointer to a structure: \
          `((struct NAME *){what})->{name}`"
@@ -102,21 +108,19 @@ pub enum FetchProblem {
         /// The member.
         name: String,
     },
-    /// A structure of which the kernel describes the name only.
-    #[error("the kernel does not say what is in `{0}`; cast to a structure that it describes")]
+    /// A structure that BTF declares but does not define.
+    #[error("`{0}` is declared but not defined in the kernel's BTF; cast to a structure that is")]
     Forward(String),
-    /// A number is followed, or a pointer to what has no size.
-    #[error(
-        "`{what}` is a `{ty}`, which leads nowhere; cast it to a pointer, as in `*(u64 *){what}`"
-    )]
+    /// A number is dereferenced, or a pointer to a type without size.
+    #[error("`{what}` is a `{ty}`, not a pointer; cast it, as in `*(u64 *){what}`")]
     NotAPointer {
-        /// What is to be followed.
+        /// What is dereferenced.
         what: String,
         /// Its type.
         ty: String,
     },
     /// An index beyond the end of an array.
-    #[error("`{what}` has {length} elements, from 0 on; there is none with index {index}")]
+    #[error("index {index} is out of range: `{what}` has {length} elements")]
     NoSuchElement {
         /// The array.
         what: String,
@@ -126,7 +130,7 @@ pub enum FetchProblem {
         length: u32,
     },
     /// A structure is to be recorded.
-    #[error("`{what}` is a `{ty}`, which is not recorded as a whole; name a member: {names}")]
+    #[error("`{what}` is a `{ty}`, which cannot be recorded as a whole; choose a member: {names}")]
     NeedsMember {
         /// What is to be recorded.
         what: String,
@@ -137,8 +141,8 @@ pub enum FetchProblem {
     },
     /// An array is to be recorded.
     #[error(
-        "`{what}` is a `{ty}`, which is not recorded as a whole; name an element, as in \
-         `{what}[0]`, or write `{what}:str` if it is text"
+        "`{what}` is a `{ty}`, which cannot be recorded as a whole; choose an element, as in \
+        `{what}[0]`, or use `{what}:str` for text"
     )]
     NeedsElement {
         /// What is to be recorded.
@@ -146,8 +150,8 @@ pub enum FetchProblem {
         /// Its type.
         ty: String,
     },
-    /// Nothing that has a value.
-    #[error("`{what}` is a `{ty}`, which has no value that could be recorded; cast its address")]
+    /// It has no value.
+    #[error("`{what}` is a `{ty}`, which has no value to record; cast its address")]
     NoValue {
         /// What is to be recorded.
         what: String,
@@ -156,8 +160,8 @@ pub enum FetchProblem {
     },
     /// A number or a structure is to be a string.
     #[error(
-        "`{what}` is a `{ty}`, and strings are behind pointers or in arrays of characters; leave \
-         the format out, or name a member"
+        "`{what}` is a `{ty}`, not a pointer or an array of characters; remove the format, or \
+        choose a member"
     )]
     NoString {
         /// What is to be recorded.
@@ -166,7 +170,7 @@ pub enum FetchProblem {
         ty: String,
     },
     /// More bits than the value has.
-    #[error("`{what}` has {bits} bits, and `{wanted}` takes {wanted_bits}; choose a smaller one")]
+    #[error("`{wanted}` has {wanted_bits} bits, but `{what}` only {bits}; use a smaller size")]
     Wider {
         /// What is to be recorded or cast.
         what: String,
@@ -177,23 +181,23 @@ pub enum FetchProblem {
         /// How many that has.
         wanted_bits: u16,
     },
-    /// `&` before what is in no memory.
-    #[error("`{0}` has no address: it is a register, a bit-field or an address itself")]
+    /// `&` before a value that is not in memory.
+    #[error("`{0}` has no address: it is in a register, is a bit-field, or is an address itself")]
     NoAddress(String),
     /// A structure in registers.
-    #[error("this value is in registers; only what is in memory has members and elements")]
+    #[error("this value is in registers; only values in memory have members and elements")]
     InRegister,
-    /// A pointer that the process keeps in its own memory.
+    /// A pointer in the memory of the process.
     #[error(
-        "this pointer lies in the memory of the process, and only one step leads there; fetch \
-         the pointer itself"
+        "this pointer is in the process's memory, where only one step can be read; fetch the \
+        pointer itself"
     )]
     UserPointer,
-    /// Further than a program can go in a step.
-    #[error("this lies more than 2 GiB behind the start of what it is in")]
+    /// Further than a program can go in one step.
+    #[error("the offset is larger than 2 GiB")]
     TooFar,
     /// A type that BTF does not have.
-    #[error("the kernel has no type `{name}`{suggestions}")]
+    #[error("unknown type `{name}`{suggestions}")]
     NoSuchType {
         /// As typed, without `*`.
         name: String,
@@ -201,13 +205,10 @@ pub enum FetchProblem {
         suggestions: Suggestions,
     },
     /// A cast without BTF.
-    #[error(
-        "`{0}` is not known: this kernel does not describe its types (CONFIG_DEBUG_INFO_BTF); \
-         leave the cast out"
-    )]
+    #[error("unknown type `{0}`: the kernel has no BTF (CONFIG_DEBUG_INFO_BTF); remove the cast")]
     NoTypes(String),
     /// A structure as a value.
-    #[error("values cannot be taken for a `{0}`; cast to a pointer: `({0} *)`")]
+    #[error("cannot cast to `{0}`; cast to a pointer instead: `({0} *)`")]
     CastToStructure(String),
 }
 

@@ -1,7 +1,7 @@
-//! Where the fetched values of an event are in its payload.
+//! Layout of fetched values in the payload of an event.
 //!
-//! First a mask of the values that could not be read (where any is read from memory), then
-//! what has a fixed size, each value with its natural alignment, then the strings, one behind
+//! First a mask of the values that could not be read (if any is read from memory), then
+//! what has a fixed size, each value with its natural alignment, then the strings, one after
 //! the other. The fields of the class are in the same order.
 
 use std::iter;
@@ -11,7 +11,7 @@ use crate::probe::fetch::{
 };
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
-/// Values begin at a multiple of 8 bytes, which the first field says.
+/// Values start at a multiple of 8 bytes, which is the alignment of the first field.
 const ALIGN_BITS: u16 = 64;
 
 const MASK: IntegerType = IntegerType {
@@ -19,21 +19,21 @@ const MASK: IntegerType = IntegerType {
     ..IntegerType::natural(4, false, Display::Hexadecimal)
 };
 
-/// Fetched values, each with its place.
+/// Fetched values, each with its offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// Values of fixed size, each with its place in bytes.
+    /// Values of fixed size, each with its offset in bytes.
     pub fixed: Vec<(u32, Fetched)>,
-    /// Strings, one behind the other behind the rest.
+    /// Strings, one after the other, after the rest.
     pub strings: Vec<Fetched>,
-    /// There is a mask of faults, of 4 bytes, in front of all.
+    /// A mask of faults, of 4 bytes, precedes all values.
     pub faults: bool,
     /// Bytes before the strings.
     pub len: u32,
 }
 
 impl Layout {
-    /// Gives each of `fetched` its place; what is beyond [`MAX_FETCHED`] is left out.
+    /// Lays out `fetched`; values beyond [`MAX_FETCHED`] are left out.
     #[must_use]
     pub fn new(fetched: &[Fetched]) -> Self {
         let fetched = fetched.get(..MAX_FETCHED).unwrap_or(fetched);
@@ -62,13 +62,13 @@ impl Layout {
         self.fixed.is_empty() && self.strings.is_empty()
     }
 
-    /// Bytes of the values, if there are always as many.
+    /// Size of the values in bytes, if it is fixed.
     #[must_use]
     pub fn fixed_len(&self) -> Option<u32> {
         self.strings.is_empty().then_some(self.len)
     }
 
-    /// The fields that these values are, and where a program finds each.
+    /// The fields of these values, and their sources.
     pub fn fields(&self) -> impl Iterator<Item = (Field, FieldSource)> {
         let mask = self.faults.then(|| {
             let field = Field {
@@ -89,8 +89,8 @@ impl Layout {
         mask.into_iter().chain(values)
     }
 
-    /// Where a program finds the values once they are written down, in the order of
-    /// [`fields`](Self::fields). Where strings begin is known of the first alone.
+    /// Where a program finds the values after they were kept, in the order of
+    /// [`fields`](Self::fields). Only the first string has a known position.
     pub fn kept(&self) -> impl Iterator<Item = FieldSource> {
         let fixed = self.fixed.iter().map(|(at, value)| {
             let (size, _) = size_and_alignment(&value.field.ty).unwrap_or_default();
@@ -120,7 +120,7 @@ impl Layout {
     }
 }
 
-/// In bytes; none for what has no fixed size.
+/// Size in bytes, `None` for a value without fixed size.
 fn size_and_alignment(ty: &FieldType) -> Option<(u32, u32)> {
     let bytes = |bits: u16| u32::from(bits).div_ceil(8).max(1);
     match ty {
@@ -135,7 +135,7 @@ fn size_and_alignment(ty: &FieldType) -> Option<(u32, u32)> {
 }
 
 impl Fetch {
-    /// Whether memory is read on the way, which may fail.
+    /// Whether memory is read, which may fail.
     #[must_use]
     pub fn reads_memory(&self) -> bool {
         !self.steps.is_empty() || !matches!(self.load, Load::Itself | Load::AddressOf { .. })

@@ -1,9 +1,9 @@
-//! Text of a fetch list to tokens.
+//! Splits the text of a fetch list into tokens.
 
 use crate::names::place::{Span, Spanned};
 use crate::probe::fetch::error::{Fault, FetchProblem};
 
-/// The smallest part of a fetch list that has a meaning.
+/// A token of a fetch list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
     /// A name.
@@ -56,9 +56,9 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Spanned<Token<'_>>>, Fault> {
     let mut tokens = Vec::new();
     let mut position = 0;
     loop {
-        let behind = &text[position..];
-        let rest = behind.trim_start();
-        position += behind.len() - rest.len();
+        let tail = &text[position..];
+        let rest = tail.trim_start();
+        position += tail.len() - rest.len();
         let (len, token) = token(rest, position)?;
         let span = Span {
             start: position,

@@ -1,9 +1,9 @@
 //! Values that a program fetches when a probe fires: from registers, from the kernel's
-//! record of a tracepoint, and from memory behind them.
+//! record of a tracepoint, and from the memory that they point to.
 //!
-//! [`probe`](crate::probe) makes them from BTF and from what users type
-//! (`kprobe:vfs_open{path->dentry->d_name.name:str}`); [`attach`](crate::record::attach) turns
-//! them into instructions.
+//! They are resolved from BTF and from what users type
+//! (`kprobe:vfs_open{path->dentry->d_name.name:str}`); [`attach`](crate::record::attach)
+//! generates the instructions.
 
 pub mod context;
 mod error;
@@ -29,8 +29,8 @@ pub use registers::ARGUMENT_REGISTERS;
 pub use scope::{Scope, arguments, returned, returned_and_arguments};
 pub use syntax::{Expr, Format, Item, Style, Tag, TypeName};
 
-/// What a probe is to fetch, as typed between its braces. Displays without the braces;
-/// two that differ in blanks only are equal.
+/// The list of values that a probe fetches, as typed between its braces. Displays without
+/// the braces; lists that differ only in blanks are equal.
 #[derive(Clone, Debug)]
 pub struct FetchList {
     text: String,
@@ -38,7 +38,7 @@ pub struct FetchList {
 }
 
 impl FetchList {
-    /// Reads what stands between the braces. Names and types are looked at later.
+    /// Parses the text between the braces. Names and types are resolved later.
     pub fn parse(text: &str) -> Result<Self, FetchError> {
         let items = parser::parse(text).map_err(|fault| FetchError::new(text, fault))?;
         Ok(Self {
@@ -47,11 +47,11 @@ impl FetchList {
         })
     }
 
-    /// The ways to the values, from what there is where a probe fires.
+    /// Resolves the values from what is available when the probe fires.
     ///
     /// # Errors
-    /// Where there is no such argument, field, member or type, or where a value cannot be
-    /// recorded in that format.
+    /// If an argument, field, member or type does not exist, or a value cannot be recorded in
+    /// its format.
     pub fn resolve(&self, scope: &Scope<'_>) -> Result<Vec<Fetched>, FetchError> {
         walk::resolve(&self.items, scope).map_err(|fault| FetchError::new(&self.text, fault))
     }
@@ -94,24 +94,23 @@ impl fmt::Display for FetchList {
     }
 }
 
-/// A field of an event, and where its value is fetched.
+/// A field of an event, and how its value is fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// Name and type in the trace. The type is a number of 1, 2, 4 or 8 bytes with its
     /// natural alignment (with or without labels), an array of bytes, or a string.
     pub field: Field,
-    /// Where its value comes from.
+    /// How its value is fetched.
     pub fetch: Fetch,
 }
 
-/// The way to a value.
+/// How a value is fetched.
 ///
-/// `base` is a number or an address. Each step reads an address: the next one is the
-/// 8-byte word at the address before it plus the step. What the last address leads to is
-/// read as `load` says.
+/// `base` is a number or an address. Each step reads an address: the 8-byte word at the
+/// previous address plus the step. `load` reads the value at the last address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
-    /// Where the way begins.
+    /// The first address, or the value.
     pub base: Base,
     /// Offsets in bytes of the words that are read as addresses, in order.
     pub steps: Vec<i64>,
@@ -119,13 +118,13 @@ pub struct Fetch {
     pub load: Load,
 }
 
-/// Where the way to a value begins.
+/// What a fetch starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     /// The `n`th argument of the function, from 0: a register, or a slot of the arguments
     /// of an fentry program.
     Argument(u8),
-    /// What the function returns.
+    /// The return value of the function.
     Return,
     /// How long the function took, in nanoseconds.
     Duration,
@@ -138,10 +137,9 @@ pub enum Base {
         /// Sign-extend it to 64 bits.
         signed: bool,
     },
-    /// The kernel's description of the thread (`struct task_struct`).
+    /// The thread (`struct task_struct`).
     Task,
-    /// An entry of a process number, whose address is worked out before
-    /// ([`Entry`](context::Entry)).
+    /// An entry of a `struct pid`, whose address is computed first ([`Entry`](context::Entry)).
     Entry,
     /// The number of the system call.
     SyscallNumber,
@@ -149,7 +147,7 @@ pub enum Base {
     Address(u64),
 }
 
-/// What is read at the end of the way.
+/// What is read at the last address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
     /// Nothing more: `base` itself, or the last word, cut to the field's size.
@@ -165,13 +163,13 @@ pub enum Load {
         offset: i64,
         /// Bytes that are read: 1, 2, 4 or 8.
         size: u8,
-        /// For a bit-field: how far it lies above the lowest bit of what was read, and its
-        /// width in bits. It is sign-extended where the field is signed.
+        /// For a bit-field: its shift from the lowest bit of what was read, and its
+        /// width in bits. It is sign-extended if the field is signed.
         bits: Option<(u8, u8)>,
         /// Whose memory.
         memory: Memory,
     },
-    /// `len` bytes of memory, as they are.
+    /// `len` bytes of memory.
     Bytes {
         /// From the last address, in bytes.
         offset: i64,
@@ -189,10 +187,10 @@ pub enum Load {
     },
 }
 
-/// Where a program finds the value of a field while it decides whether the event is wanted.
+/// Where a program reads a field when it filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldSource {
-    /// In registers, in the record, or behind an address.
+    /// In registers, in the record, or in memory.
     Fetch(Fetch),
     /// Some bits of a number of the kernel's record.
     RecordBits {
@@ -212,14 +210,14 @@ pub enum FieldSource {
         /// How many.
         len: u32,
     },
-    /// The string behind a locator word (`__data_loc`, `__rel_loc`) of the kernel's record.
+    /// The string that a locator word (`__data_loc`, `__rel_loc`) of the record points to.
     RecordString {
         /// Of the word, from the start of the record, in bytes.
         offset: u32,
-        /// It counts from the end of the word, not from the start of the record.
+        /// It is relative to the end of the word, not to the start of the record.
         relative: bool,
     },
-    /// Among the values that were kept from the entry of a function.
+    /// Among the values that were kept when the function was entered.
     Kept {
         /// From the first of them, in bytes.
         offset: u32,
@@ -228,7 +226,7 @@ pub enum FieldSource {
         /// Its bit in the mask of those that could not be read, if it can be one of them.
         fault: Option<u8>,
     },
-    /// It is not to be had.
+    /// It is not available.
     Nowhere,
 }
 
@@ -244,7 +242,7 @@ pub enum Memory {
 /// The most bytes of a fetched string, terminator included.
 pub const MAX_FETCHED_STRING: usize = 256;
 
-/// Fields that are fetched by one probe at most: each has a bit in [`FETCH_FAULT`].
+/// The most fields that one probe can fetch: each has a bit in [`FETCH_FAULT`].
 pub const MAX_FETCHED: usize = 32;
 
 /// Field that follows fetched ones which are read from memory: bit `i` is set if the value

@@ -1,4 +1,4 @@
-//! Tokens of a fetch list to its tree.
+//! Parses the tokens of a fetch list.
 //!
 //! ```text
 //! list    = item { "," item }
@@ -14,23 +14,23 @@ use crate::probe::fetch::lexer::{Token, tokens};
 use crate::probe::fetch::syntax::{Expr, Format, Item, Tag, TypeName};
 use crate::probe::fetch::{MAX_FETCHED, Memory};
 
-/// How many steps a way may have.
+/// Maximum number of steps in an expression.
 pub(super) const MAX_DEPTH: u32 = 64;
 
-/// Words that change a type in no way that matters here.
+/// Qualifiers, which are ignored.
 const QUALIFIERS: [&str; 5] = ["const", "volatile", "restrict", "__rcu", "__percpu"];
 
-/// What marks pointers into a process's memory in the kernel's sources.
+/// Marks pointers into a process's memory in the kernel's sources.
 const USER: &str = "__user";
 
-/// Words that C's own types are made of.
+/// Words of C's basic types.
 const C_WORDS: [&str; 9] = [
     "signed", "unsigned", "short", "long", "int", "char", "_Bool", "bool", "void",
 ];
 
 type Result<T> = std::result::Result<T, Fault>;
 
-/// Reads what stands between the braces.
+/// Parses the text between the braces.
 pub(super) fn parse(text: &str) -> Result<Vec<Item>> {
     let mut parser = Parser {
         text,
@@ -55,7 +55,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// Reads the name of a type, as the kernel writes it: `const struct file *`.
+/// Parses the name of a type, as the kernel writes it: `const struct file *`.
 pub(super) fn type_name(text: &str) -> Result<TypeName> {
     let mut parser = Parser {
         text,
@@ -74,7 +74,7 @@ struct Parser<'a> {
     text: &'a str,
     /// Ends with the end.
     tokens: Vec<Spanned<Token<'a>>>,
-    /// The token to be looked at next.
+    /// The next token.
     at: usize,
     /// Steps of the item so far.
     depth: u32,
@@ -85,7 +85,7 @@ impl<'a> Parser<'a> {
         self.ahead(0)
     }
 
-    /// The token `distance` behind the next one.
+    /// The token `distance` after the next one.
     fn ahead(&self, distance: usize) -> Token<'a> {
         self.tokens
             .get(self.at + distance)

@@ -87,12 +87,12 @@ fn the_place_of_a_mistake_is_marked() {
     );
     assert_eq!(
         refused("a, (b").to_string(),
-        "the parenthesis is never closed; add a `)`\n  a, (b\n     ^"
+        "unclosed parenthesis; add a `)`\n  a, (b\n     ^"
     );
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn missing_parts_are_reported() {
     assert_eq!(*refused(" ").problem(), FetchProblem::Empty);
     for text in [
         "a,",

@@ -13,18 +13,17 @@ use crate::trace::event::{Display, Field, FieldType, IntegerType};
 /// Registers that pass integers.
 pub const ARGUMENT_REGISTERS: u8 = 6;
 
-/// Arguments that a raw tracepoint hands over at most, each in a word of its own
+/// The most arguments of a raw tracepoint, each in one word
 /// (`MAX_BPF_FUNC_ARGS` of `include/linux/bpf.h`).
 const TRACEPOINT_WORDS: u8 = 12;
 
-/// How deep structures of 16 bytes may lie in each other, and how many parts they may
-/// have: more are made by damage alone.
+/// Maximum nesting and number of parts of structures of 16 bytes: only damaged BTF has more.
 const MAX_PARTS: u32 = 64;
 
-/// Why an argument is in no register.
+/// Why an argument is not in a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
-    /// It came after six others.
+    /// It follows six others.
     Stack,
     /// A structure as a whole.
     Structure,
@@ -32,7 +31,7 @@ pub(super) enum LeftOut {
     Float,
     /// 16 bytes.
     Wide,
-    /// Its type is not known, or those before it could not be told.
+    /// Its type, or that of an argument before it, is unknown.
     Unknown,
 }
 
@@ -43,7 +42,7 @@ impl fmt::Display for LeftOut {
             Self::Structure => "it is a structure, passed as a whole",
             Self::Float => "it is a floating-point number",
             Self::Wide => "it has 16 bytes",
-            Self::Unknown => "its place is not known",
+            Self::Unknown => "its register is unknown",
         })
     }
 }
@@ -56,7 +55,7 @@ pub(super) fn places<'a>(found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, Lef
         _ => TRACEPOINT_WORDS,
     };
     let mut used = 0;
-    // Where one that does not fit is followed by one that does, the registers of a kprobe
+    // If an argument that does not fit is followed by one that does, the registers of a kprobe
     // and the slots of an fentry program differ.
     let mut skipped = false;
     found
@@ -87,7 +86,7 @@ pub(super) fn places<'a>(found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, Lef
 enum Passed {
     /// A number, in this many registers.
     Registers(u8),
-    /// In this many registers, and yet no number.
+    /// In this many registers, but not a number.
     InParts(u8, LeftOut),
     /// Neither.
     Elsewhere(LeftOut),
@@ -117,9 +116,9 @@ fn passed(ty: Type<'_>) -> Passed {
 /// The two words that a small structure is taken apart into.
 #[derive(Default)]
 struct Halves {
-    /// Each has something that is no floating-point number.
+    /// Each has something that is not a floating-point number.
     integer: [bool; 2],
-    /// Something lies at an odd place, which makes all of it go over the stack.
+    /// It has an unaligned part, so that all of it is passed on the stack.
     in_memory: bool,
     parts: u32,
 }
@@ -175,7 +174,7 @@ pub const KPROBE_ARGS: usize = 6;
 const REGISTER: FieldType =
     FieldType::Integer(IntegerType::natural(8, false, Display::Hexadecimal));
 
-/// What is known of any function that is entered: `arg0` to `arg5`, the registers that pass
+/// What every function has on entry: `arg0` to `arg5`, the registers that pass
 /// integers.
 #[must_use]
 pub fn registers() -> Vec<Fetched> {
@@ -184,7 +183,7 @@ pub fn registers() -> Vec<Fetched> {
         .collect()
 }
 
-/// What is known of any function that returns: `ret`, the register that has the result.
+/// What every function has on return: `ret`, the register that has the result.
 #[must_use]
 pub fn returned() -> Fetched {
     register("ret".into(), Base::Return)

@@ -76,7 +76,7 @@ fn small_structures_shift_what_follows() {
 }
 
 #[test]
-fn behind_a_structure_that_does_not_fit_nothing_is_typed() {
+fn after_a_structure_that_does_not_fit_nothing_is_typed() {
     let mut btf = Builder::new();
     let word = btf.integer("long int", 8, true);
     let two = btf.structure("two", 16, &[("a", word, 0), ("b", word, 8)]);

@@ -1,4 +1,4 @@
-//! The names that a way may begin with, which depend on the probe.
+//! Names that expressions may start with, which depend on the probe.
 
 use std::collections::HashSet;
 
@@ -11,13 +11,13 @@ use crate::probe::fetch::types::{CType, Shape};
 use crate::probe::fetch::{Base, Fetched, Memory, parser, walk};
 use crate::trace::event::{Display, IntegerType};
 
-/// What is returned.
+/// The name of the return value.
 const RETURN: &str = "ret";
 
-/// A register as it is.
+/// Prefix of the names of registers.
 const REGISTER: IntegerType = IntegerType::natural(8, false, Display::Hexadecimal);
 
-/// What there is where a probe fires.
+/// What is available when a probe fires.
 #[derive(Debug)]
 pub struct Scope<'a> {
     pub(super) values: Vec<Value<'a>>,
@@ -27,11 +27,11 @@ pub struct Scope<'a> {
     pub(super) types: Option<&'a Btf>,
     /// All memory is that of the process.
     pub(super) user: bool,
-    /// Pointers to characters are taken for strings.
+    /// Pointers to characters are strings.
     pub(super) strings: bool,
 }
 
-/// Something that a way may begin with.
+/// A value that an expression may start with.
 #[derive(Clone, Debug)]
 pub(super) struct Value<'a> {
     pub(super) name: String,
@@ -40,7 +40,7 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// Where a kernel function is entered: its arguments by name, if `function` is known,
+    /// On entry of a kernel function: its arguments by name, if `function` is known,
     /// and the registers `arg0` to `arg5`. `types` is for casts.
     #[must_use]
     pub fn entry(types: Option<&'a Btf>, function: Option<&Found<'a>>) -> Self {
@@ -59,7 +59,7 @@ impl<'a> Scope<'a> {
         Self::entry(types, None)
     }
 
-    /// Where a kernel function returns, without its arguments: `ret`.
+    /// On return of a kernel function, without its arguments: `ret`.
     #[must_use]
     pub fn exit(types: Option<&'a Btf>, function: Option<&Found<'a>>) -> Self {
         let mut scope = Self::empty(function.map(|found| found.ty.btf()).or(types));
@@ -67,7 +67,7 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    /// Where a kernel function returns, with its arguments: `ret` and those of
+    /// On return of a kernel function, with its arguments: `ret` and those of
     /// [`entry`](Self::entry).
     #[must_use]
     pub fn exit_with_arguments(function: &Found<'a>) -> Self {
@@ -106,7 +106,7 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    /// Where a function of a program is entered: `arg0` to `arg5`. Memory is that of the
+    /// On entry of a function of a program: `arg0` to `arg5`. Memory is that of the
     /// process, also for the format `str`.
     #[must_use]
     pub fn user_entry(types: Option<&'a Btf>) -> Self {
@@ -118,7 +118,7 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    /// Where a function of a program returns: `ret`, and what it was entered with.
+    /// On return of a function of a program: `ret`, and the arguments on entry.
     #[must_use]
     pub fn user_exit(types: Option<&'a Btf>) -> Self {
         let mut scope = Self {
@@ -130,8 +130,8 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    /// In any thread: `task`, the kernel's description of it, and `entry`, what a process
-    /// number is to its namespace ([`Entry`](super::context::Entry)).
+    /// In any thread: `task`, its `struct task_struct`, and `entry`, the number of a process
+    /// in a namespace ([`Entry`](super::context::Entry)).
     #[must_use]
     pub fn thread(types: &'a Btf) -> Self {
         let mut scope = Self::empty(Some(types));
@@ -157,7 +157,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The first of a name counts.
+    /// The first value with a name counts.
     fn add(&mut self, name: String, base: Base, ty: CType<'a>) {
         let is_known = self.values.iter().any(|known| known.name == name)
             || self.left_out.iter().any(|(known, _)| *known == name);
@@ -183,7 +183,7 @@ impl<'a> Scope<'a> {
     fn add_registers(&mut self, count: u8) {
         for index in 0..count {
             let ty = CType::number(REGISTER);
-            // A register is there whatever becomes of the argument of its number.
+            // Registers are available even if the argument is not.
             let name = format!("arg{index}");
             self.left_out.retain(|(known, _)| *known != name);
             self.add(name, Base::Argument(index), ty);
@@ -205,14 +205,14 @@ impl<'a> Scope<'a> {
                 self.left_out.push((RETURN.into(), reason));
             }
             _ => {
-                let reason = format!("it is a `{ty}`, which is in no single register");
+                let reason = format!("it is a `{ty}`, which does not fit one register");
                 self.left_out.push((RETURN.into(), reason));
             }
         }
     }
 }
 
-/// Arguments without a name are called like their number.
+/// Arguments without a name are named by their number.
 fn argument_name(index: usize, name: &str) -> String {
     if name.is_empty() {
         format!("arg{index}")
@@ -228,14 +228,14 @@ fn record_base(field: &FormatField) -> Result<Base, &'static str> {
             size: field.size as u8,
             signed: field.signed,
         }),
-        (RecordShape::BitField(_), _) => Err("it is a part of a number of the record"),
-        (RecordShape::Scalar, _) => Err("it is no single number of the record"),
-        _ => Err("it has many values, which are recorded where no braces are typed"),
+        (RecordShape::BitField(_), _) => Err("it is a bit-field of the record"),
+        (RecordShape::Scalar, _) => Err("it is not a single number"),
+        _ => Err("it is an array; remove the braces to record it"),
     }
 }
 
-/// Pointers and enumerations have their C type, where it is known; all else is a number
-/// as the record has it.
+/// Pointers and enumerations have their C type, if it is known; everything else is a number
+/// as in the record.
 fn record_type<'a>(field: &FormatField, types: Option<&'a Btf>) -> CType<'a> {
     let is_pointer = field.c_type.contains('*');
     let display = if is_pointer {
@@ -272,7 +272,7 @@ pub fn returned_and_arguments(found: &Found<'_>) -> Vec<Fetched> {
     whole(&scope, found)
 }
 
-/// All values as they are.
+/// All values, unchanged.
 fn whole(scope: &Scope<'_>, found: &Found<'_>) -> Vec<Fetched> {
     for (name, reason) in &scope.left_out {
         log::debug!("`{name}` of `{}` is left out: {reason}", found.ty.name());
@@ -284,8 +284,8 @@ fn whole(scope: &Scope<'_>, found: &Found<'_>) -> Vec<Fetched> {
         .collect()
 }
 
-/// What a function returns, as the field `ret`, typed like [`arguments`]; none where it
-/// returns nothing, or something that is not in one register.
+/// What a function returns, as the field `ret`, typed like [`arguments`]; `None` if it
+/// returns nothing, or a value that is not in one register.
 #[must_use]
 pub fn returned(found: &Found<'_>) -> Option<Fetched> {
     whole(&Scope::exit(None, Some(found)), found).pop()

@@ -1,4 +1,4 @@
-//! The tree of what a probe is to fetch: what was typed, before any type is known.
+//! The syntax tree of a fetch list, before names and types are resolved.
 //!
 //! Its `Display` is a text again, which parses to an equal tree.
 
@@ -10,36 +10,36 @@ use crate::probe::fetch::Memory;
 /// One value to fetch: `name=path->dentry:x64`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// What the field is to be called, where that was typed.
+    /// The name of the field, if one was typed.
     pub name: Option<Spanned<String>>,
-    /// The way to the value.
+    /// The expression.
     pub expr: Expr,
-    /// How it is recorded, where that was typed.
+    /// The format, if one was typed.
     pub format: Option<Spanned<Format>>,
 }
 
-/// The way to a value.
+/// An expression that leads to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expr {
     /// `path`: an argument, `ret`, a register `arg0`, or a field of a tracepoint's record.
     Name(Spanned<String>),
-    /// `of->name` or `of.name`: a member of a structure, or of what a pointer leads to.
+    /// `of->name` or `of.name`: a member of a structure, or of what a pointer points to.
     Member {
         /// The structure or the pointer.
         of: Box<Expr>,
-        /// It was typed as `->`. Both are taken for both, as debuggers do.
+        /// It was typed as `->`. As in debuggers, `->` and `.` mean the same.
         arrow: bool,
         /// The member.
         name: Spanned<String>,
     },
-    /// `of[3]`: an element of an array, or behind a pointer.
+    /// `of[3]`: an element of an array, or of what a pointer points to.
     Index {
         /// The array or the pointer.
         of: Box<Expr>,
-        /// Which, from 0; its place includes the brackets.
+        /// Index, from 0; its span includes the brackets.
         index: Spanned<u32>,
     },
-    /// `*of`: what a pointer leads to.
+    /// `*of`: what a pointer points to.
     Deref {
         /// The pointer.
         of: Box<Expr>,
@@ -48,22 +48,22 @@ pub enum Expr {
     },
     /// `&of`: an address.
     AddressOf {
-        /// What lies there.
+        /// What has that address.
         of: Box<Expr>,
         /// Of the sign.
         sign: Spanned<()>,
     },
     /// `(struct sock *)of`.
     Cast {
-        /// The type; its place includes the parentheses.
+        /// The type; its span includes the parentheses.
         ty: Spanned<TypeName>,
-        /// What is taken for it.
+        /// What is cast.
         of: Box<Expr>,
     },
 }
 
 impl Expr {
-    /// Where it was typed.
+    /// Its position in the text.
     #[must_use]
     pub fn span(&self) -> Span {
         match self {
@@ -75,7 +75,7 @@ impl Expr {
         }
     }
 
-    /// What a field is called that has no name of its own: the path, with `_` between its
+    /// The default name of the field: the path, with `_` between its
     /// parts.
     #[must_use]
     pub fn field_name(&self) -> String {
@@ -101,17 +101,17 @@ impl Expr {
 /// A C type as typed: `struct sock *`, `u32`, `unsigned long`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeName {
-    /// What the name is one of.
+    /// The tag before the name.
     pub tag: Tag,
     /// Without tag; words of C itself in BTF's order: `long unsigned int`.
     pub name: String,
     /// How many `*` follow.
     pub pointers: u8,
-    /// `__user` was typed: the pointers lead to memory of the process.
+    /// `__user` was typed: the pointers point to memory of the process.
     pub user: bool,
 }
 
-/// What the name of a type is one of.
+/// The tag of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tag {
     /// `struct`.
@@ -125,7 +125,7 @@ pub enum Tag {
 }
 
 impl Tag {
-    /// With a blank behind it.
+    /// Followed by a blank.
     pub(super) const fn prefix(self) -> &'static str {
         match self {
             Self::Struct => "struct ",
@@ -164,7 +164,7 @@ pub enum Style {
 }
 
 impl Format {
-    /// Reads what follows the colon. A size may follow each letter: `x`, `x32`.
+    /// Parses what follows the colon. A size may follow each letter: `x`, `x32`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text {
             "str" => return Some(Self::String(Memory::Kernel)),

@@ -1,5 +1,5 @@
-//! Types of values on the way: those of BTF, with pointers on top that a cast or `&` put
-//! there, and numbers that BTF does not know.
+//! Types of expressions: those of BTF, with pointers to them from casts or `&`, and numbers
+//! that BTF does not describe.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::trace::event::{Display, FieldType, IntegerType, Label, LabelKind, Lab
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CType<'a> {
     of: Of<'a>,
-    /// How many `*` are behind it.
+    /// How many `*` follow it.
     pointers: u8,
-    /// The outermost of these leads to memory of the process.
+    /// The outermost of these points to memory of the process.
     user: bool,
 }
 
@@ -36,21 +36,21 @@ pub(super) enum Shape<'a> {
     Labeled(Enumeration<'a>, IntegerType),
     /// It can be recorded and followed.
     Pointer {
-        /// What it leads to.
+        /// What it points to.
         to: CType<'a>,
-        /// Where that lies.
+        /// Memory of the target.
         memory: Memory,
     },
     /// Its elements can be reached.
     Array {
         /// Type of an element.
         element: CType<'a>,
-        /// 0 where it is not fixed.
+        /// 0 if it is not fixed.
         length: u32,
     },
     /// Its members can be reached.
     Composite(Composite<'a>),
-    /// A structure that is known by name only.
+    /// A structure that is declared but not defined.
     Forward,
     /// Nothing: `void`, functions, floats, numbers of 16 bytes.
     Nothing,
@@ -75,7 +75,7 @@ impl<'a> CType<'a> {
         }
     }
 
-    /// A pointer to it; none for more pointers than anybody has.
+    /// A pointer to it; `None` for too many levels of indirection.
     pub(super) fn pointed_to(self, memory: Memory) -> Option<Self> {
         Some(Self {
             pointers: self.pointers.checked_add(1)?,
@@ -119,7 +119,7 @@ impl<'a> CType<'a> {
         }
     }
 
-    /// In bytes; none for `void` and what is known by name only.
+    /// In bytes; `None` for `void` and declarations.
     pub(super) fn size(self) -> Option<u64> {
         match self.of {
             _ if self.pointers > 0 => Some(8),
@@ -128,7 +128,7 @@ impl<'a> CType<'a> {
         }
     }
 
-    /// The type of a name, looked up in `types`.
+    /// The type with a name, looked up in `types`.
     pub(super) fn named(name: &TypeName, types: Option<&'a Btf>) -> Result<Self, FetchProblem> {
         let btf = types.ok_or_else(|| FetchProblem::NoTypes(name.to_string()))?;
         let of = match name.tag {
@@ -169,7 +169,7 @@ fn shape_of(ty: Type<'_>) -> Shape<'_> {
             length,
         },
         Kind::Composite(composite) => Shape::Composite(composite),
-        // Another part of the kernel may know the whole of it.
+        // Another part of the kernel may define it.
         Kind::Forward { union } => {
             let what = if union {
                 NameKind::Union
@@ -194,7 +194,7 @@ fn find<'a>(btf: &'a Btf, what: &[NameKind], name: &str) -> Option<Type<'a>> {
     what.iter().find_map(|what| btf.find(*what, name))
 }
 
-/// What was meant is most often a name with another tag, or without one.
+/// Most often the tag is wrong or missing.
 fn no_such_type(name: &TypeName, btf: &Btf) -> FetchProblem {
     let others = [
         (NameKind::Struct, "struct "),
@@ -223,7 +223,7 @@ impl Shape<'_> {
         }
     }
 
-    /// The type of a field that is recorded as the number that it is.
+    /// The type of a field that is recorded as a number.
     pub(super) fn field_type(&self) -> Option<FieldType> {
         match self {
             Self::Labeled(enumeration, number) => Some(labeled(*enumeration, *number)),

@@ -104,7 +104,7 @@ impl<'a> Walk<'_, 'a> {
         Err(Fault::new(name.span, problem))
     }
 
-    /// Where a pointer leads to, or the first element of an array.
+    /// What a pointer points to, or the first element of an array.
     fn follow(&self, mut walked: Walked<'a>, expr: &Expr, span: Span) -> Result<Walked<'a>> {
         match (walked.ty.shape(), walked.at) {
             (Shape::Pointer { to, memory }, _) => {

@@ -1,4 +1,4 @@
-//! How far a way has led, and what is read at its end.
+//! How far an expression was evaluated, and what is read at its end.
 
 use crate::names::place::{Span, Spanned};
 use crate::probe::fetch::error::{Fault, FetchProblem, listed};
@@ -10,7 +10,7 @@ use crate::trace::event::{Display, FieldType, IntegerType};
 
 type Result<T> = std::result::Result<T, Fault>;
 
-/// How far a way has led.
+/// An expression, evaluated so far.
 #[derive(Clone, Debug)]
 pub(super) struct Walked<'a> {
     pub(super) base: Base,
@@ -20,7 +20,7 @@ pub(super) struct Walked<'a> {
     pub(super) ty: CType<'a>,
 }
 
-/// Where the value of a way is.
+/// Where the value of an expression is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum At {
     /// It is the base.
@@ -46,7 +46,7 @@ impl<'a> Walked<'a> {
         }
     }
 
-    /// Goes to where a pointer leads to, in the kernel's memory so far.
+    /// Follows a pointer; the target is taken to be kernel memory.
     pub(super) fn read_address(mut self, scope: &Scope<'_>, span: Span) -> Result<Self> {
         let offset = match self.at {
             At::Base => 0,
@@ -67,7 +67,7 @@ impl<'a> Walked<'a> {
         Ok(self)
     }
 
-    /// Goes on by `distance` bytes. Programs add 32 bits.
+    /// Adds `distance` bytes. Programs add at most 32 bits.
     pub(super) fn advance(&mut self, distance: u64, span: Span) -> Result<()> {
         let At::Memory { offset, bits, .. } = &mut self.at else {
             return Err(Fault::new(span, FetchProblem::InRegister));
@@ -99,7 +99,7 @@ impl<'a> Walked<'a> {
         })
     }
 
-    /// Reads what is there, as the item wants it.
+    /// Reads the value in the format of the item.
     pub(super) fn end(self, scope: &Scope<'_>, item: &Item) -> Result<(FieldType, Fetch)> {
         match item.format {
             Some(Spanned {
@@ -215,7 +215,7 @@ impl<'a> Walked<'a> {
         }
     }
 
-    /// The string that a pointer or a number leads to, or that lies here.
+    /// The string that a pointer or a number points to, or an array of characters.
     fn string(self, scope: &Scope<'_>, memory: Memory, item: &Item) -> Result<(FieldType, Fetch)> {
         let memory = if scope.user { Memory::User } else { memory };
         let span = item.expr.span();
@@ -256,8 +256,7 @@ impl<'a> Walked<'a> {
     }
 }
 
-/// How many bytes to read for a bit-field: 1, 2, 4 or 8. What reaches into a ninth byte is
-/// cut.
+/// Bytes to read for a bit-field: 1, 2, 4 or 8. Bits in a ninth byte are cut.
 fn bytes_with(shift: u8, width: u8) -> u8 {
     (shift.saturating_add(width))
         .div_ceil(8)
@@ -265,7 +264,7 @@ fn bytes_with(shift: u8, width: u8) -> u8 {
         .min(8)
 }
 
-/// What is more than one value cannot be recorded as one.
+/// The problem with a value that has several parts, or none.
 pub(super) fn needs_part(expr: &Expr, ty: CType<'_>) -> FetchProblem {
     let (what, ty_text) = (expr.to_string(), ty.to_string());
     match ty.shape() {

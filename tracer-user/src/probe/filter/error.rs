@@ -1,4 +1,4 @@
-//! What can be wrong with a filter, and where in its text.
+//! Errors in filters, with their position in the text.
 
 use thiserror::Error;
 
@@ -6,7 +6,7 @@ use crate::names::Suggestions;
 use crate::names::place::{self, Misplaced};
 use crate::probe::filter::value_type::ValueType;
 
-/// Why a text is no filter, or none for an event class; its place is in the filter.
+/// Why a filter is invalid; its position is in the text of the filter.
 pub type FilterError = Misplaced<FilterProblem>;
 
 /// The same before the text is known.
@@ -18,73 +18,77 @@ pub enum FilterProblem {
     /// Nothing but blanks.
     #[error("the filter is empty; write a condition such as `pid == 1`")]
     Empty,
-    /// A character that no part of a filter starts with.
-    #[error("`{}` means nothing in a filter{}", .0.escape_debug(), instead(*.0))]
+    /// An unexpected character.
+    #[error("unexpected character `{}`{}", .0.escape_debug(), instead(*.0))]
     Character(char),
-    /// Digits that are no number.
+    /// Digits that are not a number.
     #[error(
-        "`{0}` is not a number; write whole numbers without units, decimal (`12`), hexadecimal \
-         (`0x1f`) or octal (`017`)"
+        "`{0}` is not a number; use a whole number without a unit: decimal (`12`), hexadecimal \
+        (`0x1f`) or octal (`017`)"
     )]
     Number(String),
     /// A number that no field can have.
     #[error("`{0}` does not fit into 64 bits")]
     NumberSize(String),
-    /// A string without end.
-    #[error("the string has no end; close it with `{0}`")]
+    /// A string that is not terminated.
+    #[error("unterminated string; close it with `{0}`")]
     OpenString(char),
-    /// A backslash before something else than a quote or a backslash.
-    #[error("a backslash stands before a quote or another backslash only; write `\\\\` for one")]
+    /// A backslash that is followed by neither a quote nor a backslash.
+    #[error(
+        "invalid escape: a backslash can only precede a quote or another backslash; write `\\\\` \
+        for one"
+    )]
     Escape,
-    /// Something else should stand here.
-    #[error("expected {expected}{after}, found {found}", after = behind(.after.as_deref()))]
+    /// Something else was expected.
+    #[error("expected {expected}{after}, found {found}", after = following(.after.as_deref()))]
     Expected {
-        /// What should.
+        /// What was expected.
         expected: &'static str,
         /// What was typed right before.
         after: Option<String>,
-        /// What does.
+        /// What was found.
         found: String,
     },
     /// A parenthesis that is not closed.
-    #[error("the parenthesis is never closed; add a `)`")]
+    #[error("unclosed parenthesis; add a `)`")]
     Unclosed,
     /// A parenthesis that was not opened.
-    #[error("the parenthesis closes none; add a `(` before, or leave it out")]
+    #[error("unmatched `)`; add a `(` before it, or remove it")]
     Unopened,
     /// The result of a comparison in another comparison.
     #[error(
-        "a comparison cannot be compared again; join two with `&&`, as in `pid > 1 && pid < 9` \
+        "comparisons cannot be chained; join two with `&&`, as in `pid > 1 && pid < 9` \
          for `1 < pid < 9`"
     )]
     Chained,
     /// A name without comparison.
     #[error(
-        "`{0}` alone is no condition; compare it, as in `{0} != 0`, or test bits, as in \
+        "`{0}` alone is not a condition; compare it, as in `{0} != 0`, or test bits, as in \
          `{0} & 0x1`"
     )]
     NameAlone(String),
     /// A name where a literal should be.
     #[error(
-        "`{0}` is a name, and values are compared with literals; write a number, or a string in \
-         quotes: `\"{0}\"`"
+        "`{0}` is a name, but values are compared with literals; use a number, or a string in \
+        quotes: `\"{0}\"`"
     )]
     NameOnTheRight(String),
     /// A literal where a name should be.
-    #[error("`{0}` stands on the left; a comparison begins with a name: `pid > 1` for `1 < pid`")]
+    #[error("a comparison starts with a name, not with `{0}`; write `pid > 1` for `1 < pid`")]
     LiteralOnTheLeft(String),
-    /// `a & 3 == 1`, which C reads in a way that nobody means.
-    #[error("it is not clear what `&` belongs to; write `(flags & 0x3) == 1`")]
+    /// `a & 3 == 1`, which C parses as `a & (3 == 1)`.
+    #[error("ambiguous `&`; use parentheses, as in `(flags & 0x3) == 1`")]
     BareMask,
-    /// `!a == 1`, which C reads in a way that nobody means.
-    #[error("`!` stands before a parenthesis; write `!(pid == 1)`")]
+    /// `!a == 1`, which C parses as `(!a) == 1`.
+    #[error("`!` needs a parenthesis, as in `!(pid == 1)`")]
     BareNot,
     /// Parentheses and `!` within each other.
-    #[error("the conditions are nested more than {0} deep; leave out parentheses")]
+    #[error("conditions are nested more than {0} levels deep; remove parentheses")]
     TooDeep(u32),
     /// Neither a field nor a context.
     #[error(
-        "`{class}` has no field `{name}`{suggestions}{} it has {fields}; every event has {contexts}",
+        "`{class}` has no field `{name}`{suggestions}{} it has {fields}; every event has \
+        {contexts}",
         .suggestions.separator()
     )]
     NoSuchField {
@@ -92,25 +96,28 @@ pub enum FilterProblem {
         name: String,
         /// The event class.
         class: String,
-        /// Fields and contexts that are much like it.
+        /// Similar fields and context fields.
         suggestions: Suggestions,
         /// Those that can be used.
         fields: String,
         /// The contexts.
         contexts: String,
     },
-    /// No context.
-    #[error("there is no context `{name}`{suggestions}{} every event has {contexts}", .suggestions.separator())]
+    /// Not a context field.
+    #[error(
+        "unknown context field `{name}`{suggestions}{} every event has {contexts}",
+        .suggestions.separator()
+    )]
     NoSuchContext {
         /// As typed, without `ctx.`.
         name: String,
-        /// Contexts that are much like it.
+        /// Similar context fields.
         suggestions: Suggestions,
-        /// Those that there are.
+        /// The available ones.
         contexts: String,
     },
     /// A field that has many values.
-    #[error("cannot compare `{name}`: it is {ty}, and only strings and single numbers can be")]
+    #[error("cannot compare `{name}`: it is {ty}; only strings and single numbers can be compared")]
     ManyValues {
         /// The field.
         name: String,
@@ -128,11 +135,11 @@ pub enum FilterProblem {
         literal: String,
         /// Its type.
         literal_ty: &'static str,
-        /// The way out.
+        /// How to fix it.
         hint: &'static str,
     },
-    /// An operator that the type has not.
-    #[error("`{operator}` is for {needs}, and `{name}` is {ty}; use {instead}")]
+    /// An operator that the type does not have.
+    #[error("`{operator}` is for {needs}, but `{name}` is {ty}; use {instead}")]
     Operator {
         /// The operator.
         operator: &'static str,
@@ -146,7 +153,7 @@ pub enum FilterProblem {
         instead: &'static str,
     },
     /// A number that the value cannot have.
-    #[error("`{number}` does not fit `{name}`, {ty}: {min} to {max}")]
+    #[error("`{number}` is out of range for `{name}`, {ty}: {min} to {max}")]
     Range {
         /// The number.
         number: i128,
@@ -161,7 +168,8 @@ pub enum FilterProblem {
     },
     /// A string that the field cannot hold.
     #[error(
-        "the string has {len} bytes, and `{name}` at most {max}; compare it with a pattern: `{name} ~ {pattern}`"
+        "the string is {len} bytes long, but `{name}` holds at most {max}; use a pattern: `{name} \
+        ~ {pattern}`"
     )]
     TextLength {
         /// Of the literal, in bytes.
@@ -175,16 +183,16 @@ pub enum FilterProblem {
     },
 }
 
-/// What to write for a character that means nothing.
+/// What may have been meant by an unexpected character.
 fn instead(character: char) -> &'static str {
     match character {
         '=' => "; write `==` for equal, `~` for a pattern",
         '|' => "; write `||` for or",
-        '‘' | '’' | '“' | '”' | '`' => "; strings have straight quotes",
+        '‘' | '’' | '“' | '”' | '`' => "; use straight quotes for strings",
         _ => "",
     }
 }
 
-fn behind(before: Option<&str>) -> String {
+fn following(before: Option<&str>) -> String {
     before.map_or_else(String::new, |before| format!(" after `{before}`"))
 }

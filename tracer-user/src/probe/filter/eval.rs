@@ -1,4 +1,4 @@
-//! Looks whether an event is what a filter asks for.
+//! Evaluates a filter on an event.
 
 use std::borrow::Cow;
 
@@ -10,23 +10,22 @@ use crate::probe::filter::resolved::{
 };
 use crate::trace::Value;
 
-/// What is known about an event that is not in its bytes.
+/// What is known about an event besides its bytes.
 #[derive(Clone, Copy)]
 pub struct EventContext<'a> {
-    /// Where it happened.
+    /// The CPU on which it fired.
     pub cpu: u32,
-    /// Finds the name of the event's thread; asked only by filters that look at `comm`.
-    /// `None` where nobody knows it.
+    /// Finds the name of the event's thread, `None` if it is unknown; called only by filters
+    /// on `comm`.
     pub comm: &'a dyn Fn(&EventHeader) -> Option<Cow<'a, [u8]>>,
 }
 
 impl Resolved {
     /// Whether the filter holds for an event, as it lies in the ring.
     ///
-    /// It does not hold for events of another class, nor for one that is cut short. A
-    /// value that the event does not have, or a name that nobody knows, is neither equal
-    /// to anything nor different from it: a filter that has to look at one, from left to
-    /// right, does not hold.
+    /// It does not hold for an event of another class, or one that is truncated. A missing
+    /// value or an unknown name is neither equal to anything nor different from it: a filter
+    /// that needs one, from left to right, does not hold.
     #[must_use]
     pub fn matches(&self, event: &[u8], context: &EventContext<'_>) -> bool {
         let Some(header) = EventHeader::read(event) else {

@@ -11,7 +11,7 @@ fn class() -> EventClass {
         ("signed", integer(4, true)),
         ("unsigned", integer(4, false)),
         ("path", FieldType::String),
-        ("behind", integer(2, true)),
+        ("after", integer(2, true)),
     ];
     let field = |(name, ty): (&str, FieldType)| Field {
         name: name.to_owned(),
@@ -25,7 +25,7 @@ fn class() -> EventClass {
     }
 }
 
-/// `signed` is -1, `unsigned` is all ones, `path` is not UTF-8, `behind` is -2.
+/// `signed` is -1, `unsigned` is all ones, `path` is not UTF-8, `after` is -2.
 fn event() -> Vec<u8> {
     // 1000, and what aligns the payload
     let context = b"\xe8\x03\0\0\xdd\xdd\xdd\xdd";
@@ -62,7 +62,7 @@ fn the_sign_counts_where_the_type_has_one() {
 fn relations_hold_as_their_signs_say() {
     let relations = |number| {
         ["==", "!=", "<", "<=", ">", ">="]
-            .map(|relation| holds(&format!("behind {relation} {number}")))
+            .map(|relation| holds(&format!("after {relation} {number}")))
     };
     assert_eq!(relations(-2), [true, false, false, true, false, true]);
     assert_eq!(relations(-1), [false, true, true, true, false, false]);
@@ -72,8 +72,8 @@ fn relations_hold_as_their_signs_say() {
 #[test]
 fn bits_are_those_that_are_stored() {
     assert!(holds("signed & 0x80000000 && (signed & 0xf0) == 0xf0"));
-    assert!(!holds("behind & 1"));
-    assert!(holds("(behind & -1) == 0xfffe"));
+    assert!(!holds("after & 1"));
+    assert!(holds("(after & -1) == 0xfffe"));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn an_event_of_another_class_does_not_match() {
 #[test]
 fn an_event_that_is_cut_short_does_not_match() {
     let event = event();
-    for text in ["pid == 40", "!(pid == 1)", "behind != 1"] {
+    for text in ["pid == 40", "!(pid == 1)", "after != 1"] {
         assert!(holds_for(text, &event, None));
         for len in 0..event.len() {
             assert!(!holds_for(text, &event[..len], None), "{text}: {len}");
@@ -126,14 +126,14 @@ fn a_value_that_an_event_lacks_is_not_even_different() {
     let mut event = event();
     // As if the event ended before the last field.
     event[20] -= 2;
-    for text in ["behind != 1", "!(behind == 1)", "behind == 1 || pid == 40"] {
+    for text in ["after != 1", "!(after == 1)", "after == 1 || pid == 40"] {
         assert!(!holds_for(text, &event, None), "{text}");
     }
-    assert!(holds_for("pid == 40 || behind == 1", &event, None));
+    assert!(holds_for("pid == 40 || after == 1", &event, None));
 }
 
 #[test]
-fn bytes_behind_an_event_are_not_its() {
+fn bytes_after_an_event_are_ignored() {
     let mut event = event();
     event[20] -= 4;
     let string_without_end = "path != ''";
@@ -141,7 +141,7 @@ fn bytes_behind_an_event_are_not_its() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_is_not_even_different() {
+fn an_unknown_name_is_not_even_different() {
     for text in ["comm == 'x'", "comm != 'x'", "!(comm ~ '*')"] {
         assert!(!holds_for(text, &event(), None), "{text}");
     }

@@ -65,9 +65,9 @@ impl<'a> Lexer<'a> {
 
     pub(super) fn next(&mut self) -> Result<(Token<'a>, Span), Fault> {
         let text: &'a str = self.text;
-        let behind = &text[self.position..];
-        let rest = behind.trim_start();
-        self.position += behind.len() - rest.len();
+        let tail = &text[self.position..];
+        let rest = tail.trim_start();
+        self.position += tail.len() - rest.len();
         let (len, token) = self.token(rest)?;
         Ok((token, self.take(len)))
     }
@@ -155,10 +155,10 @@ impl<'a> Lexer<'a> {
             }
             match characters.next() {
                 Some((_, escaped @ ('"' | '\'' | '\\'))) => content.push(escaped),
-                Some((behind, other)) => {
+                Some((next, other)) => {
                     let span = Span {
                         start: self.position + at,
-                        end: self.position + behind + other.len_utf8(),
+                        end: self.position + next + other.len_utf8(),
                     };
                     return Err(Fault::new(span, FilterProblem::Escape));
                 }

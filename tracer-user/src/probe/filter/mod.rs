@@ -16,8 +16,8 @@
 //! | `12` `-1` `0x1f` `017` | whole numbers, without units, within the range of what they are compared with |
 //! | `"text"` `'text'` | `\` stands before a quote or another `\` |
 //! | `prev_pid` | a field of the event; pointers, enumerations and single characters are numbers |
-//! | `pid` `tid` `comm` `cpu` | process, thread, the thread's name, CPU of each event, where the class has no field of that name |
-//! | `uid` `cgroup` | user and cgroup (its number, version 2) of the thread, while the event happens; of a recorded event, where its class records them |
+//! | `pid` `tid` `comm` `cpu` | process, thread, the thread's name, CPU of each event, unless the class has a field of that name |
+//! | `uid` `cgroup` | user and cgroup (its number, version 2) of the thread, while the event fires; for a recorded event, if its class records them |
 //! | `ctx.pid` | one of these contexts, whatever fields there are |
 //!
 //! A name is on the left and a literal on the right, so that a program can hold all that
@@ -80,7 +80,7 @@ impl Filter {
     /// The filter for the events of `class` that were recorded.
     ///
     /// # Errors
-    /// Where the class has no such field, or one of another type.
+    /// If the class has no such field, or one of another type.
     pub fn resolve(&self, class: &EventClass) -> Result<Resolved, FilterError> {
         Ok(Resolved {
             class: class.id,

@@ -3,7 +3,7 @@
 //! ```text
 //! any  = all { "||" all }
 //! all  = one { "&&" one }
-//! one  = "!" one | "(" any ")" | test           behind "!" no bare test
+//! one  = "!" one | "(" any ")" | test           after "!" no bare test
 //! test = NAME operator literal
 //!      | NAME "&" NUMBER
 //!      | "(" NAME "&" NUMBER ")" operator literal
@@ -49,7 +49,7 @@ struct Parser<'a> {
     /// The token to be looked at next.
     token: Token<'a>,
     span: Span,
-    /// Where the token before it is.
+    /// Position of the token before it.
     before: Span,
     depth: u32,
 }
@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
         self.advance()?;
         let inner = match self.token {
             Token::Not => self.one()?,
-            // Its parenthesis is no level of its own: a negated condition is shown with
+            // Its parenthesis is not a level: a negated condition is shown with
             // one, and what is shown must not be deeper than what was typed.
             Token::Open => self.parenthesis()?,
             Token::Word(_) => return Err(self.fault(FilterProblem::BareNot)),
@@ -159,7 +159,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What was in parentheses, with the comparison behind them if they hold bits.
+    /// What was in parentheses, with the comparison after them if they contain bits.
     fn compared(&mut self, inner: Expr) -> Result<Expr> {
         match (inner, &self.token) {
             (Expr::Test(Test::Bits { name, mask }), Token::Operator(operator)) => {
@@ -252,7 +252,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// What is done is no value that could be compared.
+    /// The result of a comparison cannot be compared.
     fn not_compared(&self) -> Result<()> {
         match self.token {
             Token::Operator(_) => Err(self.fault(FilterProblem::Chained)),

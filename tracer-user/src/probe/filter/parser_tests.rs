@@ -5,7 +5,7 @@ fn parsed(text: &str) -> Expr {
     parse(text).unwrap_or_else(|fault| panic!("{text}: {}", fault.problem))
 }
 
-/// What is wrong, and the part of the text that it is said of.
+/// The problem, and the part of the text that it is about.
 fn refused(text: &str) -> (FilterProblem, &str) {
     match parse(text) {
         Ok(expr) => panic!("{text}: {expr:?}"),

@@ -1,4 +1,4 @@
-//! The tree of a filter to conditions on the events of one class.
+//! Resolves a parsed filter to conditions on the events of one class.
 
 use crate::names::Suggestions;
 use crate::probe::filter::error::{Fault, FilterProblem};
@@ -10,17 +10,16 @@ use crate::probe::filter::value_type::{NumberType, ValueType};
 use crate::trace::FieldPlace;
 use crate::trace::event::{EventClass, Field};
 
-/// What each event has beside its fields, and behind that what is known of one only while it
-/// happens.
+/// Context fields of every event; the last ones are known only while the event fires.
 const CONTEXTS: [&str; 6] = ["pid", "tid", "comm", "cpu", "uid", "cgroup"];
 const RECORDED_CONTEXTS: usize = 4;
 
-/// When a filter looks at events.
+/// Where a filter is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// In the kernel, while they happen.
+    /// In the kernel, while the event fires.
     InKernel,
-    /// Afterwards.
+    /// On recorded events.
     Recorded,
 }
 
@@ -39,7 +38,7 @@ impl Names<'_> {
         }
     }
 
-    /// What the class records beside that.
+    /// Context fields that the class records in addition.
     fn recorded_contexts(&self) -> &[Field] {
         match self.stage {
             Stage::InKernel => &[],
@@ -50,7 +49,7 @@ impl Names<'_> {
 
 type Result<T> = std::result::Result<T, Fault>;
 
-/// What `expr` asks of the events of a class.
+/// Resolves `expr` for the events of a class.
 pub(super) fn resolve(expr: &Expr, names: &Names<'_>) -> Result<Condition> {
     let all = |parts: &[Expr]| -> Result<Box<[Condition]>> {
         parts.iter().map(|part| resolve(part, names)).collect()
@@ -117,7 +116,7 @@ pub(super) fn resolve(expr: &Expr, names: &Names<'_>) -> Result<Condition> {
 /// A value that a name stands for.
 enum Operand {
     Number(NumberSource, NumberType),
-    /// With the bytes that it has at most, where that is known.
+    /// With the most bytes that it has, if that is known.
     Text(TextSource, Option<u32>),
 }
 
@@ -207,7 +206,7 @@ fn field_source(
     }
 }
 
-/// Names as they are told to people.
+/// Names for messages.
 fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     if quoted.is_empty() {
@@ -217,7 +216,7 @@ fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// A number of which bits are taken.
+/// A number under a bit mask.
 struct Bits {
     source: NumberSource,
     ty: NumberType,
@@ -330,7 +329,7 @@ fn in_range(
 
 fn mismatch(name: &str, ty: ValueType, literal: &Spanned<Literal>) -> Fault {
     let (literal_ty, hint) = match literal.value {
-        Literal::Number(_) => ("a number", "strings stand in quotes"),
+        Literal::Number(_) => ("a number", "put strings in quotes"),
         Literal::Text(_) => ("a string", "numbers stand without quotes"),
     };
     let problem = FilterProblem::Mismatch {

@@ -102,12 +102,12 @@ fn a_name_that_is_missing_is_told_with_those_there_are() {
     );
     assert_eq!(
         message("ctx.prio == 1"),
-        "there is no context `prio`; every event has `pid`, `tid`, `comm`, `cpu`, `uid`"
+        "unknown context field `prio`; every event has `pid`, `tid`, `comm`, `cpu`, `uid`"
     );
 }
 
 #[test]
-fn a_class_without_fields_says_so() {
+fn a_class_without_fields_lists_none() {
     let empty = EventClass {
         context: Vec::new(),
         fields: Vec::new(),
@@ -125,7 +125,7 @@ fn a_class_without_fields_says_so() {
 fn strings_and_numbers_are_not_compared() {
     assert_eq!(
         message("filename == 5"),
-        "cannot compare `filename`, a string, with `5`, a number; strings stand in quotes"
+        "cannot compare `filename`, a string, with `5`, a number; put strings in quotes"
     );
     assert_eq!(
         message("prev_pid != '5'"),
@@ -139,12 +139,12 @@ fn strings_and_numbers_are_not_compared() {
 fn operators_are_those_of_the_type() {
     assert_eq!(
         message("flags ~ '4*'"),
-        "`~` is for strings, and `flags` is an unsigned 8-bit number; use `==`, `!=`, `<`, `<=`, \
+        "`~` is for strings, but `flags` is an unsigned 8-bit number; use `==`, `!=`, `<`, `<=`, \
          `>`, `>=` or `&`"
     );
     assert_eq!(marked("flags ~ '4*'"), "~");
     let for_numbers = |operator| {
-        format!("`{operator}` is for numbers, and `filename` is a string; use `==`, `!=` or `~`")
+        format!("`{operator}` is for numbers, but `filename` is a string; use `==`, `!=` or `~`")
     };
     assert_eq!(message("filename < 'x'"), for_numbers("<"));
     assert_eq!(message("filename & 1"), for_numbers("&"));
@@ -155,8 +155,8 @@ fn operators_are_those_of_the_type() {
 fn arrays_of_numbers_are_not_compared() {
     assert_eq!(
         message("saddr == 1"),
-        "cannot compare `saddr`: it is an array of unsigned 8-bit numbers, and only strings and \
-         single numbers can be"
+        "cannot compare `saddr`: it is an array of unsigned 8-bit numbers; only strings and \
+        single numbers can be compared"
     );
 }
 
@@ -164,15 +164,16 @@ fn arrays_of_numbers_are_not_compared() {
 fn a_number_beyond_the_type_is_refused_with_the_range() {
     assert_eq!(
         message("prev_pid < 0x80000000"),
-        "`2147483648` does not fit `prev_pid`, a signed 32-bit number: -2147483648 to 2147483647"
+        "`2147483648` is out of range for `prev_pid`, a signed 32-bit number: -2147483648 to \
+        2147483647"
     );
     assert_eq!(
         message("pid == -1"),
-        "`-1` does not fit `pid`, an unsigned 32-bit number: 0 to 4294967295"
+        "`-1` is out of range for `pid`, an unsigned 32-bit number: 0 to 4294967295"
     );
     assert_eq!(
         message("(flags & 0xf0) == 256"),
-        "`256` does not fit `flags & 0xf0`, an unsigned 8-bit number: 0 to 255"
+        "`256` is out of range for `flags & 0xf0`, an unsigned 8-bit number: 0 to 255"
     );
 }
 
@@ -200,7 +201,7 @@ fn the_ends_of_a_range_are_within_it() {
 fn a_string_that_the_field_cannot_hold_is_refused() {
     assert_eq!(
         message("prev_comm == 'gnome-terminal-server'"),
-        "the string has 21 bytes, and `prev_comm` at most 16; compare it with a pattern: \
+        "the string is 21 bytes long, but `prev_comm` holds at most 16; use a pattern: \
          `prev_comm ~ \"gnome-terminal-*\"`"
     );
     resolved("prev_comm == 'gnome-terminal-s'");

@@ -1,5 +1,5 @@
-//! A filter that knows the event class that it is for: which value to read where, and
-//! constants of its type to compare it with.
+//! A filter that is resolved for an event class: where each value is read, and constants of
+//! its type to compare it with.
 
 use crate::probe::filter::syntax::Relation;
 use crate::probe::filter::value_type::NumberType;
@@ -19,7 +19,7 @@ impl Resolved {
         self.class
     }
 
-    /// What has to be true of an event.
+    /// The condition on an event.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         &self.condition
@@ -42,7 +42,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// The fields of the class that it looks at, by position; each as often as it does.
+    /// Indices of the fields of the class that it reads, with repetitions.
     #[must_use]
     pub fn fields(&self) -> Vec<usize> {
         match self {
@@ -63,15 +63,15 @@ impl Condition {
 /// Compares a number with a constant.
 #[derive(Clone, Debug)]
 pub struct NumberTest {
-    /// Where the number is.
+    /// Source of the number.
     pub source: NumberSource,
     /// What it is.
     pub ty: NumberType,
     /// Only these of its stored bits are compared, and without a sign.
     pub mask: Option<u64>,
-    /// How it has to stand to `value`.
+    /// Its relation to `value`.
     pub relation: Relation,
-    /// Two's complement, sign-extended to 64 bits where the sign counts.
+    /// Two's complement, sign-extended to 64 bits if signed.
     pub value: u64,
 }
 
@@ -83,14 +83,14 @@ impl NumberTest {
     }
 }
 
-/// Where a number is.
+/// Source of a number.
 #[derive(Clone, Debug)]
 pub enum NumberSource {
     /// In the payload.
     Field {
         /// Which of the fields of the class.
         index: usize,
-        /// Where it is in an event.
+        /// Its location in an event.
         place: FieldPlace,
     },
     /// The thread, from the header.
@@ -108,20 +108,20 @@ pub enum NumberSource {
 /// Compares a string with a constant.
 #[derive(Clone, Debug)]
 pub struct TextTest {
-    /// Where the string is.
+    /// Source of the string.
     pub source: TextSource,
     /// What is true of it.
     pub check: TextCheck,
 }
 
-/// Where a string is.
+/// Source of a string.
 #[derive(Clone, Debug)]
 pub enum TextSource {
     /// In the payload.
     Field {
         /// Which of the fields of the class.
         index: usize,
-        /// Where it is in an event.
+        /// Its location in an event.
         place: FieldPlace,
     },
     /// The thread's name.

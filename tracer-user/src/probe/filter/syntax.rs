@@ -46,7 +46,7 @@ pub enum Test {
 /// What a value is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Name {
-    /// `prev_pid`: a field, or a context where there is no field of that name.
+    /// `prev_pid`: a field, else a context field.
     Plain(String),
     /// `ctx.pid`: a context, whatever fields there are.
     Context(String),

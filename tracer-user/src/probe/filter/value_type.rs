@@ -9,7 +9,7 @@ use crate::trace::event::{Display, FieldType, IntegerType};
 pub enum ValueType {
     /// One number.
     Number(NumberType),
-    /// Text up to the first NUL, with at most so many bytes where that is known.
+    /// Text up to the first NUL, and the most bytes that it has, if that is known.
     Text(Option<u32>),
     /// Elements of an array or a sequence.
     Numbers(NumberType),

@@ -9,7 +9,7 @@ use crate::trace::lttng;
 /// Gives probes on tracepoints of [`EVENTS`](lttng::EVENTS) the names and the layout there.
 ///
 /// # Errors
-/// Where the kernel's description of a tracepoint is gone or cannot be understood.
+/// If the kernel's description of a tracepoint is gone or cannot be parsed.
 pub fn rename(files: &KernelFiles, probes: &mut [ResolvedProbe]) -> Result<(), ProbeError> {
     for probe in probes {
         let AttachPoint::Tracepoint {

@@ -103,7 +103,7 @@ fn a_request_has_its_flags_as_bits() {
 }
 
 #[test]
-fn a_new_thread_is_noted_behind_its_bytes() {
+fn a_new_thread_is_noted_after_its_bytes() {
     let (class, spec) = renamed("task:task_newtask");
     assert_eq!(class.name, "task:task_newtask");
     let note = spec.pieces[spec.piece_count as usize - 1];

@@ -13,7 +13,7 @@ use crate::probe::resolve::resolver::{NewProbe, Resolver};
 use crate::probe::spec::{ProbeText, Target};
 
 impl Resolver<'_> {
-    /// Functions of the kernel that a name or a pattern stands for.
+    /// Functions of the kernel that a name or a pattern matches.
     pub(super) fn add_kernel_functions(&mut self, probe: &ProbeText) -> Result<bool, ProbeError> {
         let (function, offset) = match &probe.target {
             Target::Kprobe { function, offset } => (function.as_str(), *offset),
@@ -76,7 +76,7 @@ impl Resolver<'_> {
         let functions = self.functions.as_ref();
         let place = functions.and_then(|functions| functions.place(symbol));
         let place = place.filter(|_| offset == 0).map(|place| (kind, place));
-        // One program for many functions knows them by their places.
+        // A program for many functions identifies them by address.
         if !probe.is_explicit()
             && let Some(known) = place.and_then(|place| self.named.get(&place))
         {
@@ -106,7 +106,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// How a function is probed: `func:` by trampoline, where the kernel has one for it.
+    /// The kind of probe for a function: `func:` uses a trampoline if the kernel has one for it.
     fn probe_kind(
         &mut self,
         probe: &ProbeText,
@@ -118,7 +118,7 @@ impl Resolver<'_> {
             .as_ref()
             .is_some_and(|functions| functions.source() == FunctionList::FilterFunctions);
         let obstacle = match found {
-            None => Some(format!("the kernel does not describe `{symbol}`")),
+            None => Some(format!("the kernel's BTF does not describe `{symbol}`")),
             Some(found) if found.is_in_module() => {
                 Some(format!("`{symbol}` is in module `{}`", found.object))
             }

@@ -20,8 +20,8 @@ use self::resolver::Resolver;
 
 pub use self::types::{AttachPoint, FunctionTarget, ResolvedProbe, Stacks};
 
-/// What is recorded when nothing is named: scheduling and system calls. Probes that this
-/// kernel lacks are left out.
+/// Probes that are recorded by default: scheduling and system calls. Those that this kernel
+/// lacks are left out.
 #[must_use]
 pub fn default_probes(files: &KernelFiles) -> Vec<ProbeText> {
     const SCHED: [&str; 8] = [
@@ -58,7 +58,7 @@ pub fn resolve_texts(
     if texts.is_empty() {
         let defaults = default_probes(files);
         if defaults.is_empty() {
-            // That nothing is found may be for want of privileges, which is said first.
+            // Missing privileges look like missing probes: report them first.
             files.systems()?;
             return Err(ProbeError::NothingMatches("sched:*".into()));
         }
@@ -73,7 +73,7 @@ pub fn resolve_texts(
         Err(SpecError::NoColon(name)) => Err(no_colon(files, name)),
         Err(error) => Err(error.into()),
     };
-    // None is looked up before all are read.
+    // Report syntax errors in any text before looking up the first.
     let lists: Vec<Vec<ProbeText>> = texts.iter().map(parse).collect::<Result<_, _>>()?;
     let mut resolver = Resolver::new(files);
     for (request, list) in lists.iter().enumerate() {
@@ -84,7 +84,7 @@ pub fn resolve_texts(
     Ok(resolver.into_resolved())
 }
 
-/// The error for a bare name, with what may have been meant.
+/// The error for a name without colon, with suggestions.
 fn no_colon(files: &KernelFiles, text: String) -> ProbeError {
     match Catalog::new(files).whole_names_of(&text) {
         Ok(names) if !names.is_empty() => ProbeError::NoColon {
@@ -95,8 +95,8 @@ fn no_colon(files: &KernelFiles, text: String) -> ProbeError {
     }
 }
 
-/// Resolves probes in order: classes are numbered from 0 upward, and a probe that comes
-/// twice is there once. Patterns leave out, with a warning, what cannot be recorded.
+/// Resolves probes in order: classes are numbered from 0, and duplicates are merged. Patterns
+/// leave out, with a warning, what cannot be recorded.
 pub fn resolve(
     files: &KernelFiles,
     probes: &[ProbeText],

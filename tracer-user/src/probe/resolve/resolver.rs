@@ -1,5 +1,5 @@
-//! Asks the kernel's files what exists, expands patterns, merges what was named twice,
-//! and numbers the classes.
+//! Looks up probes in the kernel's files, expands patterns, merges duplicates, and numbers
+//! the classes.
 
 use std::collections::HashMap;
 
@@ -17,20 +17,20 @@ use crate::trace::event::{EventClass, Field};
 pub(super) struct Resolver<'a> {
     pub(super) files: &'a KernelFiles,
     pub(super) catalog: Catalog<'a>,
-    /// Read when the first function is named.
+    /// Read when first needed.
     pub(super) functions: Option<Functions>,
     resolved: Vec<ResolvedProbe>,
     /// Position in `resolved` by class name.
     by_name: HashMap<String, usize>,
     /// Class names of functions of the kernel by their addresses: some have several names.
     pub(super) named: HashMap<(FunctionProbeKind, u64), String>,
-    /// What is being added was asked for by this request.
+    /// The request that is being added.
     request: usize,
-    /// What is to be fetched there.
+    /// Its fetch list.
     pub(super) fetch: Option<FetchList>,
-    /// What was to be fetched, by class name.
+    /// Fetch lists by class name.
     lists: HashMap<String, Option<FetchList>>,
-    /// Read when they are first needed.
+    /// Read when first needed.
     pub(super) types: Types,
 }
 
@@ -55,8 +55,8 @@ impl<'a> Resolver<'a> {
         self.resolved
     }
 
-    /// Looks one text up and adds what it names. What was there before belongs to this
-    /// `request` from now on.
+    /// Looks up one text and adds what it names. Probes that were known before now belong to
+    /// this `request`.
     pub(super) fn add(&mut self, probe: &ProbeText, request: usize) -> Result<(), ProbeError> {
         self.request = request;
         self.fetch.clone_from(&probe.fetch);
@@ -88,7 +88,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A class has one list of values.
+    /// Makes sure that a class has only one fetch list.
     pub(super) fn check_list(&mut self, name: &str) -> Result<(), ProbeError> {
         let known = self.lists.insert(name.to_owned(), self.fetch.clone());
         match known {
@@ -97,7 +97,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Whether a class is there already; that it was named again, maybe exactly, is noted.
+    /// Whether a class is known already; updates its request and whether it is explicit.
     pub(super) fn is_known(&mut self, class_name: &str, explicit: bool) -> bool {
         let Some(&index) = self.by_name.get(class_name) else {
             return false;
@@ -141,7 +141,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// What a probe turned out to be.
+/// A class to add.
 pub(super) struct NewProbe {
     pub(super) fields: Vec<Field>,
     pub(super) sources: Vec<fetch::FieldSource>,

@@ -144,7 +144,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// What is fetched behind the record of a tracepoint.
+    /// What is fetched after the record of a tracepoint.
     fn fetched_from(&mut self, probe: &str, format: &Format) -> Result<Layout, ProbeError> {
         let Some(list) = self.fetch.clone() else {
             return Ok(Layout::default());

@@ -15,17 +15,16 @@ pub struct ResolvedProbe {
     pub class: EventClass,
     /// Where and how to attach.
     pub attach_point: AttachPoint,
-    /// Where a program finds each field of the payload while it decides whether an event is
-    /// wanted.
+    /// Where a program reads each field of the payload when it filters.
     pub sources: Vec<FieldSource>,
     /// Only events for which this holds are recorded.
     pub filter: Option<Condition>,
-    /// Stacks that are recorded behind the payload.
+    /// Stacks that are recorded after the payload.
     pub stacks: Stacks,
-    /// It was named exactly: that it fails to attach is an error. Probes that only a
+    /// It was named exactly, so that failing to attach is an error. Probes that only a
     /// pattern matched are left out with a warning.
     pub explicit: bool,
-    /// Which of the texts named it, by position; of several the last one.
+    /// The index of the last text that named it.
     pub request: usize,
 }
 
@@ -39,7 +38,7 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    /// For the programs: [`spec_flags`].
+    /// As [`spec_flags`], for the programs.
     #[must_use]
     pub fn flags(self) -> u32 {
         let flag = |wanted: bool, flag: u32| if wanted { flag } else { 0 };
@@ -60,7 +59,7 @@ pub enum AttachPoint {
         id: u32,
         /// Layout of its payload.
         spec: Box<ProbeSpec>,
-        /// What is fetched behind it.
+        /// What is fetched after it.
         fetched: Layout,
     },
     /// `raw_syscalls:sys_enter`, with `long id; unsigned long args[6]` (56 bytes of
@@ -78,19 +77,19 @@ pub enum AttachPoint {
         /// Its row in the table.
         spec: SyscallSpec,
     },
-    /// Whatever generated code fetches the payload from.
+    /// A function, an instruction or a raw tracepoint: generated code fetches the payload.
     Function {
         /// What to attach to.
         target: FunctionTarget,
         /// What is fetched when it fires.
         layout: Layout,
-        /// For returns: what was fetched when the function was entered, behind the former. Its
-        /// duration is in front of both.
+        /// For returns: what is fetched on entry; it follows `layout`. The duration precedes
+        /// both.
         entry: Option<Layout>,
     },
 }
 
-/// A place whose events have what is fetched there and nothing else.
+/// An attach point whose events consist of what is fetched there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FunctionTarget {
     /// An instruction of a kernel function.
@@ -100,7 +99,7 @@ pub enum FunctionTarget {
         /// Bytes from its start.
         offset: u64,
         /// Its payload is the registers, whatever its arguments are, so that one program can
-        /// serve many functions: those that a pattern stands for.
+        /// serve all functions that a pattern matches.
         uniform: bool,
     },
     /// The return of a kernel function.
@@ -108,12 +107,12 @@ pub enum FunctionTarget {
         /// The function.
         symbol: String,
     },
-    /// A kernel function is entered, by trampoline.
+    /// The entry of a kernel function, by trampoline.
     Fentry {
         /// Its BTF type.
         btf_id: u32,
     },
-    /// A kernel function returns, by trampoline.
+    /// The return of a kernel function, by trampoline.
     Fexit {
         /// Its BTF type.
         btf_id: u32,
@@ -127,14 +126,14 @@ pub enum FunctionTarget {
     Uprobe {
         /// The file.
         path: PathBuf,
-        /// Of the instruction in the file, in bytes.
+        /// File offset of the instruction, in bytes.
         offset: u64,
     },
     /// The return of a function of a program or a library.
     Uretprobe {
         /// The file.
         path: PathBuf,
-        /// Of the function in the file, in bytes.
+        /// File offset of the function, in bytes.
         offset: u64,
     },
 }

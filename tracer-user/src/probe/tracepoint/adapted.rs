@@ -1,4 +1,4 @@
-//! Names and values as LTTng's modules have them.
+//! Names and values as in LTTng's modules.
 
 use tracer_common::{Piece, PieceKind};
 
@@ -16,7 +16,7 @@ pub(super) fn note_of(event: &LttngEvent, placed: &[Placed]) -> Option<Piece> {
     })
 }
 
-/// Where the record has a field of fixed size.
+/// The location of a field of fixed size in the record.
 fn byte_of(placed: &[Placed], name: &str) -> Option<u32> {
     let field = placed.iter().find(|field| field.name == name)?;
     match field.place {
@@ -38,7 +38,7 @@ pub(super) fn adapt(placed: &mut Vec<Placed>, event: &LttngEvent) {
                     (PieceKind::PidOfNewThread, byte_of(placed, tid)?)
                 }
             };
-            let place = Location::WorkedOut {
+            let place = Location::Computed {
                 kind,
                 offset,
                 len: 0,
@@ -58,7 +58,7 @@ pub(super) fn adapt(placed: &mut Vec<Placed>, event: &LttngEvent) {
                 field.place = Location::Priority { start };
             }
             (Some(FieldChange::RequestFlags), &Location::Fixed { start, len }) => {
-                field.place = Location::WorkedOut {
+                field.place = Location::Computed {
                     kind: PieceKind::RequestFlags,
                     offset: (start / 8) as u32,
                     len: (len / 8) as u32,

@@ -1,13 +1,13 @@
-//! From the kernel's description of a tracepoint to the fields of its event class and the
-//! specification of its program.
+//! Derives the fields of an event class and the specification of its program from the
+//! kernel's description of a tracepoint.
 //!
-//! Where it can be, the payload is one straight copy of the kernel's record, and the
+//! If possible, the payload is one straight copy of the kernel's record, and the
 //! fields are aligned so that a CTF reader finds each where the kernel put it. Classes
-//! with dynamic fields, and records that no alignment describes, are put together from
+//! with dynamic fields, and records that no alignment describes, are assembled from
 //! [`Piece`]s, with every field packed.
 //!
-//! A class can have names and values as [`lttng`](crate::trace::lttng) says; values that are no part
-//! of the record are pieces, too.
+//! A class can have the names and values of [`lttng`](crate::trace::lttng); values that are not
+//! part of the record are pieces, too.
 
 mod adapted;
 mod placed;
@@ -35,11 +35,11 @@ const PAYLOAD_ALIGN: u64 = 8;
 /// Why the record of a tracepoint cannot be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    /// Its fields are scattered over too many places.
-    #[error("its record has {0} separate pieces, and at most {MAX_PIECES} can be recorded")]
+    /// Its fields are scattered over too many pieces.
+    #[error("its record has {0} separate pieces; at most {MAX_PIECES} can be recorded")]
     TooManyPieces(usize),
     /// Its fields end beyond the largest record.
-    #[error("its record ends at byte {0}, beyond the largest that the kernel makes")]
+    #[error("its record ends at byte {0}, beyond the kernel's maximum")]
     TooLarge(u64),
 }
 
@@ -48,18 +48,18 @@ pub enum LayoutError {
 pub struct Layout {
     /// The fields of the payload.
     pub fields: Vec<Field>,
-    /// Where the kernel's record has each of them.
+    /// The location of each in the kernel's record.
     pub sources: Vec<FieldSource>,
     /// How the program gets the payload; the class is still 0.
     pub spec: ProbeSpec,
 }
 
-/// Lays a tracepoint out.
+/// Lays out a tracepoint.
 pub fn layout(format: &Format) -> Result<Layout, LayoutError> {
     layout_as(format, None)
 }
 
-/// Lays a tracepoint out with the names and values of an event of LTTng's modules, if one is
+/// Lays out a tracepoint with the names and values of an event of LTTng's modules, if one is
 /// given.
 pub fn layout_as(format: &Format, event: Option<&LttngEvent>) -> Result<Layout, LayoutError> {
     let mut placed = place_fields(format);
@@ -89,7 +89,7 @@ pub fn layout_as(format: &Format, event: Option<&LttngEvent>) -> Result<Layout, 
     })
 }
 
-/// A piece for each field, and one that is no field.
+/// A piece for each field, and one that is not a field.
 fn in_pieces(
     placed: Vec<Placed>,
     note: Option<Piece>,
@@ -114,7 +114,7 @@ fn in_pieces(
                 pieces.push(PieceKind::Priority, (start / 8) as u32, NUMBER_LEN as u32);
                 8
             }
-            Location::WorkedOut { kind, offset, len } => {
+            Location::Computed { kind, offset, len } => {
                 pieces.push(kind, offset, len);
                 8
             }

@@ -1,4 +1,4 @@
-//! Where the kernel's record has each field.
+//! Locations of the fields in the kernel's record.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::probe::fetch::{Base, Fetch, FieldSource, Load};
 use crate::probe::tracepoint::types::{dynamic_type, fixed_type};
 use crate::trace::event::{Display, FieldType};
 
-/// A field and where the record has it.
+/// A field and its location in the record.
 pub(super) struct Placed {
     pub(super) name: String,
     /// With natural alignment.
@@ -23,7 +23,7 @@ pub(super) struct Placed {
 pub(super) enum Location {
     /// In the record itself, in bits.
     Fixed { start: u64, len: u64 },
-    /// Behind the locator word at `offset`.
+    /// Where the locator word at `offset` points to.
     Dynamic {
         kind: PieceKind,
         offset: u32,
@@ -31,8 +31,8 @@ pub(super) enum Location {
     },
     /// A [`PieceKind::Priority`] in the record itself, in bits.
     Priority { start: u64 },
-    /// What a piece of another kind makes of `len` bytes at `offset`.
-    WorkedOut {
+    /// Computed by a piece of another kind from `len` bytes at `offset`.
+    Computed {
         kind: PieceKind,
         offset: u32,
         len: u32,
@@ -45,7 +45,7 @@ impl Placed {
             Location::Fixed { start, len } => (start + len).div_ceil(8),
             Location::Dynamic { offset, .. } => u64::from(offset) + LOCATOR_LEN,
             Location::Priority { start } => start / 8 + NUMBER_LEN,
-            Location::WorkedOut { offset, len, .. } => u64::from(offset) + u64::from(len),
+            Location::Computed { offset, len, .. } => u64::from(offset) + u64::from(len),
         }
     }
 
@@ -107,7 +107,7 @@ fn number_source(start: u64, len: u64, signed: bool) -> FieldSource {
         })
 }
 
-/// Bytes of a number that is worked out, and of a priority.
+/// Size in bytes of a computed number, and of a priority.
 pub(super) const NUMBER_LEN: u64 = 4;
 
 /// Bytes of a `__data_loc` or `__rel_loc` word.
@@ -147,7 +147,7 @@ pub(super) fn place_fields(format: &Format) -> Vec<Placed> {
 }
 
 /// The storage unit that consecutive bit-fields share. The kernel gives their common
-/// offset but not their place in it; C compilers fill it from the lowest bit on
+/// offset but not their position in it; C compilers fill it from the lowest bit on
 /// little-endian machines.
 #[derive(Default)]
 struct BitUnit {
@@ -156,7 +156,7 @@ struct BitUnit {
 }
 
 impl BitUnit {
-    /// Where the next field begins in the record, and how long it is, in bits.
+    /// Start of the next field in the record, and its length, in bits.
     fn place(&mut self, field: &FormatField, bits: u16) -> (u64, u64) {
         let capacity = u64::from(field.size) * 8;
         let bits = u64::from(bits).min(capacity);
@@ -172,7 +172,7 @@ impl BitUnit {
     }
 }
 
-/// A field behind a locator word.
+/// A field that a locator word points to.
 fn dynamic(field: &FormatField, print_fmt: &str, names: &mut HashSet<String>) -> Placed {
     let ty = dynamic_type(field, print_fmt);
     let (kind, element_len) = match (&ty, field.shape) {

@@ -8,7 +8,7 @@ use crate::probe::tracepoint::placed::{Location, NUMBER_LEN, Placed};
 use crate::trace::event::{Field, FieldType, IntegerType};
 
 /// One copy of the record from `base` to the end of the last field, if alignments can
-/// say where the fields are.
+/// describe where the fields are.
 pub(super) fn straight(placed: &[Placed], base: u64) -> Option<(Vec<Field>, ProbeSpec)> {
     let mut fields = Vec::with_capacity(placed.len());
     let mut spec = ProbeSpec {
@@ -39,8 +39,8 @@ pub(super) fn straight(placed: &[Placed], base: u64) -> Option<(Vec<Field>, Prob
     Some((fields, spec))
 }
 
-/// The alignment in bits with which a reader that stands at `cursor` comes to `start`:
-/// the natural one if it does, else the largest below it, else the smallest above it.
+/// The alignment in bits with which a reader at `cursor` gets to `start`: the natural one if
+/// possible, else the largest below it, else the smallest above it.
 fn reaching_alignment(cursor: u64, start: u64, ty: &FieldType) -> Option<u16> {
     let natural = alignment(ty);
     let below = std::iter::successors(Some(natural), |&align| (align > 1).then_some(align / 2));
@@ -52,7 +52,7 @@ fn reaching_alignment(cursor: u64, start: u64, ty: &FieldType) -> Option<u16> {
         });
     below
         .chain(above)
-        // Nothing but the inside of a bit-field unit is off the byte.
+        // Only bit-fields within a unit are not byte-aligned.
         .filter(|&align| align >= 8 || !start.is_multiple_of(8))
         .find(|&align| cursor.next_multiple_of(u64::from(align)) == start)
 }
@@ -68,7 +68,7 @@ fn alignment(ty: &FieldType) -> u16 {
     }
 }
 
-/// The same type, aligned so.
+/// The same type with this alignment.
 pub(super) fn with_alignment(ty: &FieldType, align_bits: u16) -> FieldType {
     let aligned = |integer| IntegerType {
         align_bits,

@@ -23,7 +23,7 @@ fn format(fields: &[&str], print_fmt: &str) -> Format {
 fn integer(ty: &FieldType) -> IntegerType {
     match ty {
         FieldType::Integer(integer) => *integer,
-        other => panic!("{other:?} is no integer"),
+        other => panic!("{other:?} is not an integer"),
     }
 }
 

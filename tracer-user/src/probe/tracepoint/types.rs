@@ -68,7 +68,7 @@ fn is_pointer(c_type: &str) -> bool {
     ctype::lookup(c_type).is_some_and(|known| known.pointer)
 }
 
-/// What has no type of its own is shown byte by byte.
+/// Values without a known type are displayed byte by byte.
 fn bytes(length: u32) -> FieldType {
     FieldType::Array {
         element: BYTE,
@@ -78,7 +78,7 @@ fn bytes(length: u32) -> FieldType {
 
 pub(super) const BYTE: IntegerType = IntegerType::natural(1, false, Display::Hexadecimal);
 
-/// The type of a field behind a locator word: a string, or a sequence.
+/// The type of a field that a locator word points to: a string or a sequence.
 pub(super) fn dynamic_type(field: &FormatField, print_fmt: &str) -> FieldType {
     if strip_qualifiers(&field.c_type) == "char" && !is_hex_dump(&field.name, print_fmt) {
         return FieldType::String;
@@ -98,7 +98,7 @@ pub(super) fn dynamic_type(field: &FormatField, print_fmt: &str) -> FieldType {
     FieldType::Sequence { element }
 }
 
-/// Characters that the kernel dumps as bytes are no string and may hold zeroes.
+/// Characters that the kernel dumps as bytes are not a string and may contain zeroes.
 fn is_hex_dump(name: &str, print_fmt: &str) -> bool {
     ["dynamic_array", "rel_dynamic_array"].iter().any(|getter| {
         ["__print_hex", "__print_hex_str"]

@@ -180,7 +180,7 @@ fn each_context_is_there_once_in_every_class() {
 fn a_context_that_needs_types_says_so_where_there_are_none() {
     let error = contexts(&["nice".to_owned()], &recorded(), &mut []).unwrap_err();
     let shown = error.to_string();
-    assert!(shown.contains("`nice` needs the kernel's types"), "{shown}");
+    assert!(shown.contains("`nice` needs the kernel's BTF"), "{shown}");
 }
 
 #[test]

@@ -293,7 +293,7 @@ fn wrong_filters_are_refused() {
         ("filename == 3", &["filename", "a string"]),
         ("flags == 'x'", &["flags", "numbers stand without quotes"]),
         ("filename & 1", &["`&` is for numbers"]),
-        ("dfd == 99999999999", &["does not fit `dfd`"]),
+        ("dfd == 99999999999", &["is out of range for `dfd`"]),
         ("dfd ==", &["dfd =="]),
         ("string_fault == 0", &["cannot look at `string_fault`"]),
     ] {

@@ -17,7 +17,7 @@ pub(super) const CHECKS: &[Check] = &[
             refused(
                 outcome,
                 "refused-notrace",
-                "the kernel does not let this function be probed",
+                "the kernel does not allow probing it",
             )
         },
     },
@@ -43,7 +43,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "a place behind a function is refused",
-        verify: |_, outcome| refused(outcome, "refused-behind", "the function has only"),
+        verify: |_, outcome| refused(outcome, "refused-behind", "the function is only"),
     },
     Check {
         name: "a member that does not exist is refused with its structure and what is like it",
@@ -62,7 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
             refused(
                 outcome,
                 "refused-argument",
-                "there is no `fille` here; did you mean `file`",
+                "no value is named `fille` here; did you mean `file`",
             )?;
             Kept::read(outcome, "refused-argument")?
                 .expect_error("there is `file`, `buf`, `count`, `pos`")
@@ -89,8 +89,8 @@ pub(super) const CHECKS: &[Check] = &[
             refused(
                 outcome,
                 "refused-module",
-                "it belongs to the module `nf_tables`, which is not loaded; load it: `modprobe \
-                 nf_tables`",
+                "it is in module `nf_tables`, which is not loaded; load it with `modprobe \
+                nf_tables`",
             )
         },
     },

@@ -1,25 +1,25 @@
-//! What is said of ways that lead nowhere.
+//! Messages about expressions that cannot be resolved.
 
 use super::*;
 
 #[test]
-fn what_is_no_single_value_names_its_parts() {
+fn the_parts_of_a_composite_value_are_listed() {
     let message = |text: &str| problem(text).to_string();
     assert_eq!(
         message("path->dentry->d_name"),
-        "`path->dentry->d_name` is a `struct qstr`, which is not recorded as a whole; name a \
-         member: `hash`, `name`"
+        "`path->dentry->d_name` is a `struct qstr`, which cannot be recorded as a whole; choose a \
+        member: `hash`, `name`"
     );
-    assert!(message("path->dentry->words").contains("name an element"));
+    assert!(message("path->dentry->words").contains("choose an element"));
     assert!(message("path->dentry->d_nam").contains("did you mean `d_name`?"));
     assert!(message("path->mnt->x").contains("((struct NAME *)path->mnt)->x"));
-    assert!(message("path->dentry->secret->x").contains("does not say what is in"));
-    assert!(message("*file->f_mode").contains("leads nowhere"));
-    assert!(message("*path").contains("name a member"));
-    assert!(message("file->f_mode:str").contains("strings are behind pointers"));
-    assert!(message("file->f_mode:x64").contains("has 32 bits"));
+    assert!(message("path->dentry->secret->x").contains("declared but not defined"));
+    assert!(message("*file->f_mode").contains("not a pointer"));
+    assert!(message("*path").contains("choose a member"));
+    assert!(message("file->f_mode:str").contains("not a pointer or an array of characters"));
+    assert!(message("file->f_mode:x64").contains("but `file->f_mode` only 32"));
     assert!(message("pat").contains("did you mean `path`?"));
-    assert!(message("ret").contains("there is no `ret` here"));
+    assert!(message("ret").contains("no value is named `ret` here"));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn fields_have_different_names() {
 }
 
 #[test]
-fn what_cannot_be_fetched_says_why() {
+fn the_reason_is_given_for_what_cannot_be_fetched() {
     let kernel = kernel();
     let scope = Scope::entry(None, kernel.function("typed").as_ref());
     for (name, reason) in [("ratio", "floating-point"), ("late", "on the stack")] {

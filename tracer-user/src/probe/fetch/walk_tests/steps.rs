@@ -52,7 +52,7 @@ fn members_are_found_through_those_without_a_name() {
 }
 
 #[test]
-fn elements_lie_behind_each_other() {
+fn elements_follow_each_other() {
     let words = fetch("path->dentry->words[3]:x64");
     assert_eq!(words.fetch, way(0, &[8], number(88, 8)));
     assert_eq!(words.field.name, "path_dentry_words_3");

@@ -19,7 +19,6 @@ pub mod fetch;
 pub mod filter;
 mod function_layout;
 pub mod listing;
-mod pieces;
 pub mod rename;
 pub mod resolve;
 pub mod spec;

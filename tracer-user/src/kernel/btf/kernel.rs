@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::kernel::btf::names::NameKind;
+use crate::kernel::btf::lookup::NameKind;
 use crate::kernel::btf::object::{Btf, BtfError};
 use crate::kernel::btf::types::{Kind, Type};
 use crate::kernel::btf::views::Prototype;

@@ -13,13 +13,14 @@
 #[cfg(test)]
 pub(crate) mod builder;
 mod kernel;
+mod lookup;
 mod names;
 mod object;
 mod types;
 mod views;
 
 pub use kernel::{Found, KernelBtf, KernelBtfError};
-pub use names::NameKind;
+pub use lookup::NameKind;
 pub use object::{Btf, BtfError};
 pub use types::{Kind, Type};
 pub use views::{Argument, Composite, Enumeration, Integer, Member, Prototype};

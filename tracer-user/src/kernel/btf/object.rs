@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::kernel::btf::names::{NameKind, Names};
-use crate::kernel::btf::types::Type;
+use crate::kernel::btf::names::Names;
 
 const MAGIC: u16 = 0xeb9f;
 const VERSION: u8 = 1;
@@ -86,26 +85,6 @@ impl Btf {
         })
     }
 
-    /// The type with a number. Unknown numbers, and 0, are `void`.
-    #[must_use]
-    pub fn get(&self, id: u32) -> Type<'_> {
-        Type { btf: self, id }
-    }
-
-    /// The type with a name, here or in the base.
-    #[must_use]
-    pub fn find(&self, what: NameKind, name: &str) -> Option<Type<'_>> {
-        let names = self.names.get_or_init(|| Names::new(self));
-        let here = names
-            .with_hash_of(name)
-            .map(|id| self.get(id))
-            .find(|ty| NameKind::of(*ty) == Some(what) && ty.name() == name);
-        here.or_else(|| {
-            let found = self.base.as_ref()?.find(what, name)?;
-            Some(self.get(found.id))
-        })
-    }
-
     /// The numbers of its types, without those of the base.
     #[must_use]
     pub fn ids(&self) -> std::ops::Range<u32> {
@@ -118,6 +97,16 @@ impl Btf {
 
     fn end_id(&self) -> u32 {
         self.first_id() + self.types.len() as u32
+    }
+
+    /// The BTF whose numbering this one continues.
+    pub(super) fn base(&self) -> Option<&Self> {
+        self.base.as_deref()
+    }
+
+    /// Its types by name, which `read` provides when they are first needed.
+    pub(super) fn names(&self, read: impl FnOnce() -> Names) -> &Names {
+        self.names.get_or_init(read)
     }
 
     /// The bytes from the start of a type to the end of all.

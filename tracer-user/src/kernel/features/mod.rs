@@ -12,7 +12,7 @@ mod system;
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use crate::kernel::btf::{KernelBtf, NameKind};
+use crate::kernel::btf::{KernelBtf, NameKind, Type};
 use crate::kernel::tracefs::mount::{Tracefs, TracefsError};
 
 pub use self::support::{Missing, Support};
@@ -183,7 +183,7 @@ impl Features {
             let types = self.types().map_err(|_| Missing::Needs("kernel BTF"))?;
             let function = |name| {
                 let function = types.vmlinux().find(NameKind::Function, name);
-                function.map(|ty| ty.id()).ok_or(bpf::NO_SESSION)
+                function.map(Type::id).ok_or(bpf::NO_SESSION)
             };
             Ok(SessionFunctions {
                 is_return: function("bpf_session_is_return")?,
@@ -221,7 +221,7 @@ impl Features {
         let types = self.types().map_err(|_| Missing::Needs("kernel BTF"))?;
         let target = types.vmlinux().find(NameKind::Function, "bpf_fentry_test1");
         target
-            .map(|ty| ty.id())
+            .map(Type::id)
             .ok_or_else(|| Missing::Unknown("the kernel has no `bpf_fentry_test1` to try".into()))
     }
 

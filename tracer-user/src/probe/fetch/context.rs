@@ -2,7 +2,10 @@
 
 use crate::kernel::btf::{Btf, KernelBtf};
 use crate::names::Suggestions;
-use crate::probe::fetch::{Fetch, FetchList, FetchProblem, Fetched, Load, Scope};
+use crate::probe::fetch::error::FetchProblem;
+use crate::probe::fetch::list::FetchList;
+use crate::probe::fetch::scope::Scope;
+use crate::probe::fetch::value::{Fetch, Fetched, Load};
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// A context field and its source.

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::names::Suggestions;
 use crate::names::place::{self, Misplaced};
-use crate::probe::fetch::MAX_FETCHED;
+use crate::probe::fetch::value::MAX_FETCHED;
 
 /// Why a fetch list is invalid; its position is in the text between the braces.
 pub type FetchError = Misplaced<FetchProblem>;

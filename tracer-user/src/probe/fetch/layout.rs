@@ -6,7 +6,7 @@
 
 use std::iter;
 
-use crate::probe::fetch::{
+use crate::probe::fetch::value::{
     FETCH_FAULT, Fetch, Fetched, FieldSource, Load, MAX_FETCHED, MAX_FETCHED_STRING,
 };
 use crate::trace::event::{Display, Field, FieldType, IntegerType};

@@ -12,7 +12,7 @@ use crate::names::place::{Span, Spanned};
 use crate::probe::fetch::error::{Fault, FetchProblem};
 use crate::probe::fetch::lexer::{Token, tokens};
 use crate::probe::fetch::syntax::{Expr, Format, Item, Tag, TypeName};
-use crate::probe::fetch::{MAX_FETCHED, Memory};
+use crate::probe::fetch::value::{MAX_FETCHED, Memory};
 
 /// Maximum number of steps in an expression.
 pub(super) const MAX_DEPTH: u32 = 64;

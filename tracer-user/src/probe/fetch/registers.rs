@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::kernel::btf::{Argument, Found, Kind, Type};
-use crate::probe::fetch::{Base, Fetch, Fetched, Load};
+use crate::probe::fetch::value::{Base, Fetch, Fetched, Load};
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// Registers that pass integers.

@@ -5,16 +5,17 @@ use std::collections::HashSet;
 use crate::kernel::btf::{Btf, Found, NameKind, Prototype};
 use crate::kernel::tracefs::format::{Format, FormatField, Shape as RecordShape};
 use crate::names::unique;
+use crate::probe::fetch::parser;
 use crate::probe::fetch::registers::{ARGUMENT_REGISTERS, places};
 use crate::probe::fetch::syntax::TypeName;
 use crate::probe::fetch::types::{CType, Shape};
-use crate::probe::fetch::{Base, Fetched, Memory, parser, walk};
+use crate::probe::fetch::value::{Base, Memory};
 use crate::trace::event::{Display, IntegerType};
 
 /// The name of the return value.
 const RETURN: &str = "ret";
 
-/// Prefix of the names of registers.
+/// The type of a register.
 const REGISTER: IntegerType = IntegerType::natural(8, false, Display::Hexadecimal);
 
 /// What is available when a probe fires.
@@ -147,7 +148,7 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    fn empty(types: Option<&'a Btf>) -> Self {
+    pub(super) fn empty(types: Option<&'a Btf>) -> Self {
         Self {
             values: Vec::new(),
             left_out: Vec::new(),
@@ -166,7 +167,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn add_arguments(&mut self, found: &Found<'a>) {
+    pub(super) fn add_arguments(&mut self, found: &Found<'a>) {
         let mut names = HashSet::from([super::FETCH_FAULT.to_owned()]);
         names.extend(self.values.iter().map(|value| value.name.clone()));
         for (index, (argument, place)) in places(found).into_iter().enumerate() {
@@ -251,42 +252,4 @@ fn record_type<'a>(field: &FormatField, types: Option<&'a Btf>) -> CType<'a> {
         .and_then(|name| named(&name))
         .filter(|ty| ty.size() == Some(u64::from(field.size)))
         .unwrap_or(CType::number(number))
-}
-
-/// All arguments of a function or a raw tracepoint that are in registers, typed as BTF
-/// has them: numbers with their sign, enumerations with their names, pointers to
-/// characters as strings, other pointers as addresses.
-#[must_use]
-pub fn arguments(found: &Found<'_>) -> Vec<Fetched> {
-    let mut scope = Scope::empty(None);
-    scope.add_arguments(found);
-    whole(&scope, found)
-}
-
-/// What a function returns, then its arguments, typed like [`arguments`]. An argument that
-/// is called `ret` is `ret_2`.
-#[must_use]
-pub fn returned_and_arguments(found: &Found<'_>) -> Vec<Fetched> {
-    let mut scope = Scope::exit(None, Some(found));
-    scope.add_arguments(found);
-    whole(&scope, found)
-}
-
-/// All values, unchanged.
-fn whole(scope: &Scope<'_>, found: &Found<'_>) -> Vec<Fetched> {
-    for (name, reason) in &scope.left_out {
-        log::debug!("`{name}` of `{}` is left out: {reason}", found.ty.name());
-    }
-    scope
-        .values
-        .iter()
-        .filter_map(|value| walk::whole(scope, value))
-        .collect()
-}
-
-/// What a function returns, as the field `ret`, typed like [`arguments`]; `None` if it
-/// returns nothing, or a value that is not in one register.
-#[must_use]
-pub fn returned(found: &Found<'_>) -> Option<Fetched> {
-    whole(&Scope::exit(None, Some(found)), found).pop()
 }

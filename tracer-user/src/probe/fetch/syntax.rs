@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::names::place::{Span, Spanned};
-use crate::probe::fetch::Memory;
+use crate::probe::fetch::value::Memory;
 
 /// One value to fetch: `name=path->dentry:x64`.
 #[derive(Clone, Debug, PartialEq, Eq)]

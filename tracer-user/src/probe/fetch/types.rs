@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::kernel::btf::{Btf, Composite, Enumeration, Kind, NameKind, Type};
 use crate::names::Suggestions;
-use crate::probe::fetch::Memory;
 use crate::probe::fetch::error::FetchProblem;
 use crate::probe::fetch::syntax::{Tag, TypeName};
+use crate::probe::fetch::value::Memory;
 use crate::trace::event::{Display, FieldType, IntegerType, Label, LabelKind, Labels};
 
 /// The type of a value.

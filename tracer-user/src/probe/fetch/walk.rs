@@ -8,8 +8,8 @@ use crate::probe::fetch::error::{Fault, FetchProblem, listed};
 use crate::probe::fetch::scope::{Scope, Value};
 use crate::probe::fetch::syntax::{Expr, Item, TypeName};
 use crate::probe::fetch::types::{CType, Shape};
+use crate::probe::fetch::value::{FETCH_FAULT, Fetched, Memory};
 use crate::probe::fetch::walked::{At, Walked, needs_part};
-use crate::probe::fetch::{FETCH_FAULT, Fetched, Memory};
 use crate::trace::event::Field;
 
 type Result<T> = std::result::Result<T, Fault>;

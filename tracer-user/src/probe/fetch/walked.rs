@@ -5,7 +5,7 @@ use crate::probe::fetch::error::{Fault, FetchProblem, listed};
 use crate::probe::fetch::scope::{Scope, Value};
 use crate::probe::fetch::syntax::{Expr, Format, Item, Style};
 use crate::probe::fetch::types::{CType, Shape};
-use crate::probe::fetch::{Base, Fetch, Load, MAX_FETCHED_STRING, Memory};
+use crate::probe::fetch::value::{Base, Fetch, Load, MAX_FETCHED_STRING, Memory};
 use crate::trace::event::{Display, FieldType, IntegerType};
 
 type Result<T> = std::result::Result<T, Fault>;

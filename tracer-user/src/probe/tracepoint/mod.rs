@@ -10,20 +10,24 @@
 //! part of the record are pieces, too.
 
 mod adapted;
+mod error;
+mod pieces;
 mod placed;
 mod straight;
 mod types;
 
-use adapted::{adapt, note_of};
-use placed::{Location, NUMBER_LEN, Placed, place_fields};
-use straight::{straight, with_alignment};
-use tracer_common::{MAX_PIECES, Piece, PieceKind, ProbeSpec};
+use tracer_common::{Piece, PieceKind, ProbeSpec};
 
+use self::adapted::{adapt, note_of};
+use self::pieces::Pieces;
+use self::placed::{Location, NUMBER_LEN, Placed, place_fields};
+use self::straight::{straight, with_alignment};
 use crate::kernel::tracefs::format::Format;
 use crate::probe::fetch::FieldSource;
-use crate::probe::pieces::Pieces;
 use crate::trace::event::Field;
 use crate::trace::lttng::LttngEvent;
+
+pub use self::error::LayoutError;
 
 /// The largest record of a tracepoint in bytes (`PERF_MAX_TRACE_SIZE`,
 /// `include/linux/trace_events.h`).
@@ -31,17 +35,6 @@ const MAX_RECORD_LEN: u64 = 8192;
 
 /// The payload of an event starts at a multiple of this many bytes.
 const PAYLOAD_ALIGN: u64 = 8;
-
-/// Why the record of a tracepoint cannot be recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LayoutError {
-    /// Its fields are scattered over too many pieces.
-    #[error("its record has {0} separate pieces; at most {MAX_PIECES} can be recorded")]
-    TooManyPieces(usize),
-    /// Its fields end beyond the largest record.
-    #[error("its record ends at byte {0}, beyond the kernel's maximum")]
-    TooLarge(u64),
-}
 
 /// The record of a tracepoint as the payload of an event.
 #[derive(Clone, Debug)]

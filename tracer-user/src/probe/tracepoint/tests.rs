@@ -1,6 +1,6 @@
 //! Layouts of recorded and of made-up format files.
 
-use tracer_common::spec_flags;
+use tracer_common::{MAX_PIECES, spec_flags};
 
 use super::*;
 use crate::probe::tracepoint::types::BYTE;

@@ -2,7 +2,7 @@
 
 use tracer_common::{Piece, PieceKind, ProbeSpec, spec_flags};
 
-use crate::probe::tracepoint::LayoutError;
+use crate::probe::tracepoint::error::LayoutError;
 
 /// Pieces in field order, with neighbours of fixed size merged.
 #[derive(Default)]

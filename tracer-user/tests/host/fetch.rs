@@ -136,8 +136,7 @@ fn probed(probe: &str, more: &[&str]) -> (Trace, u32) {
 #[test]
 fn a_function_of_a_program_has_its_arguments() {
     let probe = format!(
-        "uprobe:{}:{FUNCTION}{{number=arg0:u64, text=arg1:ustr, signed=arg2:d32, first=*(u8 \
-        *)arg1}}",
+        "uprobe:{}:{FUNCTION}{{number=arg0:u64, text=arg1:ustr, signed=arg2:d32, first=*(u8 *)arg1}}",
         work()
     );
     let (trace, pid) = probed(&probe, &[]);

@@ -336,26 +336,21 @@ mod tests {
 
     #[test]
     fn symbols_name_values() {
-        let text = r#""vec=%u [action=%s]", REC->vec, __print_symbolic(REC->vec, { 0, "HI" }, { \
-        1, "TI" "MER" })"#;
+        let text = r#""vec=%u [action=%s]", REC->vec, __print_symbolic(REC->vec, { 0, "HI" }, { 1, "TI" "MER" })"#;
         let expected = (LabelKind::Values, pairs(&[(0, "HI"), (1, "TIMER")]));
         assert_eq!(table(text, "vec"), Some(expected));
     }
 
     #[test]
     fn flags_name_bits_and_none_of_them() {
-        let text = r#""%s", (REC->gfp_flags) ? __print_flags((unsigned long)REC->gfp_flags, "|", \
-        {( unsigned long)(( gfp_t)((((1UL))) << (0))), "GFP_DMA"}, { 0, ((void *)0) } ) : "none""#;
+        let text = r#""%s", (REC->gfp_flags) ? __print_flags((unsigned long)REC->gfp_flags, "|", {( unsigned long)(( gfp_t)((((1UL))) << (0))), "GFP_DMA"}, { 0, ((void *)0) } ) : "none""#;
         let expected = (bits("|"), pairs(&[(1, "GFP_DMA"), (0, "none")]));
         assert_eq!(table(text, "gfp_flags"), Some(expected));
     }
 
     #[test]
     fn states_of_sched_switch_are_the_letters_that_people_know() {
-        let text = r#""prev_state=%s%s ==>", (REC->prev_state & ((((0x0 | 0x1 | 0x2) + 1) << 1) - \
-        1)) ? __print_flags(REC->prev_state & ((((0x0 | 0x1 | 0x2) + 1) << 1) - 1), "|", { 0x1, \
-        "S" }, { 0x2, "D" }, { 0x80, "I" }) : "R", REC->prev_state & (((0x0 | 0x1 | 0x2) + 1) << \
-        1) ? "+" : "", REC->next_comm"#;
+        let text = r#""prev_state=%s%s ==>", (REC->prev_state & ((((0x0 | 0x1 | 0x2) + 1) << 1) - 1)) ? __print_flags(REC->prev_state & ((((0x0 | 0x1 | 0x2) + 1) << 1) - 1), "|", { 0x1, "S" }, { 0x2, "D" }, { 0x80, "I" }) : "R", REC->prev_state & (((0x0 | 0x1 | 0x2) + 1) << 1) ? "+" : "", REC->next_comm"#;
         let expected = (bits("|"), pairs(&[(1, "S"), (2, "D"), (8, "R+"), (0, "R")]));
         assert_eq!(table(text, "prev_state"), Some(expected));
     }
@@ -419,8 +414,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_known_leaves_the_table_out() {
-        let text = r#"__print_flags(REC->a, "|", { 1, "A" }, { I_DIRTY, "D" }), \
-        __print_symbolic(REC->b, { 1, "B" })"#;
+        let text = r#"__print_flags(REC->a, "|", { 1, "A" }, { I_DIRTY, "D" }), __print_symbolic(REC->b, { 1, "B" })"#;
         assert_eq!(table(text, "a"), None);
         assert!(table(text, "b").is_some());
     }

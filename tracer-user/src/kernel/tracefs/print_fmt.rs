@@ -124,8 +124,7 @@ mod tests {
     #[test]
     fn the_conversion_decides() {
         let shown = displays(
-            r#""ip=%pS flags=0x%lx mode=%#o n=%d c=%c", (void *)REC->ip, REC->flags, REC->mode, \
-            REC->n, REC->c"#,
+            r#""ip=%pS flags=0x%lx mode=%#o n=%d c=%c", (void *)REC->ip, REC->flags, REC->mode, REC->n, REC->c"#,
         );
         assert_eq!(shown.get("ip"), Some(&Display::Hexadecimal));
         assert_eq!(shown.get("flags"), Some(&Display::Hexadecimal));
@@ -137,8 +136,7 @@ mod tests {
     #[test]
     fn flag_tables_mean_hexadecimal() {
         let shown = displays(
-            r#""a=%s b=%s", __print_flags(REC->a, "|", { 1, "x,y" }), __print_symbolic(REC->b, { \
-            1, "(" })"#,
+            r#""a=%s b=%s", __print_flags(REC->a, "|", { 1, "x,y" }), __print_symbolic(REC->b, { 1, "(" })"#,
         );
         assert_eq!(shown.get("a"), Some(&Display::Hexadecimal));
         assert_eq!(shown.get("b"), None);

@@ -87,8 +87,7 @@ pub enum FilterProblem {
     TooDeep(u32),
     /// Neither a field nor a context.
     #[error(
-        "`{class}` has no field `{name}`{suggestions}{} it has {fields}; every event has \
-        {contexts}",
+        "`{class}` has no field `{name}`{suggestions}{} it has {fields}; every event has {contexts}",
         .suggestions.separator()
     )]
     NoSuchField {

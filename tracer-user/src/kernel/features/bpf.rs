@@ -145,7 +145,7 @@ fn load(kind: ProgramKind) -> Support<OwnedFd> {
         instruction(BPF_JMP | BPF_EXIT),
     ];
     bpf::load_program(kind, "feature", &program, c"GPL")
-        .map_err(|error| missing(&error.source, Missing::Unknown(error.source.to_string())))
+        .map_err(|error| missing(&error.cause, Missing::Unknown(error.cause.to_string())))
 }
 
 /// What a refusal means: `otherwise`, where the kernel does not know what it was asked for.

@@ -109,7 +109,7 @@ pub struct Fetched {
 /// `base` is a number or an address. Each step reads an address: the next one is the
 /// 8-byte word at the address before it plus the step. What the last address leads to is
 /// read as `load` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fetch {
     /// Where the way begins.
     pub base: Base,
@@ -120,7 +120,7 @@ pub struct Fetch {
 }
 
 /// Where the way to a value begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Base {
     /// The `n`th argument of the function, from 0: a register, or a slot of the arguments
     /// of an fentry program.
@@ -150,7 +150,7 @@ pub enum Base {
 }
 
 /// What is read at the end of the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Load {
     /// Nothing more: `base` itself, or the last word, cut to the field's size.
     Itself,
@@ -233,7 +233,7 @@ pub enum Source {
 }
 
 /// Whose memory an address belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Memory {
     /// The kernel's.
     Kernel,

@@ -36,11 +36,6 @@ pub(in crate::record::attach) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Every event is wanted.
-    pub(in crate::record::attach) fn is_trivial(&self) -> bool {
-        self.origin.is_none() && self.cgroup.is_none() && self.condition.is_none()
-    }
-
     /// Fields of the event are looked at, and not only who it happens in.
     fn looks_at_fields(&self) -> bool {
         self.condition

@@ -1,0 +1,132 @@
+//! The programs that a probe has to itself.
+
+use std::borrow::Cow;
+
+use crate::probe::fetch::Layout;
+use crate::probe::{FunctionTarget, Place, ResolvedProbe};
+use crate::record::attach::plan::{
+    AttachPoint, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
+};
+
+impl<'p> Planner<'_, 'p> {
+    /// The programs of the probe in `row`; `None` for system calls, which share theirs.
+    pub(super) fn single(&self, row: usize) -> Option<Step<'p>> {
+        let probe = &self.probes[row];
+        let programs = match &probe.place {
+            Place::Tracepoint { id, fetched, .. } => {
+                let point = AttachPoint::PerfTracepoint { id: *id };
+                vec![self.emitting(row, Template::Tracepoint, point, fetched)]
+            }
+            Place::Function {
+                target,
+                layout,
+                entry: None,
+            } => vec![self.emitting(row, Template::Function, event(target), layout)],
+            Place::Function {
+                target,
+                layout,
+                entry: Some(entry),
+            } => vec![
+                self.emitting(row, Template::Return, event(target), layout),
+                keeping(row, probe, target, entry),
+            ],
+            Place::Syscall { .. } | Place::RawSyscall { .. } => return None,
+        };
+        let on_refusal = if probe.explicit {
+            OnRefusal::Fail
+        } else {
+            OnRefusal::LeaveOut
+        };
+        Some(Step {
+            rows: vec![row],
+            programs,
+            on_refusal,
+        })
+    }
+
+    /// A program that emits the probe's events.
+    pub(super) fn emitting(
+        &self,
+        row: usize,
+        template: Template,
+        point: AttachPoint<'p>,
+        fetched: &'p Layout,
+    ) -> ProgramPlan<'p> {
+        let probe = &self.probes[row];
+        ProgramPlan {
+            subject: subject(probe),
+            name: name(probe),
+            template,
+            point,
+            row,
+            cookie: probe.class.id.into(),
+            fetched: some(fetched),
+            filter: self.filter(probe).map_or(Filter::None, Filter::One),
+            misses: Misses::Event(probe.class.id),
+        }
+    }
+}
+
+/// The program that keeps values from the entry of a function until it returns.
+fn keeping<'p>(
+    row: usize,
+    probe: &'p ResolvedProbe,
+    target: &'p FunctionTarget,
+    entry: &'p Layout,
+) -> ProgramPlan<'p> {
+    ProgramPlan {
+        subject: subject(probe),
+        name: format!("entry_{}", name(probe)),
+        template: Template::Entry,
+        point: function_entry(target),
+        row,
+        cookie: probe.class.id.into(),
+        fetched: some(entry),
+        filter: Filter::None,
+        misses: Misses::Nothing,
+    }
+}
+
+pub(super) fn subject(probe: &ResolvedProbe) -> String {
+    format!("`{}`", probe.class.name)
+}
+
+pub(super) fn name(probe: &ResolvedProbe) -> String {
+    probe.class.name.replace(':', "_")
+}
+
+fn some(layout: &Layout) -> Option<Cow<'_, Layout>> {
+    (!layout.is_empty()).then_some(Cow::Borrowed(layout))
+}
+
+/// Where the events of `target` happen.
+fn event(target: &FunctionTarget) -> AttachPoint<'_> {
+    match target {
+        FunctionTarget::Kprobe { symbol, offset, .. } => AttachPoint::Kprobe {
+            symbol,
+            offset: *offset,
+        },
+        FunctionTarget::Kretprobe { symbol } => AttachPoint::Kretprobe { symbol },
+        FunctionTarget::Fentry { btf_id } => AttachPoint::Fentry { btf_id: *btf_id },
+        FunctionTarget::Fexit { btf_id } => AttachPoint::Fexit { btf_id: *btf_id },
+        FunctionTarget::RawTracepoint { name } => AttachPoint::RawTracepoint { name },
+        FunctionTarget::Uprobe { path, offset } => AttachPoint::Uprobe {
+            path,
+            offset: *offset,
+        },
+        FunctionTarget::Uretprobe { path, offset } => AttachPoint::Uretprobe {
+            path,
+            offset: *offset,
+        },
+    }
+}
+
+/// The entry of the function that returns at `target`.
+fn function_entry(target: &FunctionTarget) -> AttachPoint<'_> {
+    match event(target) {
+        AttachPoint::Kretprobe { symbol } => AttachPoint::Kprobe { symbol, offset: 0 },
+        AttachPoint::Fexit { btf_id } => AttachPoint::Fentry { btf_id },
+        AttachPoint::Uretprobe { path, offset } => AttachPoint::Uprobe { path, offset },
+        entry => entry,
+    }
+}

@@ -127,11 +127,11 @@ fn functions_of_a_group_have_the_same_stacks_and_throttling() {
         .map(|every| Throttle { every, limit: None })
         .to_vec();
     let origin = Origin::default();
-    let throttled = Settings {
+    let settings = Settings {
         throttles: &throttles,
         ..settings(&origin)
     };
-    let by_throttle = AttachPlan::new(&throttled, &probes, ALL).unwrap();
+    let by_throttle = AttachPlan::new(&settings, &probes, ALL).unwrap();
     assert_eq!(rows(&by_throttle), [vec![0, 1, 3], vec![2]]);
     probes[1].stacks.kernel = true;
     probes[3].stacks.kernel = true;

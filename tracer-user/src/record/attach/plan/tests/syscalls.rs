@@ -13,8 +13,8 @@ fn syscall(nr: u32, entry: bool) -> ResolvedProbe {
     at(Place::Syscall { nr, entry, spec })
 }
 
-fn uid_is(value: u64) -> Option<Condition> {
-    Some(Condition::Number(NumberTest {
+fn uid_is(value: u64) -> Condition {
+    Condition::Number(NumberTest {
         source: NumberSource::Uid,
         ty: NumberType {
             size_bits: 32,
@@ -23,7 +23,7 @@ fn uid_is(value: u64) -> Option<Condition> {
         mask: None,
         relation: Relation::Equal,
         value,
-    }))
+    })
 }
 
 #[test]
@@ -64,9 +64,9 @@ fn entries_share_a_program_and_exits_another() {
 #[test]
 fn equal_filters_have_one_number_and_calls_without_one_have_0() {
     let mut probes = numbered((0..4).map(|nr| syscall(nr, true)).collect());
-    probes[1].filter = uid_is(0);
-    probes[2].filter = uid_is(1);
-    probes[3].filter = uid_is(0);
+    probes[1].filter = Some(uid_is(0));
+    probes[2].filter = Some(uid_is(1));
+    probes[3].filter = Some(uid_is(0));
     let plan = plan(&probes, NONE);
     let numbers = plan.syscalls.iter().map(|row| row.spec.filter);
     assert!(numbers.eq([0, 1, 2, 1]));
@@ -80,7 +80,7 @@ fn equal_filters_have_one_number_and_calls_without_one_have_0() {
 fn a_restricted_origin_filters_every_call() {
     let probes = numbered(vec![syscall(0, true), syscall(1, true)]);
     let origin = Origin {
-        condition: uid_is(0),
+        condition: Some(uid_is(0)),
         cgroup: None,
     };
     let plan = AttachPlan::new(&settings(&origin), &probes, NONE).unwrap();
@@ -90,7 +90,7 @@ fn a_restricted_origin_filters_every_call() {
 #[test]
 fn filters_of_raw_system_calls_count_from_0() {
     let mut probe = at(Place::RawSyscall { entry: true });
-    probe.filter = uid_is(0);
+    probe.filter = Some(uid_is(0));
     let probes = [probe];
     let plan = plan(&probes, NONE);
     let filter = &plan.steps[0].programs[0].filter;
@@ -100,7 +100,7 @@ fn filters_of_raw_system_calls_count_from_0() {
 #[test]
 fn too_many_different_filters_are_an_error() {
     let probe = |value| ResolvedProbe {
-        filter: uid_is(value),
+        filter: Some(uid_is(value)),
         ..syscall(value as u32, true)
     };
     let probes: Vec<_> = (0..256).map(probe).collect();
@@ -125,11 +125,11 @@ fn a_row_has_the_stacks_and_the_throttle_of_its_class() {
         },
     ];
     let origin = Origin::default();
-    let throttled = Settings {
+    let settings = Settings {
         throttles: &throttles,
         ..settings(&origin)
     };
-    let plan = AttachPlan::new(&throttled, &probes, NONE).unwrap();
+    let plan = AttachPlan::new(&settings, &probes, NONE).unwrap();
     let found = plan
         .syscalls
         .iter()

@@ -82,7 +82,7 @@ fn task_layout(btf: &Btf) -> Result<TaskLayout> {
     })
 }
 
-/// The entry of a process that is recorded from its next exec on.
+/// The entry of a process that is recorded after its next exec.
 pub(super) fn pending() -> [u8; size_of::<Wanted>()] {
     bytes_of(&Wanted {
         pending: 1,
@@ -103,7 +103,7 @@ mod tests {
     use crate::kernel::btf::builder::Builder;
 
     #[test]
-    fn an_entry_has_the_bytes_that_programs_read() {
+    fn an_entry_is_encoded_as_programs_read_it() {
         let bytes = pending();
         assert_eq!(bytes[core::mem::offset_of!(Wanted, pending)], 1);
         assert_eq!(bytes.iter().filter(|byte| **byte != 0).count(), 1);

@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_specification_has_the_bytes_that_programs_read() {
+    fn a_specification_is_encoded_as_programs_read_it() {
         let spec = ProbeSpec {
             class: 1,
             flags: 2,
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_hooks_lead_to_code_to_the_kernel_or_nowhere() {
+    fn hooks_call_generated_code_or_the_kernel_or_become_a_constant() {
         let called = [
             hook::FETCH,
             hook::SESSION_COOKIE,
@@ -299,7 +299,7 @@ mod tests {
         hooks.set_of_kernel(hook::SESSION_COOKIE, 4711);
         hooks.link(&mut program);
         let expected = [
-            // From the next instruction to the one behind all.
+            // From the next instruction to the one after all.
             (CALL, BPF_PSEUDO_CALL as u8, 3),
             (CALL, BPF_PSEUDO_KFUNC_CALL as u8, 4711),
             (MOVE_IMM, 0, 1),

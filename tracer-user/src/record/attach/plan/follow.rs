@@ -6,12 +6,7 @@ use crate::record::attach::plan::{
 
 /// Each with its raw tracepoint.
 const FOLLOWERS: [(Template, &str, Misses); 3] = [
-    (
-        Template::FollowNewTask,
-        "task_newtask",
-        // The others lose nothing: what they miss of a thread is found out later.
-        Misses::NewThread,
-    ),
+    (Template::FollowNewTask, "task_newtask", Misses::NewThread),
     (Template::FollowExec, "sched_process_exec", Misses::Nothing),
     (Template::FollowFree, "sched_process_free", Misses::Nothing),
 ];

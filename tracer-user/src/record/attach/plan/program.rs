@@ -20,13 +20,13 @@ pub struct ProgramPlan<'p> {
     pub point: AttachPoint<'p>,
     /// The row of the table of specifications that it reads.
     pub row: usize,
-    /// What it can ask for at an attach point of its own; 0 if it does not.
+    /// The cookie of its attachment; unused if several functions have their own.
     pub cookie: u64,
     /// The values that it fetches.
     pub fetched: Option<Cow<'p, Layout>>,
     /// Which events it records.
     pub filter: Filter<'p>,
-    /// Where the runs are counted that the kernel skips.
+    /// What is missed when the kernel skips a run.
     pub misses: Misses,
 }
 
@@ -117,7 +117,7 @@ pub enum Misses {
     SyscallEvent,
     /// A thread that should have been followed.
     NewThread,
-    /// Nothing that is counted here: another program counts it.
+    /// Nothing that is counted.
     Nothing,
 }
 

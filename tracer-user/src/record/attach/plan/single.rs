@@ -1,4 +1,4 @@
-//! The programs that a probe has to itself.
+//! Programs that serve a single probe.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Plans of programs, with no kernel: who shares a program, how it is attached, and what is
+//! Plans, without a kernel: which probes share a program, how it is attached, and what is
 //! attached instead.
 
 mod functions;

@@ -76,7 +76,7 @@ where
 mod tests {
     use super::*;
     use crate::record::attach::error::Refusal;
-    use crate::record::attach::plan::{AttachPoint, Filter, Misses, Template};
+    use crate::record::attach::plan::{Attachment, Filter, Misses, Template};
 
     /// A step of one probe, with a program at each of these functions.
     fn step<'p>(row: usize, symbols: &[&'p str], on_refusal: OnRefusal<'p>) -> Step<'p> {
@@ -84,7 +84,7 @@ mod tests {
             subject: format!("`kprobe:{symbol}`"),
             name: String::new(),
             template: Template::Function,
-            point: AttachPoint::Kprobe { symbol, offset: 0 },
+            attachment: Attachment::Kprobe { symbol, offset: 0 },
             row,
             cookie: 0,
             fetched: None,
@@ -109,17 +109,17 @@ mod tests {
 
     fn carry_out(steps: Vec<Step<'_>>) -> Outcome {
         let mut outcome = Outcome::default();
-        let attach = |program: &ProgramPlan<'_>| match &program.point {
-            AttachPoint::Kprobe { symbol, .. } if symbol.starts_with("bad") => {
+        let attach = |program: &ProgramPlan<'_>| match &program.attachment {
+            Attachment::Kprobe { symbol, .. } if symbol.starts_with("bad") => {
                 Err(AttachError::Refused {
                     subject: program.subject.clone(),
                     refusal: Refusal::Missing("function".to_owned()),
                 })
             }
-            AttachPoint::Kprobe { symbol, .. } if symbol.starts_with("broken") => {
+            Attachment::Kprobe { symbol, .. } if symbol.starts_with("broken") => {
                 Err(anyhow::anyhow!("out of order").into())
             }
-            point => Ok(point.to_string()),
+            attachment => Ok(attachment.to_string()),
         };
         let mut run = Run {
             attach,

@@ -27,9 +27,9 @@ pub enum Refusal {
     /// The program.
     #[error("the kernel refused its program: {0}")]
     Program(LoadError),
-    /// The attach point.
+    /// Its attachment.
     #[error("{cause}{hint}")]
-    AttachPoint {
+    Attachment {
         /// What the kernel answered.
         cause: io::Error,
         /// What it may mean and how to fix it, starting with a separator, or nothing.

@@ -9,7 +9,7 @@ use std::{fs, io};
 use aya_obj::generated::bpf_attach_type::BPF_TRACE_KPROBE_MULTI;
 
 use crate::record::attach::error::Refusal;
-use crate::record::attach::plan::{AttachPoint, ProbedFunction};
+use crate::record::attach::plan::{Attachment, ProbedFunction};
 use crate::sys::bpf::{self, BPF_TRACE_KPROBE_SESSION};
 use crate::sys::perf;
 
@@ -32,12 +32,12 @@ impl Linker {
     pub(super) fn link(
         &self,
         program: &OwnedFd,
-        point: &AttachPoint<'_>,
+        attachment: &Attachment<'_>,
         cookie: u64,
     ) -> Result<OwnedFd, Refusal> {
-        self.try_link(program, point, cookie)
-            .map_err(|cause| Refusal::AttachPoint {
-                hint: hint(point, &cause),
+        self.try_link(program, attachment, cookie)
+            .map_err(|cause| Refusal::Attachment {
+                hint: hint(attachment, &cause),
                 cause,
             })
     }
@@ -45,37 +45,37 @@ impl Linker {
     fn try_link(
         &self,
         program: &OwnedFd,
-        point: &AttachPoint<'_>,
+        attachment: &Attachment<'_>,
         cookie: u64,
     ) -> io::Result<OwnedFd> {
-        let event = match point {
-            AttachPoint::PerfTracepoint { id } => perf::open_tracepoint(*id)?,
-            AttachPoint::RawTracepoint { name } => {
+        let event = match attachment {
+            Attachment::PerfTracepoint { id } => perf::open_tracepoint(*id)?,
+            Attachment::RawTracepoint { name } => {
                 let name = CString::new(*name)?;
                 return bpf::link_to_raw_tracepoint(program.as_fd(), Some(&name));
             }
-            AttachPoint::TypedRawTracepoint { .. }
-            | AttachPoint::Fentry { .. }
-            | AttachPoint::Fexit { .. } => {
+            Attachment::TypedRawTracepoint { .. }
+            | Attachment::Fentry { .. }
+            | Attachment::Fexit { .. } => {
                 return bpf::link_to_raw_tracepoint(program.as_fd(), None);
             }
-            AttachPoint::KprobeMulti(functions) => {
+            Attachment::KprobeMulti(functions) => {
                 return link_to_functions(program, BPF_TRACE_KPROBE_MULTI as u32, functions);
             }
-            AttachPoint::KprobeSession(functions) => {
+            Attachment::KprobeSession(functions) => {
                 return link_to_functions(program, BPF_TRACE_KPROBE_SESSION, functions);
             }
-            AttachPoint::Kprobe { symbol, offset } => {
+            Attachment::Kprobe { symbol, offset } => {
                 self.kprobes()?.open_entry(symbol.as_bytes(), *offset)?
             }
-            AttachPoint::Kretprobe { symbol } => {
+            Attachment::Kretprobe { symbol } => {
                 self.kprobes()?.open_return(symbol.as_bytes(), 0)?
             }
-            AttachPoint::Uprobe { path, offset } => {
+            Attachment::Uprobe { path, offset } => {
                 let path = path.as_os_str().as_bytes();
                 self.uprobes()?.open_entry(path, *offset)?
             }
-            AttachPoint::Uretprobe { path, offset } => {
+            Attachment::Uretprobe { path, offset } => {
                 let path = path.as_os_str().as_bytes();
                 self.uprobes()?.open_return(path, *offset)?
             }
@@ -104,19 +104,19 @@ fn link_to_functions(
 }
 
 /// What an error at an attach point may mean, starting with a separator, or nothing.
-fn hint(point: &AttachPoint<'_>, error: &io::Error) -> &'static str {
-    match (point, error.raw_os_error()) {
+fn hint(attachment: &Attachment<'_>, error: &io::Error) -> &'static str {
+    match (attachment, error.raw_os_error()) {
         (_, Some(libc::EMFILE | libc::ENFILE)) => {
             "; too many files are open: raise `ulimit -n` or record fewer probes"
         }
         (_, Some(libc::EPERM | libc::EACCES)) => {
             "; the kernel does not allow it: run `tracer doctor` to see why"
         }
-        (AttachPoint::PerfTracepoint { .. }, _) | (_, None) => "",
-        (AttachPoint::Kprobe { offset, .. }, Some(libc::EILSEQ)) if *offset > 0 => {
+        (Attachment::PerfTracepoint { .. }, _) | (_, None) => "",
+        (Attachment::Kprobe { offset, .. }, Some(libc::EILSEQ)) if *offset > 0 => {
             "; the offset is not the start of an instruction"
         }
-        (AttachPoint::RawTracepoint { .. }, Some(libc::ENOENT)) => {
+        (Attachment::RawTracepoint { .. }, Some(libc::ENOENT)) => {
             "; the kernel has no such raw tracepoint (its module may not be loaded)"
         }
         (_, Some(libc::EINVAL)) => "; the kernel does not allow probes in this function",
@@ -199,16 +199,16 @@ mod tests {
 
     #[test]
     fn hints_fit_the_attach_point() {
-        let hint_at = |point: &AttachPoint<'_>, error| {
-            hint(point, &io::Error::from_raw_os_error(error)).to_owned()
+        let hint_at = |attachment: &Attachment<'_>, error| {
+            hint(attachment, &io::Error::from_raw_os_error(error)).to_owned()
         };
-        let inside = AttachPoint::Kprobe {
+        let inside = Attachment::Kprobe {
             symbol: "f",
             offset: 1,
         };
         assert!(hint_at(&inside, libc::EILSEQ).contains("start of an instruction"));
         assert!(hint_at(&inside, libc::ENOENT).contains("no such function"));
-        let tracepoint = AttachPoint::PerfTracepoint { id: 1 };
+        let tracepoint = Attachment::PerfTracepoint { id: 1 };
         assert_eq!(hint_at(&tracepoint, libc::ENOENT), "");
         assert!(hint_at(&tracepoint, libc::EMFILE).contains("ulimit -n"));
     }

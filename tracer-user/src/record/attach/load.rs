@@ -21,7 +21,7 @@ use crate::record::attach::link::Linker;
 use crate::record::attach::object::{self, Maps};
 use crate::record::attach::origin::Origin;
 use crate::record::attach::plan::{
-    AttachPlan, AttachPoint, EventFilter, Filter, ProgramPlan, Supported, Template,
+    AttachPlan, Attachment, EventFilter, Filter, ProgramPlan, Supported, Template,
 };
 use crate::record::attach::program::AttachedProgram;
 use crate::record::attach::settings::Settings;
@@ -164,7 +164,7 @@ impl Loader {
             subject: plan.subject.clone(),
             refusal,
         };
-        let kind = self.kind(&plan.point).map_err(refused)?;
+        let kind = self.kind(&plan.attachment).map_err(refused)?;
         // Its tables live until the program is loaded.
         let mut tables = Tables::default();
         let mut hooks = self.hooks(plan, &mut tables)?;
@@ -180,13 +180,13 @@ impl Loader {
             .map_err(|error| refused(Refusal::Program(error)))?;
         let link = self
             .linker
-            .link(&program, &plan.point, plan.cookie)
+            .link(&program, &plan.attachment, plan.cookie)
             .map_err(refused)?;
         Ok(AttachedProgram::new(plan.misses, program, link))
     }
 
-    /// The kernel's type of a program that is attached at `point`.
-    fn kind(&self, point: &AttachPoint<'_>) -> Result<ProgramKind, Refusal> {
+    /// The kernel's type of a program that is attached by `attachment`.
+    fn kind(&self, attachment: &Attachment<'_>) -> Result<ProgramKind, Refusal> {
         let typed = |kind, attach_type, btf_id| ProgramKind {
             kind,
             attach_type: Some(attach_type),
@@ -194,31 +194,31 @@ impl Loader {
         };
         let tracing =
             |attach_type, btf_id| typed(BPF_PROG_TYPE_TRACING, attach_type as u32, btf_id);
-        Ok(match point {
-            AttachPoint::PerfTracepoint { .. } => ProgramKind::of(BPF_PROG_TYPE_TRACEPOINT),
-            AttachPoint::RawTracepoint { .. } => ProgramKind::of(BPF_PROG_TYPE_RAW_TRACEPOINT),
-            AttachPoint::TypedRawTracepoint { name } => {
+        Ok(match attachment {
+            Attachment::PerfTracepoint { .. } => ProgramKind::of(BPF_PROG_TYPE_TRACEPOINT),
+            Attachment::RawTracepoint { .. } => ProgramKind::of(BPF_PROG_TYPE_RAW_TRACEPOINT),
+            Attachment::TypedRawTracepoint { name } => {
                 tracing(BPF_TRACE_RAW_TP, self.types.raw_tracepoint(name)?)
             }
-            AttachPoint::Kprobe { .. }
-            | AttachPoint::Kretprobe { .. }
-            | AttachPoint::Uprobe { .. }
-            | AttachPoint::Uretprobe { .. } => ProgramKind::of(BPF_PROG_TYPE_KPROBE),
-            AttachPoint::KprobeMulti(_) => {
+            Attachment::Kprobe { .. }
+            | Attachment::Kretprobe { .. }
+            | Attachment::Uprobe { .. }
+            | Attachment::Uretprobe { .. } => ProgramKind::of(BPF_PROG_TYPE_KPROBE),
+            Attachment::KprobeMulti(_) => {
                 typed(BPF_PROG_TYPE_KPROBE, BPF_TRACE_KPROBE_MULTI as u32, 0)
             }
-            AttachPoint::KprobeSession(_) => {
+            Attachment::KprobeSession(_) => {
                 typed(BPF_PROG_TYPE_KPROBE, BPF_TRACE_KPROBE_SESSION, 0)
             }
-            AttachPoint::Fentry { btf_id } => tracing(BPF_TRACE_FENTRY, *btf_id),
-            AttachPoint::Fexit { btf_id } => tracing(BPF_TRACE_FEXIT, *btf_id),
+            Attachment::Fentry { btf_id } => tracing(BPF_TRACE_FENTRY, *btf_id),
+            Attachment::Fexit { btf_id } => tracing(BPF_TRACE_FEXIT, *btf_id),
         })
     }
 
     /// The code that is generated for a program.
     fn hooks(&self, plan: &ProgramPlan<'_>, tables: &mut Tables) -> Result<Hooks> {
         let mut hooks = Hooks::default();
-        let abi = plan.point.abi();
+        let abi = plan.attachment.abi();
         if let Some(context) = &self.context {
             hooks.set(hook::CONTEXT, context.clone());
         }

@@ -11,16 +11,16 @@ pub(super) struct AttachedProgram {
     misses: Misses,
     program: OwnedFd,
     /// Closing it detaches the program.
-    attachment: OwnedFd,
+    link: OwnedFd,
     missed_before: u64,
 }
 
 impl AttachedProgram {
-    pub(super) fn new(misses: Misses, program: OwnedFd, attachment: OwnedFd) -> Self {
+    pub(super) fn new(misses: Misses, program: OwnedFd, link: OwnedFd) -> Self {
         Self {
             misses,
             program,
-            attachment,
+            link,
             missed_before: 0,
         }
     }
@@ -42,10 +42,10 @@ impl AttachedProgram {
         self.missed_ever().saturating_sub(self.missed_before)
     }
 
-    /// Runs that the kernel skipped, and hits of the attach point at which it did not even try
-    /// to run the program: no event is in both numbers.
+    /// Runs that the kernel skipped, and hits of the probe at which it did not even try to
+    /// run the program: no event is in both numbers.
     fn missed_ever(&self) -> u64 {
         bpf::recursion_misses(self.program.as_fd()).unwrap_or(0)
-            + bpf::missed_hits(self.attachment.as_fd()).unwrap_or(0)
+            + bpf::missed_hits(self.link.as_fd()).unwrap_or(0)
     }
 }

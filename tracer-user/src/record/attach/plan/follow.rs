@@ -1,7 +1,7 @@
 //! The programs that follow what recorded processes start.
 
 use crate::record::attach::plan::{
-    AttachPoint, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
+    Attachment, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
 };
 
 /// Each with its raw tracepoint.
@@ -23,7 +23,7 @@ impl<'p> Planner<'_, 'p> {
                 subject: format!("`rawtp:{tracepoint}` to follow processes"),
                 name: template.symbol().to_owned(),
                 template,
-                point: AttachPoint::TypedRawTracepoint { name: tracepoint },
+                attachment: Attachment::TypedRawTracepoint { name: tracepoint },
                 row: 0,
                 cookie: 0,
                 fetched: None,

@@ -4,8 +4,8 @@
 //! supports: which probes share a program, how each program is attached, and what happens if
 //! the kernel refuses it. Loading and attaching only carry the plan out.
 
+mod attachment;
 mod follow;
-mod point;
 mod program;
 mod shared;
 mod single;
@@ -19,7 +19,7 @@ use tracer_common::ProbeSpec;
 use crate::probe::ResolvedProbe;
 use crate::record::attach::settings::Settings;
 
-pub use point::{AttachPoint, ProbedFunction};
+pub use attachment::{Attachment, ProbedFunction};
 pub use program::{EventFilter, Filter, Misses, ProgramPlan, Template};
 pub use syscalls::{SyscallRow, TooManyFilters};
 

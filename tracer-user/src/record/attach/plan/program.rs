@@ -5,9 +5,9 @@ use std::fmt;
 
 use crate::probe::fetch::{Layout, Source};
 use crate::probe::filter::Condition;
-use crate::record::attach::plan::AttachPoint;
+use crate::record::attach::plan::Attachment;
 
-/// A program: what it is made from and where it is attached.
+/// A program: what it is made from and how it is attached.
 #[derive(Clone, Debug)]
 pub struct ProgramPlan<'p> {
     /// What it serves, for messages: a probe as the user named it, in backticks.
@@ -16,8 +16,8 @@ pub struct ProgramPlan<'p> {
     pub name: String,
     /// The program of the object that it is a copy of.
     pub template: Template,
-    /// Where it is attached.
-    pub point: AttachPoint<'p>,
+    /// How and where it is attached.
+    pub attachment: Attachment<'p>,
     /// The row of the table of specifications that it reads.
     pub row: usize,
     /// The cookie of its attachment; unused if several functions have their own.
@@ -124,6 +124,6 @@ pub enum Misses {
 impl fmt::Display for ProgramPlan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subject, template) = (&self.subject, self.template.symbol());
-        write!(f, "{subject}: {template} at {}", self.point)
+        write!(f, "{subject}: {template} by {}", self.attachment)
     }
 }

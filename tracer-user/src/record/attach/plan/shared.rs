@@ -16,7 +16,7 @@ use crate::probe::filter::Condition;
 use crate::probe::{FunctionTarget, Place, ResolvedProbe, Stacks};
 use crate::record::attach::plan::single::{name, subject};
 use crate::record::attach::plan::{
-    AttachPoint, Filter, Misses, OnRefusal, Planner, ProbedFunction, ProgramPlan, Step, Template,
+    Attachment, Filter, Misses, OnRefusal, Planner, ProbedFunction, ProgramPlan, Step, Template,
 };
 
 /// Functions that one program serves.
@@ -108,9 +108,9 @@ impl<'p> Planner<'_, 'p> {
             subject,
             name,
             template,
-            point: match group.edge {
-                Edge::Entry => AttachPoint::KprobeMulti(group.functions),
-                Edge::Return => AttachPoint::KprobeSession(group.functions),
+            attachment: match group.edge {
+                Edge::Entry => Attachment::KprobeMulti(group.functions),
+                Edge::Return => Attachment::KprobeSession(group.functions),
             },
             row: first,
             cookie: 0,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::probe::fetch::Layout;
 use crate::probe::{FunctionTarget, Place, ResolvedProbe};
 use crate::record::attach::plan::{
-    AttachPoint, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
+    Attachment, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
 };
 
 impl<'p> Planner<'_, 'p> {
@@ -14,8 +14,8 @@ impl<'p> Planner<'_, 'p> {
         let probe = &self.probes[row];
         let programs = match &probe.place {
             Place::Tracepoint { id, fetched, .. } => {
-                let point = AttachPoint::PerfTracepoint { id: *id };
-                vec![self.emitting(row, Template::Tracepoint, point, fetched)]
+                let attachment = Attachment::PerfTracepoint { id: *id };
+                vec![self.emitting(row, Template::Tracepoint, attachment, fetched)]
             }
             Place::Function {
                 target,
@@ -49,7 +49,7 @@ impl<'p> Planner<'_, 'p> {
         &self,
         row: usize,
         template: Template,
-        point: AttachPoint<'p>,
+        attachment: Attachment<'p>,
         fetched: &'p Layout,
     ) -> ProgramPlan<'p> {
         let probe = &self.probes[row];
@@ -57,7 +57,7 @@ impl<'p> Planner<'_, 'p> {
             subject: subject(probe),
             name: name(probe),
             template,
-            point,
+            attachment,
             row,
             cookie: probe.class.id.into(),
             fetched: some(fetched),
@@ -78,7 +78,7 @@ fn keeping<'p>(
         subject: subject(probe),
         name: format!("entry_{}", name(probe)),
         template: Template::Entry,
-        point: function_entry(target),
+        attachment: function_entry(target),
         row,
         cookie: probe.class.id.into(),
         fetched: some(entry),
@@ -100,21 +100,21 @@ fn some(layout: &Layout) -> Option<Cow<'_, Layout>> {
 }
 
 /// Where the events of `target` happen.
-fn event(target: &FunctionTarget) -> AttachPoint<'_> {
+fn event(target: &FunctionTarget) -> Attachment<'_> {
     match target {
-        FunctionTarget::Kprobe { symbol, offset, .. } => AttachPoint::Kprobe {
+        FunctionTarget::Kprobe { symbol, offset, .. } => Attachment::Kprobe {
             symbol,
             offset: *offset,
         },
-        FunctionTarget::Kretprobe { symbol } => AttachPoint::Kretprobe { symbol },
-        FunctionTarget::Fentry { btf_id } => AttachPoint::Fentry { btf_id: *btf_id },
-        FunctionTarget::Fexit { btf_id } => AttachPoint::Fexit { btf_id: *btf_id },
-        FunctionTarget::RawTracepoint { name } => AttachPoint::RawTracepoint { name },
-        FunctionTarget::Uprobe { path, offset } => AttachPoint::Uprobe {
+        FunctionTarget::Kretprobe { symbol } => Attachment::Kretprobe { symbol },
+        FunctionTarget::Fentry { btf_id } => Attachment::Fentry { btf_id: *btf_id },
+        FunctionTarget::Fexit { btf_id } => Attachment::Fexit { btf_id: *btf_id },
+        FunctionTarget::RawTracepoint { name } => Attachment::RawTracepoint { name },
+        FunctionTarget::Uprobe { path, offset } => Attachment::Uprobe {
             path,
             offset: *offset,
         },
-        FunctionTarget::Uretprobe { path, offset } => AttachPoint::Uretprobe {
+        FunctionTarget::Uretprobe { path, offset } => Attachment::Uretprobe {
             path,
             offset: *offset,
         },
@@ -122,11 +122,11 @@ fn event(target: &FunctionTarget) -> AttachPoint<'_> {
 }
 
 /// The entry of the function that returns at `target`.
-fn function_entry(target: &FunctionTarget) -> AttachPoint<'_> {
+fn function_entry(target: &FunctionTarget) -> Attachment<'_> {
     match event(target) {
-        AttachPoint::Kretprobe { symbol } => AttachPoint::Kprobe { symbol, offset: 0 },
-        AttachPoint::Fexit { btf_id } => AttachPoint::Fentry { btf_id },
-        AttachPoint::Uretprobe { path, offset } => AttachPoint::Uprobe { path, offset },
+        Attachment::Kretprobe { symbol } => Attachment::Kprobe { symbol, offset: 0 },
+        Attachment::Fexit { btf_id } => Attachment::Fentry { btf_id },
+        Attachment::Uretprobe { path, offset } => Attachment::Uprobe { path, offset },
         entry => entry,
     }
 }

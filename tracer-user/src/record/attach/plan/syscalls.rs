@@ -7,7 +7,7 @@ use tracer_common::SyscallSpec;
 use crate::probe::filter::Condition;
 use crate::probe::{Place, ResolvedProbe};
 use crate::record::attach::plan::{
-    AttachPoint, EventFilter, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
+    Attachment, EventFilter, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
 };
 
 /// A program that serves many classes.
@@ -124,7 +124,7 @@ impl Shared {
             subject: format!("`rawtp:{}` to record system calls", self.tracepoint),
             name: self.template.symbol().to_owned(),
             template: self.template,
-            point: AttachPoint::TypedRawTracepoint {
+            attachment: Attachment::TypedRawTracepoint {
                 name: self.tracepoint,
             },
             row: 0,

@@ -146,9 +146,9 @@ fn tracepoint(id: u32, name: &str) -> ResolvedProbe {
 fn a_tracepoint_has_its_own_program_at_perfs_tracepoint() {
     let probes = numbered(vec![tracepoint(7, "a"), named(tracepoint(8, "b"))]);
     let plan = plan(&probes, ALL);
-    let points = plan.steps.iter().map(|step| &step.programs[0].point);
-    let expected = [7, 8].map(|id| AttachPoint::PerfTracepoint { id });
-    assert!(points.eq(&expected));
+    let attachments = plan.steps.iter().map(|step| &step.programs[0].attachment);
+    let expected = [7, 8].map(|id| Attachment::PerfTracepoint { id });
+    assert!(attachments.eq(&expected));
     let program = &plan.steps[1].programs[0];
     assert_eq!(program.subject, "`probe:1`");
     assert_eq!(program.name, "probe_1");
@@ -176,18 +176,18 @@ fn trampolines_raw_tracepoints_and_uprobes_have_their_own_programs() {
     ];
     let probes = targets.map(|target| function(target, &[], None));
     let plan = plan(&probes, ALL);
-    let points = plan.steps.iter().map(|step| &step.programs[0].point);
+    let attachments = plan.steps.iter().map(|step| &step.programs[0].attachment);
     let expected = [
-        AttachPoint::Fentry { btf_id: 5 },
-        AttachPoint::RawTracepoint {
+        Attachment::Fentry { btf_id: 5 },
+        Attachment::RawTracepoint {
             name: "sched_switch",
         },
-        AttachPoint::Uprobe {
+        Attachment::Uprobe {
             path: Path::new("/bin/x"),
             offset: 9,
         },
     ];
-    assert!(points.eq(&expected));
+    assert!(attachments.eq(&expected));
 }
 
 #[test]
@@ -202,16 +202,18 @@ fn values_of_an_entry_are_kept_by_a_second_program_at_the_entry() {
     ];
     let probes = targets.map(|target| function(target, &[], Some(&[number(Base::Argument(0), 8)])));
     let plan = plan(&probes, ALL);
-    let points = |step: &Step<'_>| -> Vec<String> {
+    let attachments = |step: &Step<'_>| -> Vec<String> {
         let programs = step.programs.iter();
-        programs.map(|program| program.point.to_string()).collect()
+        programs
+            .map(|program| program.attachment.to_string())
+            .collect()
     };
     assert_eq!(
-        points(&plan.steps[0]),
+        attachments(&plan.steps[0]),
         ["fexit of BTF type 5", "fentry of BTF type 5"]
     );
     assert_eq!(
-        points(&plan.steps[1]),
+        attachments(&plan.steps[1]),
         ["uretprobe /bin/x:0x9", "uprobe /bin/x:0x9"]
     );
     for step in &plan.steps {
@@ -288,10 +290,10 @@ fn a_plan_prints_each_program_with_what_is_attached_instead() {
     let probes = numbered(vec![tracepoint(7, "a"), returns]);
     let text = plan(&probes, ALL).to_string();
     let expected = [
-        "`probe:1`: on_session at kprobe-session of 1",
-        "  `probe:1`: on_return at kretprobe vfs_read",
-        "  `probe:1`: on_entry at kprobe vfs_read",
-        "`probe:0`: on_tracepoint at perf tracepoint 7",
+        "`probe:1`: on_session by kprobe-session of 1",
+        "  `probe:1`: on_return by kretprobe vfs_read",
+        "  `probe:1`: on_entry by kprobe vfs_read",
+        "`probe:0`: on_tracepoint by perf tracepoint 7",
     ];
     assert!(text.lines().eq(expected), "{text}");
 }

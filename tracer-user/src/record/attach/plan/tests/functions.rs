@@ -30,8 +30,8 @@ fn returns_number() -> ResolvedProbe {
 /// Of the only function of the first program.
 fn unused_tail(probe: &ResolvedProbe) -> u8 {
     let plan = plan(from_ref(probe), ALL);
-    match &plan.steps[0].programs[0].point {
-        AttachPoint::KprobeSession(functions) => functions[0].cookie.unused_tail,
+    match &plan.steps[0].programs[0].attachment {
+        Attachment::KprobeSession(functions) => functions[0].cookie.unused_tail,
         other => panic!("{other} has no slots"),
     }
 }
@@ -50,12 +50,15 @@ fn entries_share_a_program_and_returns_another() {
     assert_eq!(entries.len() + returns.len(), 2);
     assert_eq!(entries[0].template, Template::Function);
     assert_eq!(returns[0].template, Template::Session);
-    let AttachPoint::KprobeMulti(functions) = &entries[0].point else {
-        panic!("{}", entries[0].point);
+    let Attachment::KprobeMulti(functions) = &entries[0].attachment else {
+        panic!("{}", entries[0].attachment);
     };
     let classes: Vec<u32> = functions.iter().map(|it| it.cookie.class).collect();
     assert_eq!(classes, [0, 2]);
-    assert!(matches!(returns[0].point, AttachPoint::KprobeSession(_)));
+    assert!(matches!(
+        returns[0].attachment,
+        Attachment::KprobeSession(_)
+    ));
     assert_eq!(entries[0].misses, Misses::FunctionEvent);
     assert_eq!(entries[0].subject, "`probe:0` and 1 more");
     assert_eq!(
@@ -80,19 +83,23 @@ fn a_refused_group_is_attached_one_by_one() {
             .map(|step| &step.rows[..])
             .eq([&[0][..], &[2]])
     );
-    let kprobe = AttachPoint::Kprobe {
+    let kprobe = Attachment::Kprobe {
         symbol: "f",
         offset: 0,
     };
-    assert!(entries.iter().all(|step| step.programs[0].point == kprobe));
+    assert!(
+        entries
+            .iter()
+            .all(|step| step.programs[0].attachment == kprobe)
+    );
     assert_eq!(entries[1].programs[0].cookie, 2);
     for step in instead(&plan.steps[1]) {
         assert_eq!(templates(step), [Template::Return, Template::Entry]);
         assert_eq!(
-            step.programs[0].point,
-            AttachPoint::Kretprobe { symbol: "f" }
+            step.programs[0].attachment,
+            Attachment::Kretprobe { symbol: "f" }
         );
-        assert_eq!(step.programs[1].point, kprobe);
+        assert_eq!(step.programs[1].attachment, kprobe);
         assert!(matches!(step.on_refusal, OnRefusal::LeaveOut));
     }
     // 2 for entries, 4 for returns.
@@ -170,17 +177,17 @@ fn a_function_alone_is_a_group_but_an_instruction_inside_one_is_not() {
     ]);
     let plan = plan(&probes, ALL);
     assert_eq!(rows(&plan), [[0], [2], [3], [1]]);
-    let points = plan
+    let attachments = plan
         .steps
         .iter()
-        .map(|step| step.programs[0].point.to_string());
+        .map(|step| step.programs[0].attachment.to_string());
     let expected = [
         "kprobe-multi of 1",
         "kprobe-multi of 1",
         "kprobe-session of 1",
         "kprobe f+0x4",
     ];
-    assert!(points.eq(expected));
+    assert!(attachments.eq(expected));
     assert_eq!(plan.steps[0].programs[0].misses, Misses::Event(0));
 }
 

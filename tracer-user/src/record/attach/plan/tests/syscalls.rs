@@ -50,8 +50,8 @@ fn entries_share_a_program_and_exits_another() {
     assert_eq!(found, expected);
     let program = &plan.steps[1].programs[0];
     assert_eq!(
-        program.point,
-        AttachPoint::TypedRawTracepoint { name: "sys_enter" }
+        program.attachment,
+        Attachment::TypedRawTracepoint { name: "sys_enter" }
     );
     assert_eq!(program.misses, Misses::SyscallEvent);
     let table = plan

@@ -1,4 +1,4 @@
-//! Where and by which means a program is attached.
+//! The kinds of attachment of a program.
 
 use std::fmt;
 use std::path::Path;
@@ -7,12 +7,12 @@ use tracer_common::FunctionCookie;
 
 use crate::record::attach::code::Abi;
 
-/// An attach point, with the means of attaching there.
+/// How a program is attached, and where.
 ///
-/// A new means is a variant here. The compiler then asks for the type of its programs (in
+/// A new kind is a variant here. The compiler then asks for the type of its programs (in
 /// `load`) and for the system call that attaches them (in `link`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AttachPoint<'p> {
+pub enum Attachment<'p> {
     /// A tracepoint, by perf's event of that id.
     PerfTracepoint {
         /// Its id in tracefs.
@@ -79,7 +79,7 @@ pub struct ProbedFunction<'p> {
     pub cookie: FunctionCookie,
 }
 
-impl AttachPoint<'_> {
+impl Attachment<'_> {
     /// Where a program finds arguments and results.
     pub(in crate::record::attach) fn abi(&self) -> Abi {
         match self {
@@ -95,7 +95,7 @@ impl AttachPoint<'_> {
     }
 }
 
-impl fmt::Display for AttachPoint<'_> {
+impl fmt::Display for Attachment<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PerfTracepoint { id } => write!(f, "perf tracepoint {id}"),

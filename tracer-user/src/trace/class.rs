@@ -54,7 +54,7 @@ pub struct ClassField {
 }
 
 /// The type of a field, as the reader needs it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Number(IntegerType),
     Labeled(IntegerType, Arc<Labels>),

@@ -22,7 +22,7 @@ fn payload_start_bits(class: &EventClass) -> Option<u64> {
 }
 
 /// How to find a field in an event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FieldPlace {
     /// Bits from the start of the event to the first field whose position depends on the event,
     /// or to the field itself.

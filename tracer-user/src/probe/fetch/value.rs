@@ -16,7 +16,7 @@ pub struct Fetched {
 ///
 /// `base` is a number or an address. Each step reads an address: the 8-byte word at the
 /// previous address plus the step. `load` reads the value at the last address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fetch {
     /// The first address, or the value.
     pub base: Base,
@@ -27,7 +27,7 @@ pub struct Fetch {
 }
 
 /// What a fetch starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Base {
     /// The `n`th argument of the function, from 0: a register, or a slot of the arguments
     /// of an fentry program.
@@ -56,7 +56,7 @@ pub enum Base {
 }
 
 /// What is read at the last address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Load {
     /// Nothing more: `base` itself, or the last word, cut to the field's size.
     Itself,
@@ -139,7 +139,7 @@ pub enum FieldSource {
 }
 
 /// Whose memory an address belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Memory {
     /// The kernel's.
     Kernel,

@@ -27,7 +27,7 @@ impl Resolved {
 }
 
 /// A condition on an event of the class.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// At least one of them.
     Any(Box<[Condition]>),
@@ -61,7 +61,7 @@ impl Condition {
 }
 
 /// Compares a number with a constant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NumberTest {
     /// Source of the number.
     pub source: NumberSource,
@@ -84,7 +84,7 @@ impl NumberTest {
 }
 
 /// Source of a number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NumberSource {
     /// In the payload.
     Field {
@@ -106,7 +106,7 @@ pub enum NumberSource {
 }
 
 /// Compares a string with a constant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TextTest {
     /// Source of the string.
     pub source: TextSource,
@@ -115,7 +115,7 @@ pub struct TextTest {
 }
 
 /// Source of a string.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TextSource {
     /// In the payload.
     Field {
@@ -129,7 +129,7 @@ pub enum TextSource {
 }
 
 /// What is true of a string.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TextCheck {
     /// It has these bytes.
     Equal(Box<str>),

@@ -62,7 +62,7 @@ pub enum Operator {
 }
 
 /// How two values may stand to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Relation {
     /// `==`.
     Equal,

@@ -16,7 +16,7 @@ pub enum ValueType {
 }
 
 /// How a number is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NumberType {
     /// Size in bits, `1..=64`.
     pub size_bits: u16,

@@ -29,7 +29,7 @@ pub struct ResolvedProbe {
 }
 
 /// Whose stacks are recorded with each event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stacks {
     /// The kernel's.
     pub kernel: bool,

@@ -1,37 +1,31 @@
-//! The kernel's side of a recording that runs: started, stopped, detached.
+//! The kernel's side of a running recording: started, stopped, detached.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::record::attach::follow::{self, Followers};
-use crate::record::attach::kernel::Kernel;
-use crate::record::attach::link::{Emits, Link};
-use crate::record::attach::object::fd;
-use crate::record::attach::syscalls::SharedProgram;
+use crate::record::attach::follow;
+use crate::record::attach::object::Maps;
+use crate::record::attach::plan::Misses;
+use crate::record::attach::program::AttachedProgram;
 use crate::record::attach::throttle::{self, LeftOut};
 use crate::sys::bpf;
 
-/// All programs are attached; they record between [`start`](Self::start) and
+/// All programs are attached. They record between [`start`](Self::start) and
 /// [`stop`](Self::stop).
 pub struct Attached {
-    pub(super) kernel: Kernel,
-    pub(super) links: Vec<Link>,
-    pub(super) followers: Option<Followers>,
-    /// The programs that system calls share.
-    pub(super) shared: Vec<SharedProgram>,
-    pub(super) syscalls_skipped_before: u64,
+    maps: Maps,
+    programs: Vec<AttachedProgram>,
 }
 
-/// What the kernel counted, exact because nothing is attached any more.
+/// Counts of the kernel's side, final when recording has stopped.
 #[derive(Clone, Debug, Default)]
 pub struct KernelCounts {
     /// Events lost in full rings, by class and then by CPU.
     pub lost: Vec<Vec<u64>>,
-    /// Events that the kernel did not show to a program because another ran on the CPU,
-    /// by class; classes without any are left out.
+    /// Events that a program missed because another one was running on the CPU, by class.
+    /// Classes without any are left out.
     pub skipped: Vec<(u32, u64)>,
     /// As `skipped`, for functions that share a program.
     pub skipped_of_many: u64,
@@ -39,10 +33,9 @@ pub struct KernelCounts {
     pub skipped_syscalls: u64,
     /// 32-bit system calls, which are not recorded.
     pub compat_syscalls: u64,
-    /// Events that were left out as asked for, by class and then by CPU; of the classes with
-    /// a throttle.
+    /// Events dropped by a throttle, by class and then by CPU, for the classes with one.
     pub left_out: Vec<(u32, Vec<LeftOut>)>,
-    /// Events with a fetched value that could not be read, by class; classes without any are
+    /// Events with a fetched value that could not be read, by class. Classes without any are
     /// left out.
     pub faults: Vec<(u32, u64)>,
     /// Threads and processes that should have been followed and could not be.
@@ -50,119 +43,119 @@ pub struct KernelCounts {
 }
 
 impl Attached {
-    /// Number of programs that were attached one by one.
-    #[must_use]
-    pub fn link_count(&self) -> usize {
-        self.links.len()
+    pub(super) fn new(maps: Maps, programs: Vec<AttachedProgram>) -> Self {
+        Self { maps, programs }
     }
 
-    /// Lets the programs record, on all CPUs that were asked for.
+    /// Number of attached programs.
+    #[must_use]
+    pub fn program_count(&self) -> usize {
+        self.programs.len()
+    }
+
+    /// Lets the programs record, on all CPUs that are recorded.
     pub fn start(&mut self) {
-        for link in &mut self.links {
-            link.start_counting();
+        for program in &mut self.programs {
+            program.start_counting();
         }
-        self.syscalls_skipped_before = self.syscalls_skipped();
         self.set_enabled(true);
     }
 
-    /// Ends recording. When this returns, no program emits any more and what they emitted
-    /// lies finished in the rings. They are still attached.
+    /// Ends recording. When this returns, no program emits any more, and all events are
+    /// complete in the rings. The programs are still attached.
     pub fn stop(&mut self) -> Result<KernelCounts> {
         self.set_enabled(false);
-        let skipped = self
-            .links
-            .iter()
-            .filter_map(|link| match link.emits() {
-                Emits::Class(class) => Some((class, link.skipped())),
-                Emits::Many | Emits::Nothing => None,
-            })
-            .filter(|(_, skipped)| *skipped > 0)
-            .collect();
-        let many = self.links.iter().filter(|link| link.emits() == Emits::Many);
-        let skipped_of_many = many.map(Link::skipped).sum();
-        let skipped_syscalls = self
-            .syscalls_skipped()
-            .saturating_sub(self.syscalls_skipped_before);
-        self.kernel.wait_for_programs()?;
-        let kernel = &self.kernel;
-        let lost = fd(&kernel.ebpf, "LOST")?;
-        let counts = |class: u32| {
-            (0..kernel.cpu_count)
-                .map(|cpu| bpf::lookup_u64(lost, class * kernel.cpu_count + cpu))
-                .collect::<io::Result<Vec<u64>>>()
-        };
-        let faults = fd(&kernel.ebpf, "FAULTS")?;
-        let faults = kernel
-            .fetching
-            .iter()
-            .map(|class| {
-                let rows = class * kernel.cpu_count..(class + 1) * kernel.cpu_count;
-                let sum = rows
-                    .map(|row| bpf::lookup_u64(faults, row))
-                    .sum::<io::Result<u64>>();
-                Ok((*class, sum?))
-            })
-            .filter(|count| count.as_ref().map_or(true, |(_, faults)| *faults > 0))
-            .collect::<io::Result<_>>()?;
-        let any_lost = kernel.cpus.iter().any(|cpu| kernel.states.lost(*cpu) > 0);
-        let classes = if any_lost { kernel.class_count } else { 0 };
-        Ok(KernelCounts {
-            lost: (0..classes).map(counts).collect::<io::Result<_>>()?,
-            skipped,
-            skipped_of_many,
-            skipped_syscalls,
-            compat_syscalls: kernel
-                .cpus
-                .iter()
-                .map(|cpu| kernel.states.compat_syscalls(*cpu))
-                .sum(),
-            left_out: throttle::left_out(
-                fd(&kernel.ebpf, "LEFT_OUT")?,
-                &kernel.throttles,
-                kernel.cpu_count,
-            )?,
-            faults,
-            not_followed: self.not_followed(),
-        })
+        let mut counts = self.count_missed();
+        self.maps.wait_for_programs()?;
+        let maps = &self.maps;
+        let states = || maps.cpus.iter().map(|cpu| (*cpu, &maps.states));
+        if states().any(|(cpu, states)| states.lost(cpu) > 0) {
+            counts.lost = maps.lost()?;
+        }
+        let compat = states().map(|(cpu, states)| states.compat_syscalls(cpu));
+        counts.compat_syscalls = compat.sum();
+        counts.left_out =
+            throttle::left_out(maps.fd("LEFT_OUT")?, &maps.throttles, maps.cpu_count)?;
+        counts.faults = maps.faults()?;
+        // On any CPU: a thread may be started on one that is not recorded.
+        let not_followed = (0..maps.cpu_count).map(|cpu| maps.states.not_followed(cpu));
+        counts.not_followed += not_followed.sum::<u64>();
+        Ok(counts)
     }
 
-    /// Detaches everything; `detached` is told how many are done. The kernel takes tens of
-    /// milliseconds for each probe, one after the other (`perf_trace_event_unreg` waits for
-    /// two grace periods under a lock).
-    pub fn detach(self, mut detached: impl FnMut(usize)) {
-        for (done, link) in self.links.into_iter().enumerate() {
-            drop(link);
-            detached(done + 1);
+    /// Counts the runs that the kernel skipped.
+    fn count_missed(&self) -> KernelCounts {
+        let mut counts = KernelCounts::default();
+        for program in &self.programs {
+            let missed = program.missed();
+            match program.misses() {
+                Misses::Event(class) if missed > 0 => counts.skipped.push((class, missed)),
+                Misses::Event(_) | Misses::Nothing => {}
+                Misses::FunctionEvent => counts.skipped_of_many += missed,
+                Misses::SyscallEvent => counts.skipped_syscalls += missed,
+                Misses::NewThread => counts.not_followed += missed,
+            }
+        }
+        counts
+    }
+
+    /// Detaches everything; `progress` gets the number of programs that are done. The kernel
+    /// takes tens of milliseconds for each probe, one after the other
+    /// (`perf_trace_event_unreg` waits for two grace periods under a lock).
+    pub fn detach(self, mut progress: impl FnMut(usize)) {
+        for (done, program) in self.programs.into_iter().enumerate() {
+            drop(program);
+            progress(done + 1);
         }
     }
 
-    /// Has `command` be recorded from its exec on. Its process enters itself into the map of
-    /// processes, before it is anything but a copy of this one.
+    /// Makes `command` recorded from its exec on. Its process enters itself into the map of
+    /// processes while it is still a copy of this one.
     pub fn record_command(&self, command: &mut Command) -> Result<()> {
-        let map = fd(&self.kernel.ebpf, "PIDS")?
+        let map = self.maps.fd("PIDS")?;
+        let map = map
             .try_clone_to_owned()
-            .context("cannot hand the map of processes to the command")?;
+            .context("cannot pass the map of processes to the command")?;
         bpf::enter_own_id(command, map, follow::pending());
         Ok(())
     }
 
-    fn not_followed(&self) -> u64 {
-        let states = &self.kernel.states;
-        let counted: u64 = (0..self.kernel.cpu_count)
-            .map(|cpu| states.not_followed(cpu))
-            .sum();
-        counted + self.followers.as_ref().map_or(0, Followers::skipped)
-    }
-
-    fn syscalls_skipped(&self) -> u64 {
-        let misses =
-            |shared: &SharedProgram| bpf::recursion_misses(shared.program.as_fd()).unwrap_or(0);
-        self.shared.iter().map(misses).sum()
-    }
-
     fn set_enabled(&self, enabled: bool) {
-        for cpu in &self.kernel.cpus {
-            self.kernel.states.set_enabled(*cpu, enabled);
+        for cpu in &self.maps.cpus {
+            self.maps.states.set_enabled(*cpu, enabled);
         }
+    }
+}
+
+impl Maps {
+    /// Events lost in full rings, by class and then by CPU.
+    fn lost(&self) -> Result<Vec<Vec<u64>>> {
+        let map = self.fd("LOST")?;
+        let of_class = |class| {
+            self.rows(class)
+                .map(|row| bpf::lookup_u64(map, row))
+                .collect()
+        };
+        let lost = (0..self.class_count).map(of_class);
+        Ok(lost.collect::<io::Result<_>>()?)
+    }
+
+    /// Events with a value that could not be read, by class.
+    fn faults(&self) -> Result<Vec<(u32, u64)>> {
+        let map = self.fd("FAULTS")?;
+        let mut faults = Vec::new();
+        for &class in &self.fetching {
+            let rows = self.rows(class).map(|row| bpf::lookup_u64(map, row));
+            match rows.sum::<io::Result<u64>>()? {
+                0 => {}
+                count => faults.push((class, count)),
+            }
+        }
+        Ok(faults)
+    }
+
+    /// The rows of a class in a table by class and then by CPU.
+    fn rows(&self, class: u32) -> std::ops::Range<u32> {
+        class * self.cpu_count..(class + 1) * self.cpu_count
     }
 }

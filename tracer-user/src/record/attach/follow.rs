@@ -1,41 +1,32 @@
-//! Which processes and threads are recorded, and the programs that follow what they start.
+//! Which processes and threads are recorded, and what it takes to follow what they start.
 
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::os::fd::BorrowedFd;
 
 use anyhow::{Context, Result, bail};
 use tracer_common::{TaskLayout, Wanted};
 
-use crate::kernel::btf::{Btf, KernelBtf, Kind, NameKind, Type};
-use crate::record::attach::syscalls::SharedProgram;
-use crate::record::attach::template::{Hooks, Templates};
+use crate::kernel::btf::{Btf, Kind, NameKind, Type};
+use crate::record::attach::types::KernelTypes;
 use crate::sys::bpf;
-
-/// The programs, with the tracepoint that each attaches to.
-const PROGRAMS: [(&str, &str); 3] = [
-    ("on_newtask", "task_newtask"),
-    ("on_exec", "sched_process_exec"),
-    ("on_free", "sched_process_free"),
-];
 
 /// Which processes and threads are recorded.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Processes<'a> {
-    /// Ids of processes and threads.
+    /// Ids of the processes and threads to begin with.
     pub ids: &'a [u32],
-    /// Follow what they start, at most so many threads and processes at a time.
+    /// Follow what they start, up to this number of threads and processes at a time.
     pub follow: Option<u32>,
-    /// A process will enter itself, to be recorded from its exec on.
+    /// A process will enter itself (a command), to be recorded from its exec on.
     pub command: bool,
 }
 
 impl Processes<'_> {
-    /// Whether others are left out.
+    /// Whether only some processes are recorded.
     pub(super) fn are_chosen(&self) -> bool {
         !self.ids.is_empty() || self.command
     }
 
-    /// The id that is the only one, now and later.
+    /// The id, if it is and stays the only one.
     pub(super) fn only_id(&self) -> Option<u32> {
         match (self.ids, self.follow, self.command) {
             ([id], None, false) => Some(*id),
@@ -43,68 +34,35 @@ impl Processes<'_> {
         }
     }
 
-    /// How many ids the map holds. A map for all that are followed has its memory from the
-    /// start, some 5 MB for 65,536: a program that runs in a fork cannot wait for memory.
+    /// Number of ids that the map holds. Its memory is allocated from the start, about 5 MB for
+    /// 65,536 ids: a program that runs in a fork cannot wait for memory.
     pub(super) fn map_entries(&self) -> u32 {
         let named = self.ids.len() as u32 + u32::from(self.command);
         self.follow.unwrap_or(0).saturating_add(named).max(1)
     }
 
-    /// Enters those that are named.
+    /// Enters `ids` into the map.
     pub(super) fn enter(&self, map: BorrowedFd<'_>) -> Result<()> {
         for id in self.ids {
             bpf::update(map, &id.to_ne_bytes(), &bytes_of(&Wanted::default()))
-                .context("cannot set the processes to record")?;
+                .context("cannot enter the processes to record")?;
         }
         Ok(())
     }
 
-    /// What it takes to follow on this kernel, if any are followed.
-    pub(super) fn following(&self, sys: &Path) -> Result<Option<Following>> {
+    /// Where this kernel keeps what the programs that follow processes read.
+    ///
+    /// # Errors
+    /// If processes are followed and the kernel does not describe its types.
+    pub(super) fn task_layout(&self, types: &KernelTypes) -> Result<TaskLayout> {
         if self.follow.is_none() {
-            return Ok(None);
+            return Ok(TaskLayout::EMPTY);
         }
-        Following::read(sys).map(Some).context(
-            "cannot follow processes, which takes the kernel's description of its types; leave \
-             --follow and --only-command out",
+        let read = || task_layout(types.btf()?.vmlinux());
+        read().context(
+            "cannot follow processes, which needs the kernel's BTF; leave out --follow and \
+             --only-command",
         )
-    }
-}
-
-/// Where this kernel has what the programs that follow processes need.
-#[derive(Debug)]
-pub(super) struct Following {
-    pub(super) layout: TaskLayout,
-    /// The numbers of the tracepoints' types, in the order of the programs.
-    tracepoints: Vec<u32>,
-}
-
-impl Following {
-    fn read(sys: &Path) -> Result<Self> {
-        let btf = KernelBtf::read(sys)?;
-        let tracepoints = PROGRAMS.into_iter().map(|(_, tracepoint)| {
-            let found = btf.raw_tracepoint(tracepoint);
-            let found = found.with_context(|| format!("no raw tracepoint `{tracepoint}`"))?;
-            Ok(found.ty.id())
-        });
-        Ok(Self {
-            tracepoints: tracepoints.collect::<Result<_>>()?,
-            layout: task_layout(btf.vmlinux())?,
-        })
-    }
-
-    /// Attaches the programs.
-    pub(super) fn attach(&self, templates: &Templates) -> Result<Followers> {
-        let attached =
-            PROGRAMS
-                .into_iter()
-                .zip(&self.tracepoints)
-                .map(|((name, tracepoint), btf_id)| {
-                    let program =
-                        SharedProgram::attach(templates, name, *btf_id, &Hooks::default());
-                    program.with_context(|| format!("cannot follow processes by `{tracepoint}`"))
-                });
-        Ok(Followers(attached.collect::<Result<_>>()?))
     }
 }
 
@@ -124,20 +82,7 @@ fn task_layout(btf: &Btf) -> Result<TaskLayout> {
     })
 }
 
-/// The programs that follow processes, attached, in the order of [`PROGRAMS`].
-pub(super) struct Followers(Vec<SharedProgram>);
-
-impl Followers {
-    /// New threads that the program for them was not shown, because it ran on that CPU already.
-    pub(super) fn skipped(&self) -> u64 {
-        let newtask = self.0.first();
-        newtask.map_or(0, |shared| {
-            bpf::recursion_misses(shared.program.as_fd()).unwrap_or(0)
-        })
-    }
-}
-
-/// The entry of a process that is recorded from its next exec on.
+/// The entry of a process that is recorded after its next exec.
 pub(super) fn pending() -> [u8; size_of::<Wanted>()] {
     bytes_of(&Wanted {
         pending: 1,
@@ -158,14 +103,14 @@ mod tests {
     use crate::kernel::btf::builder::Builder;
 
     #[test]
-    fn an_entry_has_the_bytes_that_programs_read() {
+    fn an_entry_is_encoded_as_programs_read_it() {
         let bytes = pending();
         assert_eq!(bytes[core::mem::offset_of!(Wanted, pending)], 1);
         assert_eq!(bytes.iter().filter(|byte| **byte != 0).count(), 1);
     }
 
     #[test]
-    fn members_of_a_thread_are_found_also_in_structures_without_a_name() {
+    fn members_of_anonymous_structures_are_found() {
         let mut types = Builder::new();
         let int = types.integer("int", 4, true);
         let pointer = types.pointer(int);
@@ -183,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_missing_is_named() {
+    fn an_error_names_the_missing_member() {
         let mut types = Builder::new();
         let int = types.integer("int", 4, true);
         types.structure("task_struct", 4, &[("pid", int, 0)]);
@@ -192,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn one_process_alone_needs_no_map() {
+    fn a_single_process_needs_no_map() {
         let one = Processes {
             ids: &[7],
             ..Processes::default()

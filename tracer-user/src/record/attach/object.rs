@@ -1,46 +1,176 @@
-//! The eBPF object: its maps, constants and the programs that system calls share.
+//! The eBPF object: its constants and its maps, filled before any program runs.
 
-use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, ProbeSpec, TaskLayout, spec_flags};
+use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, TaskLayout, spec_flags};
 
-use crate::probe::fetch::{self, Layout, MAX_FETCHED_STRING};
-use crate::probe::{AttachPoint, ResolvedProbe, Stacks};
-use crate::record::attach::follow::Following;
-use crate::record::attach::functions;
-use crate::record::attach::kernel::{Kernel, Settings};
+use crate::probe::fetch::{self, MAX_FETCHED_STRING};
+use crate::probe::{AttachPoint, ResolvedProbe};
+use crate::record::attach::plan::{AttachPlan, SyscallRow};
+use crate::record::attach::settings::Settings;
 use crate::record::attach::template::data_of;
-use crate::record::attach::throttle::is_throttled;
-use crate::record::ring::Ring;
-use crate::sys::bpf;
+use crate::record::attach::throttle::{self, Throttle, is_throttled};
+use crate::record::ring::{CpuStates, Ring};
+use crate::sys::{self, bpf};
 
 /// A reader is woken when this much of a ring is waiting for it, or a quarter of the ring
 /// if that is less.
 const WAKEUP_BYTES: u32 = 256 * 1024;
+/// How often the programs' messages are printed.
+const LOG_INTERVAL: Duration = Duration::from_millis(50);
 
-pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Config {
-    let raw_class = |wanted: bool| {
-        probes
-            .iter()
-            .find(|probe| matches!(probe.attach_point, AttachPoint::RawSyscall { entry } if entry == wanted))
-            .map_or(0, |probe| probe.class.id)
+/// The maps that the recorder shares with its programs.
+pub(super) struct Maps {
+    pub(super) ebpf: Ebpf,
+    pub(super) states: Arc<CpuStates>,
+    /// The CPUs that are recorded.
+    pub(super) cpus: Vec<u32>,
+    /// Possible CPUs.
+    pub(super) cpu_count: u32,
+    pub(super) class_count: u32,
+    /// Classes with values that are read from memory.
+    pub(super) fetching: Vec<u32>,
+    pub(super) throttles: Vec<Throttle>,
+}
+
+impl Maps {
+    /// The map of this name.
+    pub(super) fn fd(&self, map: &str) -> Result<BorrowedFd<'_>> {
+        let Some(data) = self.ebpf.map(map).and_then(data_of) else {
+            bail!("the embedded object has no map `{map}`");
+        };
+        Ok(data.fd())
+    }
+
+    /// Waits until every program that may have started before has ended: the kernel does that
+    /// when an element of an array of maps changes (`maybe_wait_bpf_programs`).
+    pub(super) fn wait_for_programs(&self) -> Result<()> {
+        let cpu = self.cpus.first().context("no CPU is recorded")?;
+        let spare = bpf::create_ring(sys::page_size() as u32)?;
+        let spare_fd = spare.as_raw_fd();
+        bpf::update(
+            self.fd("RINGS")?,
+            &cpu.to_ne_bytes(),
+            &spare_fd.to_ne_bytes(),
+        )
+        .context("cannot wait for the programs to end")
+    }
+
+    fn fill(&self, settings: &Settings<'_>, plan: &AttachPlan<'_>) -> Result<()> {
+        settings.processes.enter(self.fd("PIDS")?)?;
+        throttle::fill(self.fd("THROTTLES")?, settings.throttles)?;
+        for row in &plan.syscalls {
+            let table = if row.entry {
+                "SYSCALL_ENTER"
+            } else {
+                "SYSCALL_EXIT"
+            };
+            bpf::update(self.fd(table)?, &row.nr.to_ne_bytes(), &syscall_bytes(row))
+                .with_context(|| format!("cannot enable system call {}", row.nr))?;
+        }
+        Ok(())
+    }
+
+    fn create_rings(&self, settings: &Settings<'_>) -> Result<Vec<(u32, Ring)>> {
+        let table = self.fd("RINGS")?;
+        let create = |&cpu: &u32| {
+            let ring = Ring::create(settings.ring_bytes).with_context(|| {
+                format!(
+                    "cannot create a ring of {} bytes for CPU {cpu}; try a smaller --buffer-size",
+                    settings.ring_bytes
+                )
+            })?;
+            let ring_fd = ring.as_fd().as_raw_fd();
+            bpf::update(table, &cpu.to_ne_bytes(), &ring_fd.to_ne_bytes())
+                .with_context(|| format!("cannot pass the ring of CPU {cpu} to the programs"))?;
+            Ok((cpu, ring))
+        };
+        settings.cpus.iter().map(create).collect()
+    }
+}
+
+/// Loads the object and fills its maps. Returns the rings, each with its CPU, beside them.
+pub(super) fn load(
+    settings: &Settings<'_>,
+    layout: TaskLayout,
+    plan: &AttachPlan<'_>,
+    probes: &[ResolvedProbe],
+) -> Result<(Maps, Vec<(u32, Ring)>)> {
+    let ebpf = load_object(settings, layout, plan, probes)?;
+    let Some(states) = ebpf.map("CPUS").and_then(data_of) else {
+        bail!("the embedded object has no map `CPUS`");
     };
-    let raw_flags = |wanted: bool| {
-        probes
-            .iter()
-            .find(|probe| matches!(probe.attach_point, AttachPoint::RawSyscall { entry } if entry == wanted))
-            .map_or(0, |probe| probe.stacks.flags())
+    let states = CpuStates::map(states.fd(), settings.cpu_count as usize)
+        .context("cannot map the state of the CPUs")?;
+    let maps = Maps {
+        ebpf,
+        states: Arc::new(states),
+        cpus: settings.cpus.to_vec(),
+        cpu_count: settings.cpu_count,
+        class_count: probes.len() as u32,
+        fetching: fetching(probes),
+        throttles: settings.throttles.to_vec(),
     };
-    let raw_throttled = |wanted: bool| {
-        let is_raw = |place: &AttachPoint| matches!(place, AttachPoint::RawSyscall { entry } if *entry == wanted);
-        let mut raw = probes.iter().filter(|probe| is_raw(&probe.attach_point));
-        u32::from(raw.any(|probe| is_throttled(settings.throttles, probe)))
+    let rings = maps.create_rings(settings)?;
+    maps.fill(settings, plan)?;
+    Ok((maps, rings))
+}
+
+fn load_object(
+    settings: &Settings<'_>,
+    layout: TaskLayout,
+    plan: &AttachPlan<'_>,
+    probes: &[ResolvedProbe],
+) -> Result<Ebpf> {
+    let classes = probes.len();
+    let log_level = if settings.log {
+        aya_log::Level::Debug as u8
+    } else {
+        0
     };
+    let config = config(settings, probes);
+    let cpus = settings.cpu_count;
+    let layout = [layout.pid, layout.signal].map(u32::to_ne_bytes).concat();
+    let mut specs = plan.specs.iter();
+    let nests = specs.any(|spec| spec.flags & spec_flags::NESTS != 0);
+    let nested = if nests { cpus * NESTED_LEVELS } else { 1 };
+    let throttles = settings.throttles.len().max(1) as u32;
+    EbpfLoader::new()
+        .override_global("CONFIG", config_bytes(&config).as_slice(), true)
+        .override_global("TASK_LAYOUT", layout.as_slice(), true)
+        .override_global(aya_log::LEVEL, &log_level, true)
+        .map_max_entries("RINGS", cpus)
+        .map_max_entries("CPUS", cpus)
+        .map_max_entries("LOST", cpus * classes.max(1) as u32)
+        .map_max_entries("PIDS", settings.processes.map_entries())
+        .map_max_entries("THROTTLES", throttles)
+        .map_max_entries("WINDOWS", throttles)
+        .map_max_entries("LEFT_OUT", throttles)
+        .map_max_entries("FAULTS", cpus * classes.max(1) as u32)
+        .map_max_entries("SCRATCH", cpus)
+        .map_max_entries("NESTED_SCRATCH", nested)
+        .map_max_entries("SYSCALL_SCRATCH", cpus)
+        .load(settings.object)
+        .context("the kernel refused the eBPF object; run `tracer doctor` to see what is missing")
+}
+
+fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Config {
+    let raw = |wanted: bool| {
+        let is_raw = |probe: &&ResolvedProbe| matches!(probe.attach_point, AttachPoint::RawSyscall { entry } if entry == wanted);
+        probes.iter().find(is_raw)
+    };
+    let class = |probe: Option<&ResolvedProbe>| probe.map_or(0, |probe| probe.class.id);
+    let flags = |probe: Option<&ResolvedProbe>| probe.map_or(0, |probe| probe.stacks.flags());
+    let throttled = |probe: Option<&ResolvedProbe>| {
+        u32::from(probe.is_some_and(|probe| is_throttled(settings.throttles, probe)))
+    };
+    let (raw_enter, raw_exit) = (raw(true), raw(false));
     let records_entries = probes
         .iter()
         .any(|probe| matches!(probe.attach_point, AttachPoint::Syscall { entry: true, .. }));
@@ -49,15 +179,15 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
         filter_pids: u32::from(settings.processes.are_chosen()),
         wakeup_bytes: WAKEUP_BYTES.min(settings.ring_bytes / 4),
         cpu_count: settings.cpu_count,
-        raw_enter_class: raw_class(true),
-        raw_exit_class: raw_class(false),
+        raw_enter_class: class(raw_enter),
+        raw_exit_class: class(raw_exit),
         exits_only: u32::from(!records_entries),
-        raw_enter_flags: raw_flags(true),
-        raw_exit_flags: raw_flags(false),
+        raw_enter_flags: flags(raw_enter),
+        raw_exit_flags: flags(raw_exit),
         context_len: fetch::context::len(settings.contexts),
         only_id: settings.processes.only_id().unwrap_or(0),
-        raw_enter_throttled: raw_throttled(true),
-        raw_exit_throttled: raw_throttled(false),
+        raw_enter_throttled: throttled(raw_enter),
+        raw_exit_throttled: throttled(raw_exit),
     }
 }
 
@@ -82,166 +212,27 @@ fn config_bytes(config: &Config) -> Vec<u8> {
     .collect()
 }
 
-pub(super) fn load(
-    settings: &Settings<'_>,
-    config: &Config,
-    following: Option<&Following>,
-    probes: &[ResolvedProbe],
-) -> Result<Ebpf> {
-    let classes = probes.len();
-    let log_level = if settings.log {
-        aya_log::Level::Debug as u8
-    } else {
-        0
-    };
-    let cpus = settings.cpu_count;
-    let layout = following.map_or(TaskLayout::EMPTY, |following| following.layout);
-    let layout = [layout.pid, layout.signal].map(u32::to_ne_bytes).concat();
-    let nests = probes
-        .iter()
-        .any(|probe| spec(probe).flags & spec_flags::NESTS != 0);
-    let nested = if nests { cpus * NESTED_LEVELS } else { 1 };
-    let throttles = settings.throttles.len().max(1) as u32;
-    EbpfLoader::new()
-        .override_global("CONFIG", config_bytes(config).as_slice(), true)
-        .override_global("TASK_LAYOUT", layout.as_slice(), true)
-        .override_global(aya_log::LEVEL, &log_level, true)
-        .map_max_entries("RINGS", cpus)
-        .map_max_entries("CPUS", cpus)
-        .map_max_entries("LOST", cpus * classes.max(1) as u32)
-        .map_max_entries("PIDS", settings.processes.map_entries())
-        .map_max_entries("THROTTLES", throttles)
-        .map_max_entries("WINDOWS", throttles)
-        .map_max_entries("LEFT_OUT", throttles)
-        .map_max_entries("FAULTS", cpus * classes.max(1) as u32)
-        .map_max_entries("SCRATCH", cpus)
-        .map_max_entries("NESTED_SCRATCH", nested)
-        .map_max_entries("SYSCALL_SCRATCH", cpus)
-        .load(settings.object)
-        .context("the kernel refused the eBPF object; `tracer doctor` says what is missing")
+fn syscall_bytes(row: &SyscallRow) -> [u8; 12] {
+    let spec = &row.spec;
+    let [a, b, c, d] = spec.class.to_ne_bytes();
+    [
+        a,
+        b,
+        c,
+        d,
+        spec.enabled,
+        spec.arg_count,
+        spec.strings,
+        spec.narrow,
+        spec.unused_tail,
+        spec.filter,
+        spec.flags,
+        spec.throttled,
+    ]
 }
 
-pub(super) fn create_rings(ebpf: &Ebpf, settings: &Settings<'_>) -> Result<Vec<(u32, Ring)>> {
-    let table = fd(ebpf, "RINGS")?;
-    settings
-        .cpus
-        .iter()
-        .map(|cpu| {
-            let ring = Ring::create(settings.ring_bytes).with_context(|| {
-                format!(
-                    "cannot create a ring of {} bytes for CPU {cpu}; try a smaller --buffer-size",
-                    settings.ring_bytes
-                )
-            })?;
-            let ring_fd = std::os::fd::AsRawFd::as_raw_fd(&ring.as_fd());
-            bpf::update(table, &cpu.to_ne_bytes(), &ring_fd.to_ne_bytes())
-                .with_context(|| format!("cannot hand the ring of CPU {cpu} to the programs"))?;
-            Ok((*cpu, ring))
-        })
-        .collect()
-}
-
-/// `filters` has the numbers of filters by class.
-pub(super) fn fill_syscall_tables(
-    kernel: &Kernel,
-    probes: &[ResolvedProbe],
-    filters: &HashMap<u32, u8>,
-) -> Result<()> {
-    for probe in probes {
-        let AttachPoint::Syscall { nr, entry, spec } = &probe.attach_point else {
-            continue;
-        };
-        let table = fd(
-            &kernel.ebpf,
-            if *entry {
-                "SYSCALL_ENTER"
-            } else {
-                "SYSCALL_EXIT"
-            },
-        )?;
-        let [a, b, c, d] = probe.class.id.to_ne_bytes();
-        let row = [
-            a,
-            b,
-            c,
-            d,
-            spec.enabled,
-            spec.arg_count,
-            spec.strings,
-            spec.narrow,
-            spec.unused_tail,
-            filters.get(&probe.class.id).copied().unwrap_or(0),
-            probe.stacks.flags() as u8,
-            u8::from(kernel.is_throttled(probe)),
-        ];
-        bpf::update(table, &nr.to_ne_bytes(), &row)
-            .with_context(|| format!("cannot enable system call {nr}"))?;
-    }
-    Ok(())
-}
-
-/// The specification of each probe, in the order of the probes.
-pub(super) fn specs(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Vec<ProbeSpec> {
-    let of = |probe: &ResolvedProbe| {
-        let spec = spec(probe);
-        ProbeSpec {
-            flags: spec.flags | scope_flags(settings, probe),
-            ..spec
-        }
-    };
-    probes.iter().map(of).collect()
-}
-
-/// What the scope of the recording has a program do.
-fn scope_flags(settings: &Settings<'_>, probe: &ResolvedProbe) -> u32 {
-    let is_exec = matches!(&probe.attach_point, AttachPoint::Tracepoint { system, name, .. }
-        if system == "sched" && name == "sched_process_exec");
-    let mut flags = 0;
-    if is_throttled(settings.throttles, probe) {
-        flags |= spec_flags::THROTTLED;
-    }
-    if is_exec && settings.processes.command {
-        flags |= spec_flags::AT_EXEC;
-    }
-    flags
-}
-
-fn spec(probe: &ResolvedProbe) -> ProbeSpec {
-    let (spec, layout, entry) = match &probe.attach_point {
-        AttachPoint::Tracepoint { spec, fetched, .. } => (**spec, fetched, None),
-        AttachPoint::Function {
-            target,
-            layout,
-            entry,
-        } => {
-            let flags = functions::flags(target);
-            let spec = ProbeSpec {
-                flags,
-                ..ProbeSpec::EMPTY
-            };
-            (spec, layout, entry.as_ref())
-        }
-        AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } => return ProbeSpec::EMPTY,
-    };
-    let mut flags = spec.flags | probe.stacks.flags();
-    if !layout.is_empty() {
-        flags |= spec_flags::FETCHES;
-    }
-    let is_variable = |layout: &Layout| layout.fixed_len().is_none();
-    if is_variable(layout) || entry.is_some_and(is_variable) || probe.stacks != Stacks::default() {
-        flags |= spec_flags::VARIABLE;
-    }
-    ProbeSpec {
-        class: probe.class.id,
-        flags,
-        fetch_len: layout.fixed_len().unwrap_or(0),
-        entry_len: entry.map_or(0, |entry| entry.len + entry.strings.len() as u32),
-        ..spec
-    }
-}
-
-/// Classes of events with values that are read from memory, which may fail.
-pub(super) fn fetching(probes: &[ResolvedProbe]) -> Vec<u32> {
+/// Classes with values that are read from memory, which can fail.
+fn fetching(probes: &[ResolvedProbe]) -> Vec<u32> {
     let fetches = |probe: &&ResolvedProbe| match &probe.attach_point {
         AttachPoint::Tracepoint { fetched, .. } => fetched.faults,
         AttachPoint::Function { layout, entry, .. } => {
@@ -253,12 +244,12 @@ pub(super) fn fetching(probes: &[ResolvedProbe]) -> Vec<u32> {
     classes.map(|probe| probe.class.id).collect()
 }
 
-/// Calls that can be under way at the same time and whose duration is known at their end.
+/// Calls in progress whose entry is remembered until they return.
 const MAX_CALLS: u32 = 16 * 1024;
 
-/// The map of calls that are under way, whose values have room for what `probes` fetch when
-/// functions are entered. Calls whose return no program sees stay in it until they make room
-/// for others: the kernel follows a limited number, and some functions never return.
+/// Creates the map of calls in progress, whose values have room for what `probes` fetch when
+/// functions are entered. Calls whose return no program sees stay in it until others need the
+/// room: the kernel follows a limited number, and some functions never return.
 pub(super) fn create_entries(probes: &[ResolvedProbe]) -> Result<OwnedFd> {
     let values = |probe: &ResolvedProbe| match &probe.attach_point {
         AttachPoint::Function {
@@ -270,17 +261,10 @@ pub(super) fn create_entries(probes: &[ResolvedProbe]) -> Result<OwnedFd> {
     let max_calls = if largest.is_some() { MAX_CALLS } else { 1 };
     let value_len = size_of::<CallEntry>() + largest.unwrap_or(0).next_multiple_of(8);
     bpf::create_lru_hash(size_of::<CallKey>() as u32, value_len as u32, max_calls)
-        .context("cannot create the map of calls that are under way")
+        .context("cannot create the map of calls in progress")
 }
 
-pub(super) fn fd<'a>(ebpf: &'a Ebpf, map: &str) -> Result<BorrowedFd<'a>> {
-    let Some(data) = ebpf.map(map).and_then(data_of) else {
-        bail!("the embedded object has no map `{map}`");
-    };
-    Ok(data.fd())
-}
-
-/// Prints the programs' messages as they come, on a thread of its own.
+/// Prints the programs' messages from a thread of its own.
 pub(super) fn forward_log(ebpf: &mut Ebpf) -> Result<()> {
     let mut logger = EbpfLogger::init(ebpf).context("cannot read the programs' messages")?;
     thread::Builder::new()
@@ -288,7 +272,7 @@ pub(super) fn forward_log(ebpf: &mut Ebpf) -> Result<()> {
         .spawn(move || {
             loop {
                 logger.flush();
-                thread::sleep(std::time::Duration::from_millis(50));
+                thread::sleep(LOG_INTERVAL);
             }
         })
         .context("cannot start the thread for the programs' messages")?;

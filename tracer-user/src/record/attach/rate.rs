@@ -1,43 +1,43 @@
-//! How many events in which time: `10000/s`.
+//! Limits on the number of events over time: `10000/s`.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The shortest time for which events are counted.
+/// The shortest period of a rate.
 const SHORTEST: Duration = Duration::from_millis(1);
-/// The longest one.
+/// The longest period of a rate.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// At most so many events in so much time, written as `10000/s`, `50/ms` or `600/10min`.
+/// At most `events` events per period, written as `10000/s`, `50/ms` or `600/10min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Events, at least one.
+    /// Number of events, at least 1.
     pub events: u32,
-    /// The time, from a millisecond to a day.
+    /// The period, from a millisecond to a day.
     pub per: Duration,
 }
 
-/// Why a text is not a rate.
+/// Why a text is not a valid rate.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RateError {
-    /// No number of events and a time.
-    #[error("`{0}` is no rate; write a number of events and a time: 10000/s, 50/ms, 600/10min")]
-    NoRate(String),
-    /// No events at all.
-    #[error("`{0}` lets no event pass; write at least 1/s, or leave the probe out")]
-    Nothing(String),
-    /// More events than can be counted.
-    #[error("`{0}` has too many events; at most {max} can be counted at a time", max = Rate::MAX_EVENTS)]
+    /// It is not a number of events and a period.
+    #[error("invalid rate `{0}` (examples: 10000/s, 50/ms, 600/10min)")]
+    Syntax(String),
+    /// It allows no events.
+    #[error("rate `{0}` allows no events; use at least 1/s, or leave out the probe")]
+    Zero(String),
+    /// It allows more events than can be counted.
+    #[error("rate `{0}` is too high: the maximum is {max} events per period", max = Rate::MAX_EVENTS)]
     TooMany(String),
-    /// The time is too short or too long.
-    #[error("`{0}` counts events in a time that is not between 1ms and 1day")]
-    Time(String),
+    /// Its period is too short or too long.
+    #[error("invalid period in rate `{0}`: must be between 1ms and 1day")]
+    Period(String),
 }
 
 impl Rate {
-    /// The most events of a rate: what CPUs that are just counting one more add to it stays
-    /// in a number of 32 bits.
+    /// The most events per period. It leaves room in 32 bits for CPUs that count one more at
+    /// the same time.
     pub const MAX_EVENTS: u32 = 1 << 31;
 }
 
@@ -45,29 +45,29 @@ impl FromStr for Rate {
     type Err = RateError;
 
     fn from_str(text: &str) -> Result<Self, RateError> {
-        let no_rate = || RateError::NoRate(text.to_owned());
-        let (events, time) = text.split_once('/').ok_or_else(no_rate)?;
+        let syntax = || RateError::Syntax(text.to_owned());
+        let (events, time) = text.split_once('/').ok_or_else(syntax)?;
         let is_number = !events.is_empty() && events.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number {
-            return Err(no_rate());
+            return Err(syntax());
         }
-        // A unit alone is one of it.
+        // A bare unit stands for one: `1/s`.
         let one = if time.starts_with(|c: char| c.is_ascii_digit()) {
             ""
         } else {
             "1"
         };
-        let per = humantime::parse_duration(&format!("{one}{time}")).map_err(|_| no_rate())?;
+        let per = humantime::parse_duration(&format!("{one}{time}")).map_err(|_| syntax())?;
         let events = events
             .parse()
             .ok()
             .filter(|events| *events <= Self::MAX_EVENTS)
             .ok_or_else(|| RateError::TooMany(text.to_owned()))?;
         if events == 0 {
-            return Err(RateError::Nothing(text.to_owned()));
+            return Err(RateError::Zero(text.to_owned()));
         }
         if !(SHORTEST..=LONGEST).contains(&per) {
-            return Err(RateError::Time(text.to_owned()));
+            return Err(RateError::Period(text.to_owned()));
         }
         Ok(Self { events, per })
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_a_number_of_events_and_a_time() {
+    fn a_rate_is_a_number_of_events_and_a_period() {
         for (text, events, ms) in [
             ("10000/s", 10000, 1000),
             ("50/ms", 50, 1),
@@ -107,16 +107,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_refused() {
+    fn invalid_rates_are_refused() {
         for text in ["", "10", "10/", "/s", "x/s", "-1/s", "+1/s", "1/parsec"] {
-            assert_eq!(read(text), Err(RateError::NoRate(text.into())), "{text}");
+            assert_eq!(read(text), Err(RateError::Syntax(text.into())), "{text}");
         }
-        assert_eq!(read("0/s"), Err(RateError::Nothing("0/s".into())));
+        assert_eq!(read("0/s"), Err(RateError::Zero("0/s".into())));
         for text in ["3000000000/s", "99999999999/s"] {
             assert_eq!(read(text), Err(RateError::TooMany(text.into())));
         }
         for text in ["1/us", "1/2days"] {
-            assert_eq!(read(text), Err(RateError::Time(text.into())));
+            assert_eq!(read(text), Err(RateError::Period(text.into())));
         }
     }
 

@@ -1,7 +1,7 @@
-//! Programs as instructions, ready to be copied for one probe each.
+//! Programs as instructions, to be copied and completed for each plan.
 
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result, anyhow};
@@ -10,15 +10,15 @@ use aya_obj::Object;
 use aya_obj::generated::{BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_VALUE, bpf_insn};
 use tracer_common::{ProbeSpec, hook};
 
-use crate::sys::bpf::{self, LoadError, ProgramKind};
+use crate::sys::bpf;
 
-/// The map that stands for the specification in the object.
+/// The section of the object in whose place the table of specifications is put.
 const SPEC_SECTION: &str = ".rodata.spec";
 
-/// The map of calls that are under way, whose values have the size that the probes need.
+/// The map of calls in progress. The size of its values depends on the probes.
 const ENTRIES: &str = "ENTRIES";
 
-/// All templates of the object, with the table of specifications that their copies use.
+/// All programs of the object, with the table of specifications that their copies use.
 pub(super) struct Templates {
     programs: HashMap<String, Vec<bpf_insn>>,
     license: CString,
@@ -28,8 +28,8 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    /// Reads the templates of `object`, whose maps aya has created as `maps`, for the probes
-    /// that `specs` describes. `entries` is the map of calls that are under way.
+    /// Reads the programs of `object`, whose maps aya has created as `maps`, for the probes
+    /// that `specs` describes. `entries` is the map of calls in progress.
     pub(super) fn new<'a>(
         object: &[u8],
         maps: impl Iterator<Item = (&'a str, &'a Map)>,
@@ -73,16 +73,9 @@ impl Templates {
         })
     }
 
-    /// Loads a copy of the program `template` that reads row `row` of the specifications and
-    /// calls `hooks`. `name` is what `bpftool prog` shows, cut to 15 bytes.
-    pub(super) fn load(
-        &self,
-        template: &str,
-        kind: ProgramKind,
-        row: usize,
-        name: &str,
-        hooks: &Hooks,
-    ) -> Result<Result<OwnedFd, LoadError>> {
+    /// A copy of the program `template` that reads row `row` of the specifications and calls
+    /// `hooks`.
+    pub(super) fn copy(&self, template: &str, row: usize, hooks: &Hooks) -> Result<Vec<bpf_insn>> {
         let mut instructions = self
             .programs
             .get(template)
@@ -100,7 +93,12 @@ impl Templates {
             }
         }
         hooks.link(&mut instructions);
-        Ok(bpf::load_program(kind, name, &instructions, &self.license))
+        Ok(instructions)
+    }
+
+    /// The license of the programs, which the kernel asks for.
+    pub(super) fn license(&self) -> &CStr {
+        &self.license
     }
 }
 
@@ -108,28 +106,28 @@ impl Templates {
 /// which holds the offset into the map's value.
 const LOAD_IMM64: u8 = 0x18;
 
-/// Functions that are made for one probe, and functions of the kernel, by the numbers of
+/// Generated functions and functions of the kernel that a program calls, by the numbers of
 /// `tracer_common::hook`.
 #[derive(Debug, Default)]
 pub(super) struct Hooks {
-    made: Vec<(u32, Vec<bpf_insn>)>,
+    generated: Vec<(u32, Vec<bpf_insn>)>,
     /// Each with its BTF type.
     of_kernel: Vec<(u32, u32)>,
 }
 
 impl Hooks {
-    /// Has `function` called in place of the number `hook`.
+    /// Makes the program call `function` at the hook.
     pub(super) fn set(&mut self, hook: u32, function: Vec<bpf_insn>) {
-        self.made.push((hook, function));
+        self.generated.push((hook, function));
     }
 
-    /// Has the kernel's function of this BTF type called in place of the number `hook`.
+    /// Makes the program call the kernel's function of this BTF type at the hook.
     pub(super) fn set_of_kernel(&mut self, hook: u32, btf_id: u32) {
         self.of_kernel.push((hook, btf_id));
     }
 
-    /// Appends the functions that were made to a program, and points its calls at them and at
-    /// those of the kernel. Calls of hooks without a function become their default result.
+    /// Appends the generated functions to a program, and points its calls at them and at those
+    /// of the kernel. Calls of hooks without a function become their default result.
     fn link(&self, instructions: &mut Vec<bpf_insn>) {
         let calls: Vec<usize> = (0..instructions.len())
             .filter(|&at| is_hook(instructions[at]))
@@ -143,7 +141,7 @@ impl Hooks {
                 }
             }
         }
-        for (hook, function) in &self.made {
+        for (hook, function) in &self.generated {
             let start = instructions.len();
             let mut called = false;
             for &at in &calls {
@@ -195,7 +193,7 @@ const CALL: u8 = 0x85;
 /// `BPF_ALU64 | BPF_MOV | BPF_K`, here to register 0.
 const MOVE_IMM: u8 = 0xb7;
 
-/// The data of a map of any of the kinds that the object uses.
+/// The data of a map; `None` for kinds of maps that the object does not use.
 pub(super) fn data_of(map: &Map) -> Option<MapFdRef<'_>> {
     match map {
         Map::Array(data)
@@ -250,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_specification_has_the_bytes_that_programs_read() {
+    fn a_specification_is_encoded_as_programs_read_it() {
         let spec = ProbeSpec {
             class: 1,
             flags: 2,
@@ -286,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_hooks_lead_to_code_to_the_kernel_or_nowhere() {
+    fn hooks_call_generated_code_or_the_kernel_or_become_a_constant() {
         let called = [
             hook::FETCH,
             hook::SESSION_COOKIE,
@@ -301,7 +299,7 @@ mod tests {
         hooks.set_of_kernel(hook::SESSION_COOKIE, 4711);
         hooks.link(&mut program);
         let expected = [
-            // From the next instruction to the one behind all.
+            // From the next instruction to the one after all.
             (CALL, BPF_PSEUDO_CALL as u8, 3),
             (CALL, BPF_PSEUDO_KFUNC_CALL as u8, 4711),
             (MOVE_IMM, 0, 1),

@@ -1,4 +1,4 @@
-//! How many events of a class are recorded, and what was left out for that.
+//! Recording only some of the events of a class, and counting those that are dropped.
 
 use std::os::fd::BorrowedFd;
 
@@ -9,16 +9,16 @@ use crate::probe::ResolvedProbe;
 use crate::record::attach::rate::Rate;
 use crate::sys::bpf;
 
-/// How many events of a class are recorded.
+/// Which share of the events of a class is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttle {
-    /// One of so many on each CPU.
+    /// Every Nth event on each CPU.
     pub every: Option<u32>,
-    /// At most so many on all CPUs together.
+    /// At most this rate on all CPUs together.
     pub limit: Option<Rate>,
 }
 
-/// Events of a class that were left out as the user wished.
+/// Events of a class that a throttle dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// By [`Throttle::every`].
@@ -28,7 +28,7 @@ pub struct LeftOut {
 }
 
 impl Throttle {
-    /// Whether it leaves anything out.
+    /// Whether it drops any events.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.limit.is_some() || self.every.is_some_and(|every| every > 1)
@@ -43,24 +43,24 @@ impl Throttle {
     }
 }
 
-/// Whether not all events of the probe are recorded.
+/// Whether some events of the probe are dropped on purpose.
 pub(super) fn is_throttled(throttles: &[Throttle], probe: &ResolvedProbe) -> bool {
     let throttle = throttles.get(probe.class.id as usize);
     throttle.is_some_and(Throttle::is_active)
 }
 
-/// Hands the throttles to the programs, each at its class.
+/// Passes the throttles to the programs, by class.
 pub(super) fn fill(map: BorrowedFd<'_>, throttles: &[Throttle]) -> Result<()> {
     for (class, throttle) in (0u32..).zip(throttles) {
         if throttle.is_active() {
             bpf::update(map, &class.to_ne_bytes(), &bytes_of(&throttle.settings()))
-                .context("cannot set how many events are recorded")?;
+                .context("cannot set the limits on the number of events")?;
         }
     }
     Ok(())
 }
 
-/// What was left out of each class that has a throttle, on which of `cpu_count` possible CPUs.
+/// Events dropped of each class with a throttle, on each of `cpu_count` possible CPUs.
 pub(super) fn left_out(
     map: BorrowedFd<'_>,
     throttles: &[Throttle],
@@ -71,7 +71,7 @@ pub(super) fn left_out(
         .filter(|(_, throttle)| throttle.is_active())
         .map(|(class, _)| {
             let rows = bpf::lookup_per_cpu(map, class, size_of::<Row>(), cpu_count as usize)
-                .context("cannot read how many events were left out")?;
+                .context("cannot read the number of dropped events")?;
             Ok((
                 class,
                 rows.chunks_exact(size_of::<Row>()).map(read).collect(),
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_throttle_has_the_bytes_that_programs_read() {
+    fn a_throttle_is_encoded_as_programs_read_it() {
         let throttle = Throttle {
             every: Some(3),
             limit: Some(Rate {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_one_event_is_no_throttle() {
+    fn recording_every_event_is_not_throttling() {
         let every = |every| Throttle { every, limit: None };
         let active = [None, Some(1), Some(2)].map(|number| every(number).is_active());
         assert_eq!(active, [false, false, true]);

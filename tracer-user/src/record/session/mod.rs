@@ -52,7 +52,7 @@ use self::state_dump::{Contents, StateDump};
 use self::streams::{Commander, Failure, Reading, Stream, Streams};
 use self::summary::{Summary, Times};
 use self::tasks::TaskLog;
-use crate::record::attach::{Attached, Kernel, KernelCounts, Settings};
+use crate::record::attach::{Attached, KernelCounts, Loaded, Settings};
 use crate::record::pool::Pool;
 use crate::record::stream::{StreamIdentity, StreamWriter};
 use crate::record::subbuf::{self, Mode};
@@ -111,7 +111,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     if !options.quiet && kept.is_ok() {
         summary.print();
     }
-    let programs = attached.link_count();
+    let programs = attached.program_count();
     let progress = ProbeProgress::new("the trace is complete; detaching", programs);
     let before = Instant::now();
     attached.detach(|done| progress.show(done));
@@ -155,9 +155,9 @@ impl Recording {
         plan: &Plan,
         destination: &mut Destination,
     ) -> Result<Self> {
-        let mut kernel = Kernel::load(&settings(options, object, plan), &plan.probes)?;
-        let states = kernel.states();
-        let rings = kernel.take_rings();
+        let mut loaded = Loaded::new(&settings(options, object, plan), &plan.probes)?;
+        let states = loaded.states();
+        let rings = loaded.take_rings();
         let opened_ns = monotonic_ns();
         let failure = Failure::default();
         let description = destination.describe(plan)?;
@@ -206,8 +206,7 @@ impl Recording {
             .collect::<Result<Vec<_>>>()?;
         let progress = ProbeProgress::new("attaching", plan.probes.len());
         let before_attaching_ns = monotonic_ns();
-        let mut attached = kernel.attach(
-            &plan.probes,
+        let mut attached = loaded.attach(
             |done| progress.show(done),
             |error| eprintln!("tracer: warning: {error}"),
         )?;

@@ -120,7 +120,7 @@ fn patterns_have_sixty_three_items() {
     let too_long = pattern(64);
     refused(
         &["-e", "syscalls:sys_enter_openat", "-f", &too_long],
-        &["is too long: at most 63 characters beside `*`"],
+        &["is too long: the maximum is 63 characters other than `*`"],
     );
 }
 

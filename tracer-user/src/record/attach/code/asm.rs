@@ -6,8 +6,8 @@ use aya_obj::generated::{
     BPF_PSEUDO_MAP_VALUE, BPF_RSH, BPF_ST, BPF_STX, BPF_W, BPF_X, bpf_insn,
 };
 
-/// A register. `R0` holds results, `R1` to `R5` arguments, which calls destroy; `R6` to `R9`
-/// outlive calls; `Frame` is the end of the function's stack.
+/// A register. `R0` holds results; `R1` to `R5` hold arguments, and calls destroy them; `R6`
+/// to `R9` are preserved across calls; `Frame` is the end of the function's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Reg {
@@ -24,7 +24,7 @@ pub(super) enum Reg {
     Frame,
 }
 
-/// Bytes of a load or a store.
+/// Size of a load or a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
     Byte,
@@ -34,7 +34,7 @@ pub(super) enum Width {
 }
 
 impl Width {
-    /// That of a number of `bytes`; `None` where it is not 1, 2, 4 or 8.
+    /// The width of a number of `bytes`; `None` unless it is 1, 2, 4 or 8.
     pub(super) const fn of(bytes: u32) -> Option<Self> {
         match bytes {
             1 => Some(Self::Byte),
@@ -64,7 +64,7 @@ impl Width {
     }
 }
 
-/// When a jump is taken: `left` stands so to `right`.
+/// The condition of a jump, between its left and its right operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Jump {
     Equal,
@@ -103,7 +103,7 @@ impl Jump {
     }
 }
 
-/// A calculation of 64 bits.
+/// A 64-bit operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     Move,
@@ -113,7 +113,7 @@ pub(super) enum Op {
     Or,
     ShiftLeft,
     ShiftRight,
-    /// With the sign.
+    /// Keeps the sign.
     ArithmeticShiftRight,
 }
 
@@ -151,11 +151,11 @@ pub(super) enum Helper {
     GetFuncRet = 184,
 }
 
-/// A place that jumps go to.
+/// The target of jumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Label(usize);
 
-/// A function that is being written. Jumps go to labels, which are placed before or after.
+/// A function under construction. Labels may be placed before or after the jumps to them.
 #[derive(Debug, Default)]
 pub(super) struct Code {
     instructions: Vec<bpf_insn>,
@@ -165,7 +165,7 @@ pub(super) struct Code {
     jumps: Vec<(usize, Label)>,
 }
 
-/// Why a function is none.
+/// A jump is longer than an instruction can encode.
 #[derive(Debug, thiserror::Error)]
 #[error("the generated code is too long: a jump over {0} instructions")]
 pub(in crate::record::attach) struct TooLong(usize);
@@ -201,12 +201,12 @@ impl Code {
         Label(self.labels.len() - 1)
     }
 
-    /// Whether a jump goes there so far: the verifier refuses code that none leads to.
+    /// Whether a jump to `label` exists so far: the verifier refuses unreachable code.
     pub(super) fn is_used(&self, label: Label) -> bool {
         self.jumps.iter().any(|(_, to)| *to == label)
     }
 
-    /// `label` is here.
+    /// Places `label` here.
     pub(super) fn place(&mut self, label: Label) {
         self.labels[label.0] = Some(self.instructions.len());
     }
@@ -284,7 +284,7 @@ impl Code {
         self.push(BPF_JMP | BPF_EXIT, Reg::R0, 0, 0, 0);
     }
 
-    /// `dst` = its lowest `bits` bits, sign-extended or zero-extended.
+    /// Sign-extends or zero-extends the lowest `bits` bits of `dst`.
     pub(super) fn extend(&mut self, dst: Reg, bits: u32, signed: bool) {
         let unused = 64 - bits as i32;
         if unused == 0 {

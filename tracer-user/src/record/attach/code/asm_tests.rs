@@ -1,4 +1,4 @@
-//! Written instructions, as the kernel's own constants have them.
+//! Instructions are encoded as the kernel's constants define.
 
 use super::*;
 
@@ -27,13 +27,13 @@ fn jumps_go_forward_and_back() {
     code.place(end);
     code.exit();
     let code = code.finish().unwrap();
-    // Counted from the instruction behind the jump.
+    // Counted from the instruction after the jump.
     assert_eq!(distances(&code), [(2, 4), (3, -4)]);
     assert_eq!(code.len(), 8);
 }
 
 #[test]
-fn a_label_can_be_used_often_and_a_jump_to_the_next_goes_nowhere() {
+fn a_label_can_be_used_often_and_a_jump_to_the_next_instruction_has_offset_0() {
     let mut code = Code::default();
     let end = code.label();
     for _ in 0..3 {
@@ -45,7 +45,7 @@ fn a_label_can_be_used_often_and_a_jump_to_the_next_goes_nowhere() {
 }
 
 #[test]
-fn wide_constants_are_two_instructions_to_jump_over() {
+fn wide_constants_take_two_instructions() {
     let mut code = Code::default();
     let end = code.label();
     code.jump(end);
@@ -59,7 +59,7 @@ fn wide_constants_are_two_instructions_to_jump_over() {
 }
 
 #[test]
-fn constants_that_are_extended_with_their_sign_are_short() {
+fn sign_extended_constants_take_one_instruction() {
     for (value, len) in [
         (0, 1),
         (i32::MAX as u64, 1),
@@ -108,7 +108,7 @@ fn labels_know_whether_a_jump_goes_there() {
 }
 
 #[test]
-fn operands_are_where_the_kernel_looks_for_them() {
+fn operands_are_encoded_in_their_fields() {
     let mut code = Code::default();
     code.store(Width::Half, Reg::Frame, -6, Reg::R9);
     code.load(Width::Byte, Reg::R1, Reg::R2, 300);
@@ -141,7 +141,7 @@ fn operands_are_where_the_kernel_looks_for_them() {
 }
 
 #[test]
-fn extending_a_whole_register_is_nothing() {
+fn extending_a_whole_register_takes_no_instruction() {
     let extend = |bits, signed| {
         let mut code = Code::default();
         code.extend(Reg::R0, bits, signed);

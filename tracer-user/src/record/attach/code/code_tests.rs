@@ -1,5 +1,4 @@
-//! Layouts and questions as code: what the code stores where, and that all of its jumps stay
-//! within it.
+//! Generated code: what it stores where, and that all of its jumps stay inside.
 
 use aya_obj::generated::{BPF_JMP, BPF_ST, BPF_STX, bpf_insn};
 
@@ -60,7 +59,7 @@ fn stores(code: &[bpf_insn]) -> Vec<i16> {
     of_payload.map(|insn| insn.off).collect()
 }
 
-/// All jumps lead to an instruction of the code, whose last one ends it.
+/// All jumps lead to an instruction of the code, and the last instruction is an exit.
 fn assert_closed(code: &[bpf_insn]) {
     assert_eq!(code.last().map(|insn| insn.code), Some(EXIT));
     for (at, insn) in code.iter().enumerate() {
@@ -74,7 +73,7 @@ fn assert_closed(code: &[bpf_insn]) {
 }
 
 #[test]
-fn values_are_stored_at_their_places() {
+fn values_are_stored_at_their_offsets() {
     let values = [
         fetched(number("a", 1), Base::Argument(0), Load::Itself),
         fetched(number("b", 8), Base::Argument(5), Load::Itself),
@@ -89,7 +88,7 @@ fn values_are_stored_at_their_places() {
 }
 
 #[test]
-fn what_may_fail_is_zeroed_and_marked() {
+fn values_that_cannot_be_read_are_zeroed_and_marked() {
     let layout = Layout::new(&[in_memory(number("a", 4)), in_memory(number("b", 8))]);
     let code = layout.code(Abi::Registers).unwrap();
     assert_closed(&code);
@@ -98,13 +97,13 @@ fn what_may_fail_is_zeroed_and_marked() {
 }
 
 #[test]
-fn as_many_values_as_there_are_bits_can_be_fetched() {
+fn one_value_per_bit_of_the_mask_can_be_fetched() {
     let strings: Vec<Fetched> = (0..MAX_FETCHED).map(|n| string(&n.to_string())).collect();
     assert_closed(&Layout::new(&strings).code(Abi::UserRegisters).unwrap());
 }
 
 #[test]
-fn contexts_fill_up_to_the_payload() {
+fn contexts_are_padded_up_to_the_payload() {
     let named = |name: &str| {
         let context = ContextField::named(name, || unreachable!("no types needed"));
         context.unwrap().unwrap()
@@ -112,11 +111,11 @@ fn contexts_fill_up_to_the_payload() {
     let contexts = [named("cgroup"), named("uid"), named("comm")];
     let code = context(&contexts).unwrap();
     assert_closed(&code);
-    // The name is written by a helper, from 12 to 28; what is left is zeroed.
+    // A helper writes the name, from 12 to 28; the rest is zeroed.
     assert_eq!(stores(&code), [0, 8, 28, 29, 30, 31]);
 }
 
-/// A class of a number in the record and a string of a process.
+/// A class with a number in the record and a string in user space.
 fn class() -> (EventClass, Vec<FieldSource>) {
     let value = fetched(number("n", 4), Base::Argument(0), Load::Itself);
     let text = string("s");
@@ -150,7 +149,7 @@ fn code_of(text: &str) -> Vec<bpf_insn> {
 }
 
 #[test]
-fn conditions_of_all_shapes_are_closed() {
+fn jumps_of_all_conditions_stay_inside() {
     for text in [
         "n == 1",
         "!(n < -1 || n >= 5) && n & 2",
@@ -162,7 +161,7 @@ fn conditions_of_all_shapes_are_closed() {
 }
 
 #[test]
-fn only_filters_of_fields_keep_the_event() {
+fn only_filters_of_fields_save_the_context() {
     let keeps = |text| code_of(text).iter().any(|insn| insn.dst_reg() == 6);
     assert!(keeps("n == 1 || tid == 2"));
     assert!(!keeps("tid == 2 && comm != 'x'"));
@@ -174,7 +173,7 @@ fn calls(code: &[bpf_insn]) -> usize {
 }
 
 #[test]
-fn strings_are_read_in_pieces_as_far_as_they_are_compared() {
+fn strings_are_read_in_chunks_as_far_as_they_are_compared() {
     let equal = |len: usize| calls(&code_of(&format!("s == '{}'", "x".repeat(len))));
     // The terminator is compared, too.
     assert_eq!(
@@ -186,13 +185,13 @@ fn strings_are_read_in_pieces_as_far_as_they_are_compared() {
 }
 
 #[test]
-fn longer_strings_than_events_have_are_not_compared() {
+fn constants_longer_than_any_string_are_not_compared() {
     let equal = |len: usize| calls(&code_of(&format!("s == '{}'", "x".repeat(len))));
-    // 255 bytes of a fetched string are kept.
+    // Fetched strings have at most 255 bytes.
     assert_eq!([equal(255), equal(256), equal(5000)], [4, 1, 1]);
 }
 
-/// The kernel refuses code that nothing leads to.
+/// The kernel refuses unreachable code.
 #[test]
 fn all_code_can_be_reached() {
     let long = "x".repeat(300);
@@ -244,7 +243,7 @@ fn numbers_of_filters_count_from_the_first() {
     for first in [0, 1] {
         let code = syscall_filter(&questions, first, &mut Tables::default()).unwrap();
         assert_closed(&code);
-        // Jumps by the number, which is in `R2`.
+        // Jumps by the number in `R2`.
         let numbers: Vec<i32> = code
             .iter()
             .filter(|i| i.code == 0x15 && i.dst_reg() == 2)

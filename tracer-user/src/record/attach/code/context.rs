@@ -1,4 +1,4 @@
-//! Code that writes the contexts of an event in front of its payload.
+//! Code that writes the context fields of an event, before its payload.
 
 use aya_obj::generated::bpf_insn;
 
@@ -7,10 +7,10 @@ use crate::probe::fetch::{ContextField, ContextSource};
 use crate::record::attach::code::asm::{Code, Helper, Jump, Label, Op, Reg, TooLong, Width};
 use crate::record::attach::code::value::{Abi, ENTRY};
 
-/// Where the contexts go, for the time that the function runs.
+/// Holds the address of the contexts.
 const CONTEXTS: Reg = Reg::R7;
 
-/// The function `fn(contexts)`, for contexts that lie one behind the other.
+/// The function `fn(contexts)`, for contexts that follow each other without gaps.
 pub(in crate::record::attach) fn context(
     contexts: &[ContextField],
 ) -> Result<Vec<bpf_insn>, TooLong> {
@@ -21,7 +21,7 @@ pub(in crate::record::attach) fn context(
         write(&mut code, at, context);
         at += context.len() as i16;
     }
-    // What is left up to the payload.
+    // Padding up to the payload.
     while at % 8 != 0 {
         code.store_imm(Width::Byte, CONTEXTS, at, 0);
         at += 1;
@@ -63,7 +63,7 @@ fn write(code: &mut Code, at: i16, context: &ContextField) {
     code.store(width, CONTEXTS, at, Reg::R0);
 }
 
-/// [`ENTRY`] = the address of the entry; jumps to `fail` where there is none.
+/// [`ENTRY`] = the address of the entry. Jumps to `fail` if there is none.
 fn find(code: &mut Code, entry: &Entry, fail: Label) {
     code.number(Abi::Record, &entry.level, false, fail);
     code.op(Op::Move, ENTRY, Reg::R0);
@@ -74,8 +74,8 @@ fn find(code: &mut Code, entry: &Entry, fail: Label) {
     code.op(Op::Add, ENTRY, Reg::R0);
 }
 
-/// Code that leaves a value in `R0`, and 0 there where it jumps to the label that it is given:
-/// a thread that ends has no namespaces any more, nor a number.
+/// Generates `value`, which leaves a value in `R0`, or jumps to the given label for 0: an
+/// exiting thread has neither namespaces nor an id.
 fn or_zero(code: &mut Code, value: impl FnOnce(&mut Code, Label)) {
     let (fail, done) = (code.label(), code.label());
     value(code, fail);

@@ -1,4 +1,4 @@
-//! Code that writes the fetched values of an event into its payload.
+//! Code that fetches values into the payload of an event.
 
 use aya_obj::generated::bpf_insn;
 use tracer_common::MAX_EVENT_LEN;
@@ -9,13 +9,13 @@ use crate::record::attach::code::asm::{Code, Jump, Op, Reg, TooLong, Width};
 use crate::record::attach::code::value::{Abi, CTX};
 use crate::trace::event::FieldType;
 
-/// The payload, for the time that the function runs.
+/// Holds the address of the payload.
 const PAYLOAD: Reg = Reg::R7;
-/// Bytes that have been written.
+/// Holds the number of bytes written.
 const POSITION: Reg = Reg::R8;
-/// Fixed values and strings together have less than this.
+/// Fixed values and strings together are shorter than this.
 const POSITION_MASK: i32 = MAX_EVENT_LEN as i32 - 1;
-/// Where the mask of faults is.
+/// Offset of the mask of faults in the payload.
 const FAULTS: i16 = 0;
 
 impl Layout {
@@ -98,8 +98,8 @@ impl Layout {
         end(code, Reg::R1);
         code.set(Reg::R2, MAX_FETCHED_STRING as u64);
         code.read_string(memory);
-        // The way without a fault goes on below, so that the verifier sees it first and
-        // finds the other one within it.
+        // The path without a fault falls through, so that the verifier takes it first and
+        // can prune the other one.
         code.jump_if_imm(Jump::SignedLessOrEqual, Reg::R0, 0, fail);
         code.op(Op::Add, POSITION, Reg::R0);
         code.op_imm(Op::And, POSITION, POSITION_MASK);
@@ -113,8 +113,8 @@ impl Layout {
         code.place(done);
     }
 
-    /// Sets a bit of the mask, which lies in memory: the verifier does not follow what is
-    /// there, so that paths that differ in faults alone are one to it.
+    /// Sets a bit of the mask. The mask is in memory because the verifier does not track that:
+    /// paths that differ only in faults are the same to it.
     fn mark_fault(&self, code: &mut Code, bit: usize) {
         if self.faults {
             code.load(Width::Word, Reg::R1, PAYLOAD, FAULTS);
@@ -137,7 +137,7 @@ fn zero(code: &mut Code, at: u32, len: u32) {
     }
 }
 
-/// `dst` = where the next string goes.
+/// `dst` = the address of the next string.
 fn end(code: &mut Code, dst: Reg) {
     code.op(Op::Move, dst, PAYLOAD);
     code.op(Op::Add, dst, POSITION);

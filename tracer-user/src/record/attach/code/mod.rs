@@ -1,5 +1,5 @@
-//! Code that is made for one probe and put into its copy of a template: which events are
-//! wanted, and which values are fetched (`tracer_common::hook`).
+//! Code that is generated for a probe and linked into its program: filters, contexts and
+//! fetched values (`tracer_common::hook`).
 
 mod asm;
 mod context;

@@ -1,38 +1,40 @@
-//! The way to a value: from registers, from the kernel's record, through memory.
+//! Loading a value: from registers or the kernel's record, and through pointers.
 
 use crate::probe::fetch::{Base, Fetch, Load, Memory};
 use crate::record::attach::code::asm::{Code, Helper, Jump, Label, Op, Reg, Width};
 
-/// Where a function gets its arguments and results from: what its context is.
+/// How a program finds arguments and results: the kind of its context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::record::attach) enum Abi {
     /// The registers at a function's entry or return (`struct pt_regs`).
     Registers,
-    /// As [`Registers`](Self::Registers), of a process: addresses are the process's.
+    /// As [`Registers`](Self::Registers), but of a process, with addresses in user space.
     UserRegisters,
-    /// The registers of a system call; its result is handed over beside them.
+    /// The registers of a system call. Its result is passed separately.
     Syscall,
-    /// An array of arguments: raw tracepoints.
+    /// An array of arguments (raw tracepoints).
     Arguments,
-    /// As [`Arguments`](Self::Arguments), which the kernel types: fentry and fexit.
+    /// As [`Arguments`](Self::Arguments), with types known to the verifier (fentry, fexit).
     Trampoline,
-    /// The record of a tracepoint.
+    /// The record of one of perf's tracepoints.
     Record,
 }
 
-/// The context of a function, for the time that it runs.
+/// Holds the context of the program.
 pub(super) const CTX: Reg = Reg::R6;
 
-/// Where the code of contexts keeps the address of [`Base::Entry`].
+/// Holds the address of [`Base::Entry`] in the code of contexts.
 pub(super) const ENTRY: Reg = Reg::R8;
 
-/// Where a word is put on the stack for a helper.
+/// The stack slot of a word that a helper writes.
 pub(super) const WORD: i16 = -8;
-/// Where a filter keeps what a system call returns, or how long a function took.
+/// The stack slot in which a filter keeps the result of a system call, or the duration of a
+/// function.
 pub(super) const RETURNED: i16 = -16;
-/// Where a filter keeps the address of what was kept from the entry of a function.
+/// The stack slot in which a filter keeps the address of the values kept from a function's
+/// entry.
 pub(super) const CALL_ENTRY: i16 = -24;
-/// The first byte of the stack that is free for others.
+/// The stack below this offset is free for other uses.
 pub(super) const FREE: i16 = -24;
 
 /// Offset of a register in `struct pt_regs` (`arch/x86/include/asm/ptrace.h`).
@@ -69,8 +71,8 @@ const SYSCALL_ARGUMENTS: [i16; 6] = [
 ];
 
 impl Code {
-    /// `R0` = the number that `fetch` leads to, extended to 64 bits as `signed` says. Jumps
-    /// to `fail` where memory cannot be read.
+    /// `R0` = the number at the end of `fetch`, sign-extended to 64 bits if `signed`. Jumps to
+    /// `fail` if memory cannot be read.
     pub(super) fn number(&mut self, abi: Abi, fetch: &Fetch, signed: bool, fail: Label) {
         self.address(abi, fetch, fail);
         match fetch.load {
@@ -96,13 +98,13 @@ impl Code {
                     None => {}
                 }
             }
-            // Neither is a number; filters and layouts ask for none of them here.
+            // Neither is a number, so filters and layouts do not get here.
             Load::Bytes { .. } | Load::String { .. } => self.jump(fail),
         }
     }
 
-    /// `R0` = the last address on the way to a value (the base itself where there are no
-    /// steps). Jumps to `fail` where memory cannot be read.
+    /// `R0` = the last address of `fetch` (the base itself if it has no steps). Jumps to
+    /// `fail` if memory cannot be read.
     pub(super) fn address(&mut self, abi: Abi, fetch: &Fetch, fail: Label) {
         self.base(abi, fetch.base, fail);
         let memory = match abi {
@@ -174,8 +176,8 @@ impl Code {
         }
     }
 
-    /// `R0` = a number of the kernel's record. The kernel lets a program load what is
-    /// aligned to its size.
+    /// `R0` = a number of the kernel's record. Programs can only load naturally aligned numbers
+    /// from it; others are read by a helper.
     fn record(&mut self, offset: u32, size: u8, fail: Label) {
         let width = Width::of(size.into()).unwrap_or(Width::Double);
         if offset.is_multiple_of(width.bytes()) {
@@ -187,15 +189,15 @@ impl Code {
         self.load(width, Reg::R0, Reg::Frame, WORD);
     }
 
-    /// Calls a helper that writes the word of the stack, and loads that into `R0`.
+    /// Calls a helper that writes [`WORD`], and loads that into `R0`.
     fn call_for_word(&mut self, helper: Helper, fail: Label) {
         self.call(helper);
         self.jump_if_imm(Jump::NotEqual, Reg::R0, 0, fail);
         self.load(Width::Double, Reg::R0, Reg::Frame, WORD);
     }
 
-    /// Reads `width` bytes at the address `R0 + offset` to the word of the stack; `R0` is
-    /// not 0 if that failed.
+    /// Reads `width` bytes at the address `R0 + offset` into [`WORD`]. `R0` is not 0 if that
+    /// fails.
     fn read_word(&mut self, width: Width, offset: i64, memory: Memory) {
         self.op(Op::Move, Reg::R3, Reg::R0);
         self.add(Reg::R3, offset);
@@ -204,9 +206,9 @@ impl Code {
         self.call(memory.reader());
     }
 
-    /// Reads the string at the address `R3` to `R1`, at most `R2` bytes; `R0` has how many, or
-    /// an error. A pointer of the kernel's types may well be one of a process: not all kernels
-    /// tell which are. Those of the kernel have the highest bit set.
+    /// Reads the string at the address `R3` into `R1`, at most `R2` bytes. `R0` is its length
+    /// or an error. Types of the kernel do not always show whether a pointer is into user
+    /// space; addresses of the kernel have the highest bit set.
     pub(super) fn read_string(&mut self, memory: Memory) {
         let (user, done) = (self.label(), self.label());
         if memory == Memory::Kernel {

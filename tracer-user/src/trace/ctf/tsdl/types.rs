@@ -33,7 +33,7 @@ impl Type {
 }
 
 /// A number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Integer {
     pub(crate) ty: IntegerType,
     /// It is a time stamp: it has `map = clock.….value`.
@@ -41,7 +41,7 @@ pub(crate) struct Integer {
 }
 
 /// Numbers with names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Enumeration {
     pub(crate) base: Integer,
     /// First and last value of each name.

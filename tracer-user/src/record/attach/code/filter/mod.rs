@@ -1,8 +1,7 @@
-//! Code that decides whether an event is wanted, before anything is reserved for it.
+//! Code that decides whether an event is recorded, before space is reserved for it.
 //!
-//! What it decides is what [`Resolved::matches`](crate::probe::filter::Resolved::matches) says of
-//! the event that would be recorded: a value that cannot be read is neither equal to
-//! anything nor different from it, and a filter that has to look at one does not hold.
+//! It decides as [`Resolved::matches`](crate::probe::filter::Resolved::matches) would on the
+//! recorded event. An event does not pass if its filter needs a value that cannot be read.
 
 mod number;
 mod pattern;
@@ -19,41 +18,35 @@ use crate::probe::filter::Condition;
 use crate::record::attach::code::asm::{Code, Helper, Jump, Label, Op, Reg, Width};
 use crate::record::attach::code::value::{Abi, CALL_ENTRY, CTX, RETURNED};
 
-/// Where the values of an entry are, from its address.
+/// Offset of the values kept from an entry.
 const KEPT: i16 = size_of::<CallEntry>() as i16;
 
-/// What is asked of an event of one class.
+/// The conditions on an event of one class.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::record::attach) struct Question<'a> {
-    /// What has to be true of the thread.
+    /// What must be true of the thread.
     pub(in crate::record::attach) origin: Option<&'a Condition>,
-    /// The array of the cgroup that it has to be in.
+    /// The array with the cgroup that the thread must be in.
     pub(in crate::record::attach) cgroup: Option<&'a OwnedFd>,
-    /// What has to be true of the event.
+    /// What must be true of the event.
     pub(in crate::record::attach) condition: Option<&'a Condition>,
-    /// Where the class's fields are, in their order.
+    /// Where a program finds the fields of the class, in their order.
     pub(in crate::record::attach) sources: &'a [FieldSource],
 }
 
 impl Question<'_> {
-    /// Every event is wanted.
-    pub(in crate::record::attach) fn is_trivial(&self) -> bool {
-        self.origin.is_none() && self.cgroup.is_none() && self.condition.is_none()
-    }
-
-    /// Fields of the event are looked at, and not only who it happens in.
+    /// Whether it depends on fields of the event, and not only on the thread.
     fn looks_at_fields(&self) -> bool {
         self.condition
             .is_some_and(|condition| !condition.fields().is_empty())
     }
 }
 
-/// Tables that generated code looks things up in; they have to live until the programs are
-/// loaded.
+/// Tables that generated code uses. They must stay open until the program is loaded.
 #[derive(Debug, Default)]
 pub(in crate::record::attach) struct Tables(Vec<OwnedFd>);
 
-/// The function `fn(ctx, duration, entry) -> wanted`.
+/// The function `fn(ctx, duration, entry) -> bool`: whether the event is recorded.
 pub(in crate::record::attach) fn filter(
     question: Question<'_>,
     abi: Abi,
@@ -76,8 +69,8 @@ pub(in crate::record::attach) fn filter(
     writer.finish(wanted)
 }
 
-/// The function `fn(regs, number, ret) -> wanted`, which asks the question of that number.
-/// Numbers count from `first`; a question of another number is answered by no.
+/// The function `fn(regs, number, ret) -> bool`, which decides by the filter of that number.
+/// Numbers count from `first`; no event passes a number without a filter.
 pub(in crate::record::attach) fn syscall_filter(
     questions: &[Question<'_>],
     first: u32,
@@ -111,13 +104,13 @@ struct Writer<'t> {
     code: Code,
     abi: Abi,
     tables: &'t mut Tables,
-    /// Where the answer is no, whatever else is asked.
+    /// Reached if the event is not recorded, whatever the other conditions.
     refused: Label,
 }
 
 impl Writer<'_> {
     fn question(&mut self, question: Question<'_>, wanted: Label) -> Result<()> {
-        // The event first: that takes no call, in most cases.
+        // The event first: most of its conditions need no call.
         if let Some(condition) = question.condition {
             self.all_of(condition, question.sources)?;
         }
@@ -135,7 +128,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Goes on if the condition holds.
+    /// Continues if the condition holds.
     fn all_of(&mut self, condition: &Condition, sources: &[FieldSource]) -> Result<()> {
         let next = self.code.label();
         self.condition(condition, sources, next, self.refused)?;
@@ -154,7 +147,7 @@ impl Writer<'_> {
         Ok(code.finish()?)
     }
 
-    /// Goes to `yes` or to `no`.
+    /// Jumps to `yes` or to `no`.
     fn condition(
         &mut self,
         condition: &Condition,
@@ -174,8 +167,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Asks one part after the other: `ends` says where the answers of one lead, given the
-    /// place of the next. Behind the last is `last`.
+    /// Tests one part after the other. `ends` gives the targets for yes and no of a part, from
+    /// the label of the next part. `last` follows the last part.
     fn row(
         &mut self,
         parts: &[Condition],
@@ -193,9 +186,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// `R1` = the address of what was kept from the entry, whose values begin at [`KEPT`].
-    /// Refuses where nothing was, or where the value could not be read that has the bit
-    /// `fault` of their mask.
+    /// `R1` = the address of what was kept from the entry; the values begin at [`KEPT`]. The
+    /// event does not pass if nothing was kept, or if the value with the bit `fault` of the mask
+    /// could not be read.
     fn kept(&mut self, fault: Option<u8>) {
         let code = &mut self.code;
         code.load(Width::Double, Reg::R1, Reg::Frame, CALL_ENTRY);

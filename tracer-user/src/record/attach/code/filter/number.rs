@@ -6,7 +6,7 @@ use crate::record::attach::code::asm::{Helper, Jump, Label, Op, Reg, Width};
 use crate::record::attach::code::filter::{KEPT, Writer};
 
 impl Writer<'_> {
-    /// Goes to `yes` or to `no`.
+    /// Jumps to `yes` or to `no`.
     pub(super) fn number(
         &mut self,
         test: &NumberTest,
@@ -62,7 +62,7 @@ impl Writer<'_> {
             NumberSource::Field { index, .. } => match &sources[*index] {
                 FieldSource::Fetch(fetch) => {
                     code.number(self.abi, fetch, test.ty.signed, self.refused);
-                    // Registers may have anything above the value.
+                    // The upper bits of a register are undefined.
                     code.extend(Reg::R0, test.ty.size_bits.into(), test.ty.signed);
                 }
                 &FieldSource::RecordBits {

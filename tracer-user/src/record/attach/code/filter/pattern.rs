@@ -1,4 +1,4 @@
-//! Patterns of strings, as automata.
+//! Matching strings with patterns, by automata.
 
 use std::os::fd::AsRawFd;
 
@@ -10,15 +10,15 @@ use crate::record::attach::code::filter::Writer;
 use crate::record::attach::code::filter::text::{SEEN, TEXT, Text};
 use crate::sys::bpf;
 
-/// States of the automaton of a pattern.
+/// Holds the states of the automaton.
 const STATES: Reg = Reg::R9;
 
 impl Writer<'_> {
-    /// Goes to `yes` if the whole text matches a pattern: the states of its automaton are the
-    /// bits of one register.
+    /// Jumps to `yes` if the whole text matches a pattern, else to `no`. The states of the
+    /// pattern's automaton are the bits of one register.
     ///
-    /// The ends of the loops are where the code falls through, so that the verifier looks at
-    /// them first, once, and keeps one open way at a time instead of one for each byte.
+    /// The loops end where the code falls through. The verifier takes that path first, so it
+    /// keeps one path open at a time instead of one per byte.
     pub(super) fn matches(
         &mut self,
         text: &Text,
@@ -27,14 +27,15 @@ impl Writer<'_> {
         no: Label,
     ) -> Result<()> {
         let automaton = Automaton::new(pattern.as_bytes()).with_context(|| {
-            format!("the pattern `{pattern}` is too long: at most 63 characters beside `*`")
+            format!("pattern `{pattern}` is too long: the maximum is 63 characters other than `*`")
         })?;
         let bytes: Vec<u8> = automaton
             .bytes
             .iter()
             .flat_map(|word| word.to_ne_bytes())
             .collect();
-        let table = bpf::create_frozen(&bytes).context("cannot create the table of a pattern")?;
+        let table = bpf::create_frozen(&bytes)
+            .with_context(|| format!("cannot create the table of pattern `{pattern}`"))?;
         let chunk = text.chunk();
         let code = &mut self.code;
         code.set(STATES, 1);
@@ -76,7 +77,7 @@ impl Writer<'_> {
     }
 }
 
-/// What a pattern begins with, if it is that and a `*`.
+/// The prefix of a pattern that is a literal prefix and a `*`.
 pub(super) fn simple_prefix(pattern: &str) -> Option<&str> {
     pattern
         .strip_suffix('*')

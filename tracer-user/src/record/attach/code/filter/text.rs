@@ -10,37 +10,37 @@ use crate::record::attach::code::filter::pattern::simple_prefix;
 use crate::record::attach::code::filter::{KEPT, Writer};
 use crate::record::attach::code::value::{Abi, CTX, FREE};
 
-/// Bytes of a string that are looked at in one go.
+/// Bytes of a string that are read at once.
 const CHUNK: u32 = 64;
-/// Where they are, with a NUL behind them, on the stack.
+/// Where they are on the stack, followed by a NUL.
 pub(super) const TEXT: i16 = FREE - 72;
-/// Bytes of the name of a thread (`TASK_COMM_LEN`).
+/// Size of a thread's name (`TASK_COMM_LEN`).
 const COMM_LEN: u32 = 16;
 
-/// Address of the string that is looked at.
+/// Holds the address of the string.
 const STRING: Reg = Reg::R8;
-/// Bytes of the string that have been looked at.
+/// Holds the number of bytes that are compared already.
 pub(super) const SEEN: Reg = Reg::R7;
 
-/// Where a string is.
+/// How a string is read.
 #[derive(Clone, Copy)]
-pub(super) enum Place {
-    /// In the record of a tracepoint, or in what was kept from an entry.
+pub(super) enum TextReader {
+    /// From the record of a tracepoint, or from what was kept from an entry.
     Record,
-    /// Behind an address.
+    /// From memory, at an address.
     Memory(Memory),
 }
 
-/// A string that is looked at.
+/// A string to compare.
 pub(super) struct Text {
-    /// Where it is; none: it is on the stack, all of it.
-    pub(super) memory: Option<Place>,
-    /// The most bytes that it has.
+    /// How it is read; `None` if all of it is on the stack already.
+    pub(super) memory: Option<TextReader>,
+    /// Its maximum length in bytes.
     pub(super) len: u32,
 }
 
 impl Text {
-    /// Bytes that are read in one go: a divisor of its length, so that nothing behind it is.
+    /// Bytes that are read at once: a divisor of the length, so that nothing after it is read.
     pub(super) fn chunk(&self) -> u32 {
         (1..=CHUNK)
             .rev()
@@ -50,7 +50,7 @@ impl Text {
 }
 
 impl Writer<'_> {
-    /// Goes to `yes` or to `no`.
+    /// Jumps to `yes` or to `no`.
     pub(super) fn text(
         &mut self,
         test: &TextTest,
@@ -96,7 +96,7 @@ impl Writer<'_> {
                     code.address(self.abi, fetch, self.refused);
                     code.op(Op::Move, STRING, Reg::R0);
                     code.add(STRING, offset);
-                    (Place::Memory(memory), self.longest())
+                    (TextReader::Memory(memory), self.longest())
                 }
                 Load::Bytes {
                     offset,
@@ -106,14 +106,14 @@ impl Writer<'_> {
                     code.address(self.abi, fetch, self.refused);
                     code.op(Op::Move, STRING, Reg::R0);
                     code.add(STRING, offset);
-                    (Place::Memory(memory), len)
+                    (TextReader::Memory(memory), len)
                 }
                 Load::Itself | Load::AddressOf { .. } | Load::Number { .. } => return None,
             },
             &FieldSource::RecordText { offset, len } => {
                 code.op(Op::Move, STRING, CTX);
                 code.add(STRING, offset.into());
-                (Place::Record, len)
+                (TextReader::Record, len)
             }
             &FieldSource::RecordString { offset, relative } => {
                 code.load(Width::Word, Reg::R0, CTX, offset as i16);
@@ -123,13 +123,13 @@ impl Writer<'_> {
                 if relative {
                     code.add(STRING, i64::from(offset) + 4);
                 }
-                (Place::Record, MAX_STRING_LEN as u32)
+                (TextReader::Record, MAX_STRING_LEN as u32)
             }
             &FieldSource::Kept { offset, len, fault } => {
                 self.kept(fault);
                 self.code.op(Op::Move, STRING, Reg::R1);
                 self.code.add(STRING, i64::from(KEPT) + i64::from(offset));
-                (Place::Record, len)
+                (TextReader::Record, len)
             }
             FieldSource::RecordBits { .. } | FieldSource::Nowhere => return None,
         };
@@ -139,7 +139,7 @@ impl Writer<'_> {
         })
     }
 
-    /// The most bytes of a string that the event would have, without a terminator.
+    /// The maximum length of a string in the event, without the terminator.
     fn longest(&self) -> u32 {
         let with_terminator = match self.abi {
             Abi::Syscall => MAX_STRING_LEN,
@@ -148,16 +148,16 @@ impl Writer<'_> {
         with_terminator as u32 - 1
     }
 
-    /// Goes to `yes` if the text starts with these bytes, and, if they are to be `whole`, ends
-    /// behind them.
+    /// Jumps to `yes` if the text starts with these bytes and, if `whole`, ends after them; else
+    /// to `no`.
     fn starts_with(&mut self, text: &Text, bytes: &[u8], whole: bool, yes: Label, no: Label) {
         let is_longer = bytes.len() > text.len as usize;
         if is_longer || (bytes.is_empty() && !whole) {
-            // The answer is known; but a text that cannot be read is refused all the same.
+            // The result is known, but a text that cannot be read does not pass.
             let (known, other) = if is_longer { (no, yes) } else { (yes, no) };
             self.code.set(SEEN, 0);
             self.read(text, 1);
-            // No helper returns this. The kernel refuses code that no jump leads to.
+            // No helper returns this, but the kernel refuses unreachable code.
             self.code.jump_if_imm(Jump::Equal, Reg::R0, i32::MAX, other);
             self.code.jump(known);
             return;
@@ -176,8 +176,8 @@ impl Writer<'_> {
         self.code.jump(yes);
     }
 
-    /// Reads `len` bytes of the text behind those that have been seen, and a NUL behind them.
-    /// `R0` has the number of bytes up to and with the NUL.
+    /// Reads the next `len` bytes of the text, after [`SEEN`], and a NUL after them. `R0` is
+    /// the number of bytes including the NUL.
     pub(super) fn read(&mut self, text: &Text, len: u32) {
         let Some(memory) = text.memory else {
             return;
@@ -188,13 +188,13 @@ impl Writer<'_> {
         code.stack_address(Reg::R1, TEXT);
         code.set(Reg::R2, u64::from(len) + 1);
         match memory {
-            Place::Record => code.call(Helper::ProbeReadKernelStr),
-            Place::Memory(memory) => code.read_string(memory),
+            TextReader::Record => code.call(Helper::ProbeReadKernelStr),
+            TextReader::Memory(memory) => code.read_string(memory),
         }
         code.jump_if_imm(Jump::SignedLess, Reg::R0, 0, self.refused);
     }
 
-    /// Goes to `no` if what was read differs from these bytes.
+    /// Jumps to `no` if the bytes that were read differ from these.
     fn compare(&mut self, bytes: &[u8], no: Label) {
         let mut at = 0;
         while at < bytes.len() {

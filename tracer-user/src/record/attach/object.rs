@@ -7,7 +7,9 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, ProbeSpec, TaskLayout, spec_flags};
+use tracer_common::{
+    CallEntry, CallKey, Config, NESTED_LEVELS, ProbeSpec, SyscallSpec, TaskLayout, spec_flags,
+};
 
 use crate::probe::fetch::{self, Layout, MAX_FETCHED_STRING};
 use crate::probe::{Place, ResolvedProbe, Stacks};
@@ -62,27 +64,6 @@ pub(super) fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Confi
     }
 }
 
-fn config_bytes(config: &Config) -> Vec<u8> {
-    [
-        config.excluded_pid,
-        config.filter_pids,
-        config.wakeup_bytes,
-        config.cpu_count,
-        config.raw_enter_class,
-        config.raw_exit_class,
-        config.exits_only,
-        config.raw_enter_flags,
-        config.raw_exit_flags,
-        config.context_len,
-        config.only_id,
-        config.raw_enter_throttled,
-        config.raw_exit_throttled,
-    ]
-    .into_iter()
-    .flat_map(u32::to_ne_bytes)
-    .collect()
-}
-
 pub(super) fn load(
     settings: &Settings<'_>,
     config: &Config,
@@ -97,15 +78,14 @@ pub(super) fn load(
     };
     let cpus = settings.cpu_count;
     let layout = following.map_or(TaskLayout::EMPTY, |following| following.layout);
-    let layout = [layout.pid, layout.signal].map(u32::to_ne_bytes).concat();
     let nests = probes
         .iter()
         .any(|probe| spec(probe).flags & spec_flags::NESTS != 0);
     let nested = if nests { cpus * NESTED_LEVELS } else { 1 };
     let throttles = settings.throttles.len().max(1) as u32;
     EbpfLoader::new()
-        .override_global("CONFIG", config_bytes(config).as_slice(), true)
-        .override_global("TASK_LAYOUT", layout.as_slice(), true)
+        .override_global("CONFIG", bytemuck::bytes_of(config), true)
+        .override_global("TASK_LAYOUT", bytemuck::bytes_of(&layout), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("RINGS", cpus)
         .map_max_entries("CPUS", cpus)
@@ -160,22 +140,14 @@ pub(super) fn fill_syscall_tables(
                 "SYSCALL_EXIT"
             },
         )?;
-        let [a, b, c, d] = probe.class.id.to_ne_bytes();
-        let row = [
-            a,
-            b,
-            c,
-            d,
-            spec.enabled,
-            spec.arg_count,
-            spec.strings,
-            spec.narrow,
-            spec.unused_tail,
-            filters.get(&probe.class.id).copied().unwrap_or(0),
-            probe.stacks.flags() as u8,
-            u8::from(kernel.is_throttled(probe)),
-        ];
-        bpf::update(table, &nr.to_ne_bytes(), &row)
+        let row = SyscallSpec {
+            class: probe.class.id,
+            filter: filters.get(&probe.class.id).copied().unwrap_or(0),
+            flags: probe.stacks.flags() as u8,
+            throttled: u8::from(kernel.is_throttled(probe)),
+            ..*spec
+        };
+        bpf::update(table, &nr.to_ne_bytes(), bytemuck::bytes_of(&row))
             .with_context(|| format!("cannot enable system call {nr}"))?;
     }
     Ok(())

@@ -34,8 +34,8 @@ pub struct CallEntry {
 /// returns.
 pub const RETURN_SLOT_LEN: u32 = 8;
 
-/// Tells a program that serves many functions which one it runs for: the cookie of the
-/// attachment.
+/// The cookie of an attachment, by which a program that serves many functions knows which one it
+/// runs for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FunctionCookie {
     /// The class of its events.

@@ -1,4 +1,4 @@
-//! Atomic operations, all without a memory order that programs could rely on unless stated.
+//! Relaxed atomic operations.
 //!
 //! The compiler's eBPF targets declare no atomic read-modify-write, though the instruction set
 //! has them: these are the compiler's intrinsics.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`maps`], [`atomics`], [`registers`], [`hook`] | what programs share with the recorder, the machine and generated code |
 //! | [`pids`], [`scope`], [`throttle`] | which events are recorded |
-//! | [`emit`] | the way of an event into the ring, and lost events |
+//! | [`emit`] | the transport of events, and counters of lost ones |
 //! | [`fetched`] | events of functions, for the next three |
 //! | [`function`], [`returned`], [`session`], [`syscall`], [`tracepoint`] | one kind of probe each |
 //! | [`follow`] | programs that follow processes |

@@ -60,8 +60,8 @@ impl Registers {
     #[inline(always)]
     pub(crate) fn is_compat(self) -> bool {
         let mode = self.0.wrapping_byte_add(NATIVE.mode.into()).cast::<u16>();
-        // SAFETY: as in `read`; volatile, or the compiler would read more bytes, of which the
-        // kernel's type of this register does not consist.
+        // SAFETY: as in `read`; volatile, so that exactly 2 bytes are read: the verifier accepts
+        // no access that is larger than the member at this offset.
         NATIVE.is_compat(unsafe { core::ptr::read_volatile(mode) })
     }
 

@@ -17,7 +17,7 @@ pub(crate) struct Scope {
     pub(crate) requested: bool,
 }
 
-/// Whether the return of a call is going to be recorded, as far as its entry tells.
+/// Whether the return of a call is going to be recorded, as far as is known at its entry.
 pub(crate) enum Prospect {
     /// It is not.
     Refused,

@@ -1,6 +1,6 @@
 //! Processor architectures: registers, calling conventions, system calls.
 //!
-//! Each architecture is one [`Arch`] in a file of its own, and all of them compile everywhere,
+//! Each architecture is an [`Arch`] in a separate file, and all of them compile everywhere,
 //! so that their tests run on any machine. [`NATIVE`] is the one that the traced kernel runs
 //! on; nothing else in the tracer depends on which one that is. A new architecture is a new
 //! file and one more line at each place in this one that lists them.
@@ -14,11 +14,11 @@ pub use aarch64::AARCH64;
 pub use x86_64::X86_64;
 
 /// The architecture of the traced kernel. eBPF programs are compiled for a machine without
-/// registers; `bpf_target_arch` says which kernel they are for.
+/// registers; `bpf_target_arch` is the architecture of the kernel that they run in.
 #[cfg(any(target_arch = "x86_64", bpf_target_arch = "x86_64"))]
 pub const NATIVE: Arch = X86_64;
 /// The architecture of the traced kernel. eBPF programs are compiled for a machine without
-/// registers; `bpf_target_arch` says which kernel they are for.
+/// registers; `bpf_target_arch` is the architecture of the kernel that they run in.
 #[cfg(any(target_arch = "aarch64", bpf_target_arch = "aarch64"))]
 pub const NATIVE: Arch = AARCH64;
 
@@ -47,7 +47,7 @@ pub struct Arch {
     pub syscall_arguments: [u16; MAX_SYSCALL_ARGS],
     /// Offset of the 2 bytes for [`is_compat`](Self::is_compat).
     pub mode: u16,
-    /// Bits of these bytes that tell 32-bit code apart.
+    /// Bits of these bytes that identify 32-bit code.
     pub compat_mask: u16,
     /// Value of these bits in 32-bit code.
     pub compat_mode: u16,

@@ -74,7 +74,7 @@ pub enum Structures {
 impl Arch {
     /// Whether 32-bit code made a system call, given the bytes at [`mode`](Self::mode): its
     /// system calls have other numbers.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub const fn is_compat(&self, mode: u16) -> bool {
         mode & self.compat_mask == self.compat_mode

@@ -44,15 +44,15 @@ impl Registers {
     /// The arguments of the system call.
     #[inline(always)]
     pub(crate) fn syscall_arguments(self) -> [u64; MAX_SYSCALL_ARGS] {
+        const AT: [u16; MAX_SYSCALL_ARGS] = NATIVE.syscall_arguments;
         // Spelled out: a loop over the offsets would put them into a table.
-        let [a, b, c, d, e, f] = NATIVE.syscall_arguments;
         [
-            self.read(a),
-            self.read(b),
-            self.read(c),
-            self.read(d),
-            self.read(e),
-            self.read(f),
+            self.read(AT[0]),
+            self.read(AT[1]),
+            self.read(AT[2]),
+            self.read(AT[3]),
+            self.read(AT[4]),
+            self.read(AT[5]),
         ]
     }
 

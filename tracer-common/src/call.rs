@@ -1,57 +1,59 @@
-//! What is kept from the entry of a function until it returns, and what a program that serves
-//! many functions knows of each.
+//! Calls of functions: what is stored from the entry to the return, and the attachment cookies
+//! of programs that serve many functions.
 
 use core::mem::size_of;
 
-/// Values that are fetched at an entry have less bytes than this.
+use bytemuck::{Pod, Zeroable};
+
+/// The values fetched at an entry have fewer bytes than this.
 pub const MAX_ENTRY_VALUES: usize = 4096;
 
-/// A call that is under way.
+/// Key of a call that has not returned yet.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct CallKey {
-    /// Where its return address is on the stack, or the arguments that its trampoline keeps.
+    /// The stack pointer at its entry, or the address of the arguments that a trampoline saved.
     pub place: u64,
-    /// The class of the event that its return will be.
+    /// Class of the event of its return.
     pub class: u32,
-    /// The process, for functions of programs; 0 for those of the kernel.
+    /// The process, for functions of user programs; 0 for functions of the kernel.
     pub pid: u32,
 }
 
-/// What is kept of it. The fetched values follow.
+/// What is stored at the entry of a call; the fetched values follow.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct CallEntry {
-    /// When it began, `CLOCK_MONOTONIC` in nanoseconds.
+    /// Time of the entry, `CLOCK_MONOTONIC` in nanoseconds.
     pub timestamp_ns: u64,
-    /// Bytes of the values.
+    /// Bytes of the fetched values.
     pub len: u64,
 }
 
-/// What is fetched at returns, where one program serves entries and returns, goes to slots of
-/// this size.
+/// Bytes of the slot for each value fetched at a return, if one program serves entries and
+/// returns.
 pub const RETURN_SLOT_LEN: u32 = 8;
 
-/// What tells a program that serves many functions which one it runs for: the cookie of that
-/// function's attachment.
+/// The cookie of an attachment, by which a program that serves many functions knows which one it
+/// runs for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FunctionCookie {
     /// The class of its events.
     pub class: u32,
-    /// Bytes of the last slot of the payload that its type leaves unused; they are not part of
-    /// the event.
+    /// Bytes that the last value leaves unused in its slot; they are not part of the event.
     pub unused_tail: u8,
 }
 
 impl FunctionCookie {
-    /// As the kernel keeps it.
+    /// The number that is passed to the kernel.
     #[inline]
     #[must_use]
     pub const fn to_bits(self) -> u64 {
-        (self.unused_tail as u64) << 32 | self.class as u64
+        let Self { class, unused_tail } = self;
+        (unused_tail as u64) << 32 | class as u64
     }
 
-    /// From what the kernel has kept.
+    /// From the number that the kernel returns.
     #[inline]
     #[must_use]
     pub const fn from_bits(bits: u64) -> Self {

@@ -1,13 +1,15 @@
-//! The wire layout that the eBPF programs and the recorder share.
+//! What the eBPF programs and the recorder share.
 //!
-//! Everything here is plain data with a fixed layout, checked by const assertions: the
-//! [event header](EventHeader) that starts each record of a BPF ring, the
-//! [specification](ProbeSpec) that specialises one program for one probe, the
-//! [system-call table](SyscallSpec), and the [state of a CPU](CpuState) that both sides
-//! see through shared memory. [`subbuf`] is the protocol by which the two sides of a
-//! stream pass sub-buffers to each other, over atomics that [`sync`] chooses.
+//! Wire structs have a fixed layout, checked by const assertions, and are converted from and to
+//! bytes by [`bytemuck`]: the [event header](EventHeader) that starts each record of a BPF ring,
+//! the [specification](ProbeSpec) that specializes a program for one probe, the rows of the
+//! [system-call tables](SyscallSpec), the [settings](Config) of the recording, and the
+//! [state of a CPU](CpuState) in shared memory. [`arch`] has all that depends on the processor
+//! architecture. [`subbuf`] is the protocol by which the two sides of a stream exchange
+//! sub-buffers, over atomics that [`sync`] selects.
 #![no_std]
 
+pub mod arch;
 mod call;
 mod event;
 pub mod hook;
@@ -18,7 +20,7 @@ mod state;
 #[cfg(target_has_atomic = "64")]
 pub mod subbuf;
 // The compiler's eBPF targets declare no compare-and-swap, though the instruction set has
-// one from v3: an eBPF writer will need atomics of its own there.
+// one from v3: an eBPF writer will need its own atomics there.
 #[cfg(target_has_atomic = "64")]
 pub mod sync;
 

@@ -1,39 +1,39 @@
-//! What a request to a disk is for: from the kernel's letters to LTTng's bits.
+//! Flags of a block request: from the kernel's letters to LTTng's bits.
 
-/// Letters that [`request_flags`] looks at, at most: the kernel's `RWBS_LEN` is 10.
+/// Letters that [`request_flags`] reads; the kernel's `RWBS_LEN` is 10.
 pub const REQUEST_LETTERS: usize = 16;
 
-/// Bits of [`request_flags`], as LTTng's modules have them (`RWBS_FLAG_*` in
+/// Bits of [`request_flags`], those of LTTng's modules (`RWBS_FLAG_*` in
 /// `instrumentation/events/block.h`).
 pub mod request_bits {
-    /// Writes.
+    /// Write.
     pub const WRITE: u32 = 1 << 0;
-    /// Says that sectors are not needed any more.
+    /// Discard: the content of the sectors is no longer needed.
     pub const DISCARD: u32 = 1 << 1;
-    /// Reads.
+    /// Read.
     pub const READ: u32 = 1 << 2;
-    /// Ahead of a reader.
+    /// Read-ahead.
     pub const READ_AHEAD: u32 = 1 << 3;
-    /// Somebody waits for it.
+    /// Synchronous.
     pub const SYNC: u32 = 1 << 5;
-    /// Of a file system's own.
+    /// Metadata of a file system.
     pub const META: u32 = 1 << 6;
-    /// Erases.
+    /// Secure erase.
     pub const SECURE: u32 = 1 << 7;
-    /// Empties the disk's cache.
+    /// Flush of the disk's cache.
     pub const FLUSH: u32 = 1 << 8;
-    /// Past the disk's cache.
+    /// Forced unit access: bypasses the disk's cache.
     pub const FUA: u32 = 1 << 9;
-    /// Empties the disk's cache first.
+    /// Flush of the disk's cache before the request.
     pub const PREFLUSH: u32 = 1 << 10;
 }
 
-/// The bits for the letters of `rwbs`, which zeroes follow. The kernel writes them in
-/// `blk_fill_rwbs` (`kernel/trace/blktrace.c`): `F` for a flush before, the operation, and
-/// letters for what holds for it.
+/// The bits for the letters of `rwbs`, padded with zeroes. The kernel writes them in
+/// `blk_fill_rwbs` (`kernel/trace/blktrace.c`): `F` for a preflush, the operation, and letters
+/// for its flags.
 ///
-/// Letters are gathered in a set without asking for each of them: the verifier follows all
-/// ways through a program, and there would be thousands.
+/// The letters are put into a set without a branch for each: the verifier checks all paths, and
+/// there would be thousands.
 #[inline(always)]
 #[must_use]
 pub fn request_flags(rwbs: &[u8; REQUEST_LETTERS]) -> u32 {
@@ -42,7 +42,7 @@ pub fn request_flags(rwbs: &[u8; REQUEST_LETTERS]) -> u32 {
     };
     let mut operation = rwbs[0];
     let mut flags = 0;
-    // A request that only flushes is `F`, and `FF` if it is also to flush before.
+    // A flush is `F`, or `FF` with a preflush.
     if operation == b'F' {
         operation = rwbs[1];
         flags = match operation {
@@ -51,7 +51,7 @@ pub fn request_flags(rwbs: &[u8; REQUEST_LETTERS]) -> u32 {
             _ => FLUSH,
         };
     }
-    // What follows a `Z` names an operation on a zone.
+    // The letters after `Z` are an operation on a zone.
     if operation == b'Z' {
         return flags;
     }
@@ -63,7 +63,7 @@ pub fn request_flags(rwbs: &[u8; REQUEST_LETTERS]) -> u32 {
     }
     let mut first_two = 1u32 << (rwbs[0] & 31) | 1u32 << (rwbs[1] & 31);
     if rwbs[0] == b'F' {
-        // Those two have been looked at.
+        // These two are handled above.
         first_two &= !(1 << (b'F' & 31));
     }
     let set = set | first_two;
@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_for_a_request_is_added() {
+    fn flags_are_added_to_the_operation() {
         assert_eq!(flags("RA"), READ | READ_AHEAD);
         assert_eq!(flags("WSM"), WRITE | SYNC | META);
         assert_eq!(flags("WFSM"), WRITE | FUA | SYNC | META);
     }
 
     #[test]
-    fn a_flush_is_told_from_one_before_and_from_fua() {
+    fn a_flush_differs_from_a_preflush_and_from_fua() {
         assert_eq!(flags("F"), FLUSH);
         assert_eq!(flags("FF"), PREFLUSH | FLUSH);
         assert_eq!(flags("FS"), FLUSH | SYNC);

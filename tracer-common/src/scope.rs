@@ -1,68 +1,69 @@
-//! Whose events are recorded, and how many of them: what programs and recorder share about
-//! that.
+//! Which threads are recorded, and how many of their events.
 
 use core::mem::size_of;
 
-/// A thread or process in the `PIDS` map, under its id.
+use bytemuck::{Pod, Zeroable};
+
+/// Entry of a thread or process in the `PIDS` map; the key is its id.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Wanted {
-    /// Which process it is, beyond its number, which is given again when it is gone: the
-    /// address of its `signal_struct`. 0: named by the user.
+    /// Identifies the process even if its id is reused: the address of its `signal_struct`.
+    /// 0: the user named the id.
     pub process: u64,
-    /// Not zero: recorded from its next exec on.
+    /// Not zero: recorded only from its next exec on.
     pub pending: u32,
     /// Zero.
     pub reserved: u32,
 }
 
-/// Where the programs that follow processes find things in a `task_struct`, in bytes;
-/// constant once they are loaded.
+/// Offsets in the kernel's `task_struct`, in bytes, for the programs that follow processes;
+/// constant once these are loaded.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct TaskLayout {
-    /// Offset of `pid`, the thread id, 4 bytes.
+    /// Of `pid`, the thread id, 4 bytes.
     pub pid: u32,
-    /// Offset of `signal`, an address.
+    /// Of `signal`, an address.
     pub signal: u32,
 }
 
 impl TaskLayout {
-    /// Stands for the layout until the recorder has set it.
+    /// Placeholder until the recorder sets it.
     pub const EMPTY: Self = Self { pid: 0, signal: 0 };
 }
 
-/// How many events of a class are recorded.
+/// Sampling and rate limit of a class.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Throttle {
-    /// One of so many events, on each CPU; 0 and 1: all.
+    /// Record every Nth event on each CPU; 0 and 1: all.
     pub every: u32,
-    /// At most so many events in a window, on all CPUs together; 0: all.
+    /// Record at most this many events per window, on all CPUs together; 0: all.
     pub limit: u32,
     /// Length of a window in nanoseconds.
     pub window_ns: u64,
 }
 
-/// How many events of a class a window has, in a cache line of its own: CPUs share it.
+/// Events of a class in the current window; a cache line, because all CPUs write it.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Window {
-    /// The number of the window in the upper half, its events in the lower.
+    /// The number of the window in the upper half, its events in the lower half.
     pub word: u64,
     /// Zero.
     pub reserved: [u64; 7],
 }
 
-/// What a [`Throttle`] left out of the events of a class on a CPU.
+/// Events of a class that a [`Throttle`] left out on a CPU.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct LeftOut {
-    /// Events that [`Throttle::every`] has looked at.
+    /// Events that [`Throttle::every`] was applied to.
     pub seen: u64,
-    /// Events that were left out by [`Throttle::every`].
+    /// Events left out by [`Throttle::every`].
     pub by_every: u64,
-    /// Events that were left out by [`Throttle::limit`].
+    /// Events left out by [`Throttle::limit`].
     pub by_limit: u64,
 }
 

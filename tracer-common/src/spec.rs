@@ -1,138 +1,139 @@
-//! What specialises a program: the shape of one event class, as data.
+//! Specifications: the shape of one event class, as data that specializes a program.
 //!
-//! Specifications lie in read-only maps that are frozen before the programs are loaded,
-//! so the verifier treats them as constants and removes what a probe does not need.
+//! They are in read-only maps that are frozen before the programs are loaded, so the verifier
+//! treats them as constants and removes the code that a probe does not need.
 
 use core::mem::size_of;
 
-/// The most [`Piece`]s that the payload of one tracepoint may need.
+use bytemuck::{Pod, Zeroable};
+
+/// The most [`Piece`]s in the payload of a tracepoint.
 pub const MAX_PIECES: usize = 48;
 
-/// Slots of the system-call table (numbers `0..MAX_SYSCALLS`).
+/// Rows of the system-call tables (numbers `0..MAX_SYSCALLS`).
 pub const MAX_SYSCALLS: usize = 1024;
 
-/// Arguments of a system call.
+/// The most arguments of a system call.
 pub const MAX_SYSCALL_ARGS: usize = 6;
 
-/// Each argument that is not a string takes one slot of this many bytes.
+/// Bytes of the slot of an argument that is not a string.
 pub const SYSCALL_ARG_SLOT_LEN: usize = 8;
 
-/// The most bytes kept of one user string, terminator included (`PATH_MAX`).
-/// Longer strings are cut, and the event says so.
+/// The most bytes recorded of a user string, with its terminator (`PATH_MAX`). Longer strings
+/// are cut and marked.
 pub const MAX_STRING_LEN: usize = 4096;
 
-/// The most priorities in a payload that is copied in one run.
+/// The most priorities in a payload that is copied as a whole.
 pub const MAX_PRIORITIES: usize = 2;
 
-/// Where the priorities of ordinary tasks begin (the kernel's `MAX_RT_PRIO`). LTTng's
-/// modules record priorities less this.
+/// The first priority of tasks that are not real-time (the kernel's `MAX_RT_PRIO`). LTTng's
+/// modules record priorities minus this.
 pub const REALTIME_PRIORITIES: u32 = 100;
 
-/// How a [`Piece`] of a kernel record becomes payload bytes.
+/// How a [`Piece`] of the kernel's record becomes payload bytes.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PieceKind {
-    /// `len` bytes at `offset`, as they are.
+    /// `len` bytes at `offset`, unchanged.
     Fixed = 0,
-    /// The NUL-terminated string behind the `__data_loc` word at `offset`.
+    /// The NUL-terminated string that the `__data_loc` word at `offset` points to.
     String = 1,
-    /// The bytes behind the `__data_loc` word at `offset`, after a `u32` with the number
-    /// of elements of `len` bytes each.
+    /// A `u32` with the number of elements, `len` bytes each, then the elements that the
+    /// `__data_loc` word at `offset` points to.
     Sequence = 2,
     /// As [`String`](Self::String), for a `__rel_loc` word.
     RelativeString = 3,
     /// As [`Sequence`](Self::Sequence), for a `__rel_loc` word.
     RelativeSequence = 4,
-    /// The `u32` at `offset`, less [`REALTIME_PRIORITIES`].
+    /// The `u32` at `offset`, minus [`REALTIME_PRIORITIES`].
     Priority = 5,
     /// The `len` letters at `offset` as a `u32`: see [`request_flags`](crate::request_flags).
     RequestFlags = 6,
-    /// The thread in which the event happens, a `u32`.
+    /// The current thread, a `u32`.
     Tid = 7,
-    /// Its process, a `u32`.
+    /// The current process, a `u32`.
     Pid = 8,
-    /// The process of the new thread whose id is at `offset`, a `u32`, if a
-    /// [`NewThread`](Self::NewThread) has told it; else that id.
+    /// The process of the new thread whose id is at `offset`, a `u32`, if known from
+    /// [`NewThread`](Self::NewThread); else the id itself.
     PidOfNewThread = 9,
-    /// No bytes: notes that the present process makes the thread whose id is at `offset`,
-    /// with the `u64` of `clone` flags at `len`.
+    /// Without payload: remembers the process of the new thread whose id is at `offset`, which
+    /// the current process creates with the `u64` of `clone` flags at `len`.
     NewThread = 10,
 }
 
-/// One step in building the payload of a tracepoint event from the kernel's record.
+/// A step in building the payload of a tracepoint event from the kernel's record.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Piece {
     /// A [`PieceKind`].
     pub kind: u32,
     /// Offset in bytes from the start of the kernel's record.
     pub offset: u32,
-    /// Bytes to copy, or bytes per element, or what the kind says.
+    /// Bytes to copy, or what the kind uses it for.
     pub len: u32,
 }
 
 /// Bits of [`ProbeSpec::flags`].
 pub mod spec_flags {
-    /// The payload is put together from [`pieces`](super::ProbeSpec::pieces) instead of
-    /// copied in one run.
+    /// The payload is built from [`pieces`](super::ProbeSpec::pieces), not copied as a whole.
     pub const PIECES: u32 = 1;
-    /// Recorded for the recorder itself, whatever filters say.
+    /// Recorded for the recorder itself, regardless of filters.
     pub const UNFILTERED: u32 = 2;
-    /// The size of the payload is known only when it is there.
+    /// The payload has a variable size.
     pub const VARIABLE: u32 = 4;
-    /// The kernel's stack is recorded behind the payload.
+    /// The kernel stack is recorded after the payload.
     pub const KERNEL_STACK: u32 = 8;
-    /// The process's stack is recorded behind the payload.
+    /// The user stack is recorded after the payload.
     pub const USER_STACK: u32 = 16;
-    /// The program may be interrupted by others of its kind, and needs a scratch that is its
-    /// own.
+    /// The program can be interrupted by others of its kind, with which it cannot share memory
+    /// to build events in.
     pub const NESTS: u32 = 32;
-    /// Values are fetched behind the record of a tracepoint.
+    /// Values are fetched after the record of a tracepoint.
     pub const FETCHES: u32 = 128;
-    /// The context is that of a trampoline (fentry, fexit), not registers.
+    /// The context is that of a trampoline (fentry, fexit), not of registers.
     pub const TRAMPOLINE: u32 = 256;
-    /// The registers are those of a process.
+    /// The registers are those of a user program.
     pub const USER: u32 = 512;
-    /// The class is the cookie of the attachment: one program serves many functions.
+    /// The program serves many functions; the class is in the cookie of the attachment.
     pub const CLASS_IS_COOKIE: u32 = 64;
-    /// Not all events are recorded: the class has a [`Throttle`](crate::Throttle).
+    /// The class has a [`Throttle`](crate::Throttle).
     pub const THROTTLED: u32 = 1024;
-    /// The event of an exec, from which on a command is recorded.
+    /// The event of an exec, which starts the recording of a command.
     pub const AT_EXEC: u32 = 2048;
-    /// Also recorded where it happens in the recorder, unless filters refuse that.
+    /// Also recorded in the recorder's process, unless filters exclude it.
     pub const WITH_RECORDER: u32 = 4096;
 }
 
-/// The shape of one tracepoint, kprobe or kretprobe event class.
+/// The shape of the event class of a tracepoint or a function.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct ProbeSpec {
     /// Id of the event class.
     pub class: u32,
     /// [`spec_flags`].
     pub flags: u32,
-    /// Bytes of payload of an event of fixed size (no `PIECES`).
+    /// Bytes of the payload, if it has a fixed size (without `PIECES`).
     pub payload_len: u32,
-    /// Where the payload starts in the kernel's record (no `PIECES`), in bytes.
+    /// Offset of the payload in the kernel's record (without `PIECES`), in bytes.
     pub payload_offset: u32,
-    /// Bytes of the values that are fetched behind that (no `VARIABLE`).
+    /// Bytes of the fetched values that follow (without `VARIABLE`).
     pub fetch_len: u32,
-    /// Bytes of the values from the entry of a function that follow (the least that they can
-    /// be, with `VARIABLE`).
+    /// Bytes of the values from the entry of a function that follow (with `VARIABLE`, the
+    /// minimum).
     pub entry_len: u32,
-    /// Number of valid `priorities` (no `PIECES`).
+    /// Number of valid `priorities` (without `PIECES`).
     pub priority_count: u32,
-    /// Where in the payload are `u32` from which [`REALTIME_PRIORITIES`] are taken (no
-    /// `PIECES`), in bytes.
+    /// Offsets in the payload of the `u32` that [`REALTIME_PRIORITIES`] is subtracted from
+    /// (without `PIECES`), in bytes.
     pub priorities: [u32; MAX_PRIORITIES],
     /// Number of valid `pieces`.
     pub piece_count: u32,
-    /// How to build a payload of variable size.
+    /// How to build the payload.
     pub pieces: [Piece; MAX_PIECES],
 }
 
 impl ProbeSpec {
-    /// A specification of class 0 without payload.
+    /// Class 0, without a payload.
     pub const EMPTY: Self = Self {
         class: 0,
         flags: 0,
@@ -151,15 +152,14 @@ impl ProbeSpec {
     };
 }
 
-/// One system call's row in the tables of the `sys_enter` and `sys_exit` programs.
+/// Row of a system call in the tables of the `sys_enter` and `sys_exit` programs.
 ///
-/// An entry event's payload is its arguments in order: for each value 8 bytes at a multiple
-/// of 8, for each string its bytes with the terminator, at once behind what is before it.
-/// After the last argument of a call that has strings come, at a multiple of 8, two bytes,
-/// bit `i` standing for argument `i`: strings that were cut, and strings that could not be
-/// read.
+/// The payload of an entry event is the arguments in order: 8 bytes at a multiple of 8 for each
+/// value, and the bytes with the terminator, unaligned, for each string. If there are strings,
+/// two masks of one byte follow at a multiple of 8, bit `i` standing for argument `i`: strings
+/// that were cut, and strings that could not be read.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct SyscallSpec {
     /// Id of the event class.
     pub class: u32,
@@ -169,13 +169,12 @@ pub struct SyscallSpec {
     pub arg_count: u8,
     /// Bit `i`: argument `i` is a NUL-terminated user string.
     pub strings: u8,
-    /// Bit `i`: argument `i` has 32 bits and a string behind it, which follows at once:
-    /// strings have no alignment in CTF.
+    /// Bit `i`: argument `i` has 32 bits, and a string follows without padding: strings are
+    /// unaligned in CTF.
     pub narrow: u8,
-    /// Bytes of the last argument's slot that its type leaves unused; they are not part of
-    /// the event.
+    /// Bytes that the last argument leaves unused in its slot; they are not part of the event.
     pub unused_tail: u8,
-    /// Not zero: the [filter](crate::hook::SYSCALL_FILTER) that decides.
+    /// Not zero: number of the [filter](crate::hook::SYSCALL_FILTER).
     pub filter: u8,
     /// [`spec_flags`] for stacks.
     pub flags: u8,

@@ -1,41 +1,43 @@
-//! State that programs and recorder share.
+//! Settings and state that programs and recorder share.
 
 use core::mem::{align_of, size_of};
 
-/// What holds for the whole recording; constant once the programs are loaded.
+use bytemuck::{Pod, Zeroable};
+
+/// Settings of the whole recording; constant once the programs are loaded.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Config {
-    /// Process id of the recorder, whose events are not recorded; 0: none is left out.
+    /// Process id of the recorder, whose events are not recorded; 0: they are.
     pub excluded_pid: u32,
-    /// Not zero: only threads and processes in the `PIDS` map are recorded.
+    /// Not zero: record only threads and processes in the `PIDS` map.
     pub filter_pids: u32,
-    /// A reader is woken when this many bytes are waiting for it.
+    /// Wake the reader once this many bytes are waiting for it.
     pub wakeup_bytes: u32,
-    /// Number of rows of loss counters per class: one for each possible CPU.
+    /// Number of possible CPUs: loss counters per class.
     pub cpu_count: u32,
     /// Class of `raw_syscalls:sys_enter`.
     pub raw_enter_class: u32,
     /// Class of `raw_syscalls:sys_exit`.
     pub raw_exit_class: u32,
-    /// Not zero: system calls are recorded when they return, and not when they are entered.
+    /// Not zero: the returns of system calls are recorded, but no entries.
     pub exits_only: u32,
     /// [`spec_flags`](crate::spec_flags) for stacks of `raw_syscalls:sys_enter`.
     pub raw_enter_flags: u32,
-    /// As `raw_enter_flags`, of `raw_syscalls:sys_exit`.
+    /// [`spec_flags`](crate::spec_flags) for stacks of `raw_syscalls:sys_exit`.
     pub raw_exit_flags: u32,
-    /// Bytes of the contexts in front of each payload, a multiple of 8.
+    /// Bytes of the contexts before each payload, a multiple of 8.
     pub context_len: u32,
-    /// The only id in the `PIDS` map, where one is enough and does not change; else 0.
+    /// The only id to record, if there is just one for the whole recording; 0: see `PIDS`.
     pub only_id: u32,
     /// Not zero: `raw_syscalls:sys_enter` has a [`Throttle`](crate::Throttle).
     pub raw_enter_throttled: u32,
-    /// Not zero: `raw_syscalls:sys_exit` has one.
+    /// Not zero: `raw_syscalls:sys_exit` has a [`Throttle`](crate::Throttle).
     pub raw_exit_throttled: u32,
 }
 
 impl Config {
-    /// Records everything, of every process.
+    /// Record everything, of every process.
     pub const EMPTY: Self = Self {
         excluded_pid: 0,
         filter_pids: 0,
@@ -53,23 +55,23 @@ impl Config {
     };
 }
 
-/// State of one CPU, in memory that both sides map. Only programs on that CPU write
-/// the counters; only the recorder writes `enabled`.
+/// State of one CPU, in memory shared by both sides. Only programs on that CPU write the
+/// counters; only the recorder writes `enabled`.
 #[repr(C, align(128))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuState {
-    /// Events are recorded on this CPU while this is not zero.
+    /// Not zero: events are recorded on this CPU.
     pub enabled: u32,
     /// Bytes submitted since the reader was woken.
     pub pending_bytes: u32,
-    /// Counts finished reservations; a change tells an interrupted program that another
-    /// event took its place in the ring.
+    /// Counts reservations, so that an interrupted program notices that another event was
+    /// reserved.
     pub sequence: u64,
-    /// Events of the trace, of all classes, that did not fit into the ring.
+    /// Lost events of all classes that the user requested.
     pub lost: u64,
-    /// 32-bit system calls, which have numbers of their own and are not recorded.
+    /// System calls of 32-bit code, which have other numbers and are not recorded.
     pub compat_syscalls: u64,
-    /// Threads that should have been followed when they were made on this CPU.
+    /// New threads on this CPU that could not be followed.
     pub not_followed: u64,
 }
 

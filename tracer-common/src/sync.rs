@@ -1,9 +1,9 @@
-//! The one place that chooses between the machine's atomics and those of `loom`.
+//! The only place that selects between the machine's atomics and those of `loom`.
 //!
-//! Everything that takes part in the [sub-buffer protocol](crate::subbuf) names its atomics
-//! and shared cells through this module. A build with `--cfg tracer_loom` replaces them by
-//! types that let `loom` run every order of steps that the memory model allows. The cfg is
-//! one of our own because plain `loom` also switches off parts of other crates.
+//! All code of the [sub-buffer protocol](crate::subbuf) uses atomics and shared cells through
+//! this module. A build with `--cfg tracer_loom` replaces them by types that let `loom` run every
+//! order of steps that the memory model allows. The cfg is a separate one because plain `loom`
+//! also switches off parts of other crates.
 
 #[cfg(not(tracer_loom))]
 pub use core::sync::atomic::{AtomicU64, Ordering};
@@ -16,16 +16,16 @@ pub use loom::sync::atomic::Ordering;
 
 /// Loom's atomics with a mark before each access.
 ///
-/// Loom 0.7 looks for orders worth trying by the last access to each atomic. A thread that
-/// loads a word before it changes it hides the other thread's load from that search, and
-/// with it most of the orders: a compare-and-swap behind a load was run in one order only.
-/// A relaxed read-modify-write beside it conflicts with every other access and orders
-/// nothing, so that every order of two accesses is tried.
+/// Loom 0.7 selects the orders to try by the last access to each atomic. A thread that loads a
+/// word before it changes it hides the load of the other thread from that search, and with it
+/// most of the orders: a compare-and-swap after a load was run in one order only. A relaxed
+/// read-modify-write before each access conflicts with every other access and orders nothing, so
+/// that every order of two accesses is tried.
 #[cfg(tracer_loom)]
 mod explored {
     use loom::sync::atomic::{AtomicU64 as Explored, Ordering};
 
-    /// As `core::sync::atomic::AtomicU64`, as far as the protocol needs it.
+    /// The part of `core::sync::atomic::AtomicU64` that the protocol needs.
     #[derive(Debug)]
     pub struct AtomicU64 {
         value: Explored,
@@ -67,10 +67,10 @@ mod explored {
     }
 }
 
-/// Memory that has one owner at a time by a protocol which the compiler does not see.
+/// Memory with one owner at a time, by a protocol that the compiler does not see.
 ///
-/// The interface is that of `loom::cell::UnsafeCell`, which reports an access without the
-/// right to it; this one costs nothing and reports nothing.
+/// The interface is that of `loom::cell::UnsafeCell`, which reports accesses by others than the
+/// owner; this one costs nothing and reports nothing.
 #[cfg(not(tracer_loom))]
 #[derive(Debug, Default)]
 #[repr(transparent)]
@@ -78,18 +78,18 @@ pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
 #[cfg(not(tracer_loom))]
 impl<T> UnsafeCell<T> {
-    /// Puts `value` into a cell.
+    /// A cell that contains `value`.
     pub const fn new(value: T) -> Self {
         Self(core::cell::UnsafeCell::new(value))
     }
 
-    /// Calls `access` with the value's address, for reading.
+    /// Calls `access` with the address of the value, for reading.
     #[inline]
     pub fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
         access(self.0.get())
     }
 
-    /// Calls `access` with the value's address, for reading and writing.
+    /// Calls `access` with the address of the value, for reading and writing.
     #[inline]
     pub fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
         access(self.0.get())

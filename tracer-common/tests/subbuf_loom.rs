@@ -1,8 +1,8 @@
 //! The sub-buffer protocol under loom: every order of steps of one writer and one reader,
-//! for few slots and packets, so that the writer comes round more than once.
+//! for few slots and packets, so that the writer wraps around more than once.
 //!
 //! Run by `cargo xtask test --tier loom`. The content of a sub-buffer is a loom cell, which
-//! fails the test when two owners touch it without an order between them.
+//! fails the test if two owners access it without an order between the accesses.
 #![cfg(tracer_loom)]
 
 use loom::sync::Arc;
@@ -10,7 +10,7 @@ use loom::thread;
 use tracer_common::subbuf::{Mode, NotNow, OwnedIndex, Positions, SlotWord, Table};
 use tracer_common::sync::{AtomicU64, Ordering, UnsafeCell};
 
-/// Runs `model` in every order of steps, and says in how many.
+/// Runs `model` in every order of steps, and prints how many there are.
 fn explore(model: impl Fn() + Send + Sync + 'static) {
     let orders = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counted = std::sync::Arc::clone(&orders);
@@ -21,7 +21,7 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
     println!("{orders:?} orders");
 }
 
-/// A table with the sub-buffers that it is about.
+/// A table and its sub-buffers.
 struct Stream {
     positions: Positions,
     slots: Vec<AtomicU64>,
@@ -67,13 +67,13 @@ impl Stream {
     }
 }
 
-/// Writes a packet, if there is room. Returns the position of the one that it overwrote.
+/// Writes a packet if there is room. Returns the position of the packet that it overwrote.
 fn write_packet(stream: &Stream, mode: Mode) -> Option<u64> {
     let Ok(entered) = stream.table().enter(mode) else {
         thread::yield_now();
         return None;
     };
-    // Twice, so that a packet which is not complete can be told from one that is.
+    // Twice, so that an incomplete packet differs from a complete one.
     stream.set_content(&entered.owned, u64::MAX);
     stream.set_content(&entered.owned, entered.position);
     assert_eq!(stream.table().commit(entered.owned), entered.position);
@@ -147,12 +147,15 @@ impl Reader {
         thread::yield_now();
         assert_eq!(self.stream.content(&self.own), position, "it changed");
         if !self.stream.table().put_back(position, &mut self.own, left) {
-            assert!(self.stream.is_overwritten_at(position), "lost for nothing");
+            assert!(
+                self.stream.is_overwritten_at(position),
+                "lost but not overwritten"
+            );
         }
         true
     }
 
-    /// Fails unless each sub-buffer is in one slot, or the reader's.
+    /// Fails unless each sub-buffer is in one slot or owned by the reader.
     fn check_owners(&self) {
         let in_slots = self
             .stream
@@ -172,7 +175,7 @@ fn sorted(parts: &[&[u64]]) -> Vec<u64> {
     all
 }
 
-/// The reader asks `asks` times while the writer writes, and for all the rest afterwards.
+/// The reader asks `asks` times while the writer writes, and takes the rest afterwards.
 fn overwrite(slots: usize, packets: usize, asks: usize) {
     explore(move || {
         let (stream, mut reader) = Stream::new(slots);
@@ -199,7 +202,11 @@ fn discard(slots: usize, attempts: usize, asks: usize) {
             stream.positions.written()
         });
         for _ in 0..asks {
-            assert_ne!(reader.take(), Err(NotNow::Again), "nobody was faster");
+            assert_ne!(
+                reader.take(),
+                Err(NotNow::Again),
+                "turned away in discard mode"
+            );
         }
         let written = writer.join().unwrap();
         reader.take_rest();
@@ -238,8 +245,8 @@ fn a_spare_is_not_written_while_it_is_still_read() {
     for mode in [Mode::Discard, Mode::Overwrite] {
         explore(move || {
             let (stream, mut reader) = Stream::new(2);
-            // The sub-buffer of packet 0, which is read in the threads' time, is the spare
-            // that is left in exchange for packet 1.
+            // The sub-buffer of packet 0, read while the writer runs, is the spare that is left
+            // in exchange for packet 1.
             write_packet(&stream, mode);
             write_packet(&stream, mode);
             let writer = thread::spawn(move || write(&stream, mode, 2));
@@ -265,7 +272,7 @@ fn the_last_packet_is_taken_before_the_end_is_seen() {
 }
 
 #[test]
-fn a_packet_that_was_peeked_at_is_taken_later_or_overwritten() {
+fn a_peeked_packet_is_taken_later_or_overwritten() {
     explore(|| {
         let (stream, mut reader) = Stream::new(2);
         write_packet(&stream, Mode::Overwrite);
@@ -275,7 +282,7 @@ fn a_packet_that_was_peeked_at_is_taken_later_or_overwritten() {
         reader.take_rest();
         reader.check_owners();
         let seen = sorted(&[&reader.taken, &overwritten]);
-        // While the reader holds packet 0, the writer finds its spare instead.
+        // While the reader holds packet 0, the writer gets the spare instead.
         let lost_to_the_peek = peeked && seen == [1, 2];
         assert!(seen == [0, 1, 2] || lost_to_the_peek, "{seen:?}");
     });

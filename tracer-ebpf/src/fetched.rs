@@ -1,5 +1,5 @@
-//! Events of functions and raw tracepoints: values that generated code fetches become the
-//! payload, with what is known of a call that returns around them.
+//! Events of functions and raw tracepoints: the payload is what generated code fetches and, at
+//! returns, the duration of the call and the values of its entry.
 
 use core::ffi::c_void;
 
@@ -8,36 +8,37 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use aya_ebpf::programs::ProbeContext;
 use tracer_common::{CallEntry, MAX_ENTRY_VALUES, spec_flags};
 
+use crate::emit::scratch::Scratch;
+use crate::emit::{count, ring};
+use crate::hook;
 use crate::maps::constant;
 use crate::scope::Scope;
-use crate::scratch::Scratch;
-use crate::{emit, hook};
 
 /// A call that returns.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
-    /// Nanoseconds since its entry; -1 where that was not seen.
+    /// Nanoseconds since its entry; -1 if the entry was not seen.
     pub(crate) duration: i64,
-    /// What was kept from its entry, null where that was not seen; none for programs that keep
-    /// no values.
+    /// What was stored at its entry, null if the entry was not seen; none for programs that do
+    /// not store values.
     pub(crate) entry: Option<*const CallEntry>,
 }
 
-/// What becomes an event.
+/// An event to emit.
 pub(crate) struct Event<'a> {
     pub(crate) ctx: &'a ProbeContext,
     pub(crate) scope: &'a Scope,
     pub(crate) class: u32,
-    /// What returns; none where nothing does.
+    /// The call, if the event is its return.
     pub(crate) call: Option<Call>,
-    /// Bytes of what is fetched, in an event of fixed size.
+    /// Bytes of the fetched values, in an event of fixed size.
     pub(crate) fetch_len: usize,
-    /// The last bytes of them that are not part of the event.
+    /// Bytes at their end that are not part of the event.
     pub(crate) unused_tail: u8,
 }
 
 impl Event<'_> {
-    /// Emits it as its specification says.
+    /// Emits it as specified.
     #[inline(always)]
     pub(crate) fn emit(&self) {
         if constant!(SPEC.flags) & spec_flags::VARIABLE == 0 {
@@ -57,14 +58,14 @@ impl Event<'_> {
         } else {
             0
         };
-        // Only what follows has to be aligned: events end where their last field does.
+        // Padding only if values follow: an event ends with its last field.
         let fetch_len = if entry_len == 0 {
             self.fetch_len
         } else {
             self.fetch_len.next_multiple_of(8)
         };
         let len = context_len + duration_len + fetch_len + entry_len;
-        emit::fixed(
+        ring::fixed(
             self.ctx,
             self.scope,
             self.class,
@@ -74,12 +75,12 @@ impl Event<'_> {
                 hook::context(payload);
                 let payload = payload.wrapping_add(context_len);
                 if let Some(call) = self.call {
-                    // SAFETY: the duration is reserved.
+                    // SAFETY: reserved.
                     unsafe { payload.cast::<i64>().write(call.duration) };
                 }
                 let payload = payload.wrapping_add(duration_len);
                 let faulted = hook::fetch(self.ctx.as_ptr(), payload).faulted();
-                emit::count_fault(self.scope, self.class, faulted);
+                count::fault(self.scope, self.class, faulted);
                 if let Some(entry) = entry
                     && entry_len != 0
                 {
@@ -89,7 +90,7 @@ impl Event<'_> {
                         entry.wrapping_add(1).cast::<c_void>()
                     };
                     let to = payload.wrapping_add(fetch_len);
-                    // SAFETY: as much is reserved; what cannot be read becomes zeroes.
+                    // SAFETY: reserved; the helper writes zeroes if it cannot read.
                     unsafe { bpf_probe_read_kernel(to.cast(), entry_len as u32, values) };
                 }
             },
@@ -100,7 +101,7 @@ impl Event<'_> {
     fn emit_variable(&self) {
         let (ctx, flags) = (self.ctx, constant!(SPEC.flags));
         let Some(scratch) = Scratch::of_probe(self.scope.cpu, flags) else {
-            return emit::lost(ctx, self.scope, self.class);
+            return count::lost(ctx, self.scope, self.class);
         };
         scratch.push_context();
         if let Some(call) = self.call {
@@ -114,12 +115,12 @@ impl Event<'_> {
             push_entry(&scratch, entry);
         }
         scratch.push_stacks(ctx.as_ptr(), flags);
-        emit::variable(ctx, self.scope, self.class, &scratch);
+        ring::variable(ctx, self.scope, self.class, &scratch);
         scratch.give_back();
     }
 }
 
-/// Appends the values that were kept from the entry of a call.
+/// Appends the values that were stored at the entry of a call.
 #[inline(always)]
 fn push_entry(scratch: &Scratch, entry: *const CallEntry) {
     if constant!(SPEC.entry_len) == 0 {
@@ -127,10 +128,10 @@ fn push_entry(scratch: &Scratch, entry: *const CallEntry) {
     }
     scratch.align();
     if entry.is_null() {
-        // Each string is an empty one.
+        // All strings are empty.
         scratch.push_zeroes(constant!(SPEC.entry_len) as usize);
     } else {
-        // SAFETY: the map gives out whole entries.
+        // SAFETY: the map contains whole entries.
         let len = unsafe { (*entry).len } as usize;
         let values = entry.wrapping_add(1).cast::<c_void>();
         scratch.push_kernel_bytes(values, len & (MAX_ENTRY_VALUES - 1));

@@ -1,11 +1,11 @@
-//! Which threads and processes are recorded, and what those that are followed start.
+//! Following processes: threads and processes started by recorded ones are recorded, too.
 //!
-//! A new thread has its number entered before it runs for the first time
-//! (`task:task_newtask`, `copy_process` in `kernel/fork.c`), if its creator is followed. The
-//! same program takes the number out if its creator is not: so a number that is given again
-//! is never followed for what had it before. An entry stays until the kernel has let go of
-//! the thread or, for the number of a process, of its first thread, which goes last
-//! (`sched:sched_process_free`); all that happens while it ends is recorded.
+//! If the creator of a thread is followed, the id of the new thread is entered into the map
+//! before it first runs (`task:task_newtask`, `copy_process` in `kernel/fork.c`). If the creator
+//! is not followed, the same program removes the id, so that a reused id is never followed
+//! because of its previous owner. An entry stays until the kernel frees the thread or, for the
+//! id of a process, its first thread, which is freed last (`sched:sched_process_free`), so that
+//! everything up to its end is recorded.
 
 use core::ffi::c_void;
 use core::mem::size_of;
@@ -17,49 +17,15 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use tracer_common::Wanted;
 
-use crate::emit;
+use crate::atomics;
 use crate::maps::{CPUS, PIDS, constant};
+use crate::pids::{begin_command, is_listed};
 
-/// `CLONE_THREAD` (`include/uapi/linux/sched.h`): the new thread is of its creator's process.
+/// `CLONE_THREAD` (`include/uapi/linux/sched.h`): the new thread belongs to its creator's
+/// process.
 const CLONE_THREAD: u64 = 0x0001_0000;
 
-/// Whether events of this thread are recorded.
-#[inline(always)]
-pub(crate) fn is_wanted(pid: u32, tid: u32) -> bool {
-    let only = constant!(CONFIG.only_id);
-    if only != 0 {
-        return pid == only || tid == only;
-    }
-    is_listed(pid) || (tid != pid && is_listed(tid))
-}
-
-#[inline(always)]
-fn is_listed(id: u32) -> bool {
-    // SAFETY: plain numbers, written whole; an entry that is replaced meanwhile is one that
-    // is just coming or going.
-    unsafe { PIDS.get(id) }.is_some_and(|wanted| wanted.pending == 0)
-}
-
-/// Whether events of this process are recorded from its next exec on.
-#[inline(always)]
-pub(crate) fn is_pending(pid: u32) -> bool {
-    // SAFETY: as in `is_listed`.
-    constant!(CONFIG.only_id) == 0
-        && unsafe { PIDS.get(pid) }.is_some_and(|wanted| wanted.pending != 0)
-}
-
-/// From here on the command of the recording is recorded, if it is the one that runs: it has
-/// just been loaded.
-#[inline(always)]
-pub(crate) fn begin_command() {
-    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if let Some(wanted) = PIDS.get_ptr_mut(pid) {
-        // SAFETY: the entry of the process that runs here; nobody else writes it.
-        unsafe { (*wanted).pending = 0 };
-    }
-}
-
-/// `task:task_newtask`: the thread, and how it was made.
+/// `task:task_newtask`: the thread and its `clone` flags.
 #[btf_tracepoint(function = "task_newtask")]
 pub(crate) fn on_newtask(ctx: BtfTracePointContext) -> i32 {
     let (task, flags): (*const c_void, u64) = (ctx.arg(0), ctx.arg(1));
@@ -69,14 +35,14 @@ pub(crate) fn on_newtask(ctx: BtfTracePointContext) -> i32 {
     if (of_process || is_listed(pid_tgid as u32)) && !covered {
         follow(thread_id(task), process_of(task));
     } else {
-        // An error means that it was not there.
+        // Fails if it is not in the map.
         let _ = PIDS.remove(thread_id(task));
     }
     0
 }
 
-/// `sched:sched_process_exec`: the thread, and the number that it had before. The number of
-/// the first thread goes over to the one that calls exec (`de_thread`, `fs/exec.c`).
+/// `sched:sched_process_exec`: the thread and its previous id. The thread that calls exec takes
+/// over the id of the first thread (`de_thread`, `fs/exec.c`).
 #[btf_tracepoint(function = "sched_process_exec")]
 pub(crate) fn on_exec(ctx: BtfTracePointContext) -> i32 {
     begin_command();
@@ -88,17 +54,17 @@ pub(crate) fn on_exec(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// `sched:sched_process_free`: a thread that is gone.
+/// `sched:sched_process_free`: a thread that has ended.
 #[btf_tracepoint(function = "sched_process_free")]
 pub(crate) fn on_free(ctx: BtfTracePointContext) -> i32 {
     let task: *const c_void = ctx.arg(0);
     let id = thread_id(task);
-    // SAFETY: as in `is_listed`.
+    // SAFETY: plain numbers, as in `is_listed`.
     let Some(wanted) = (unsafe { PIDS.get(id) }) else {
         return 0;
     };
     let process = wanted.process;
-    // Its number may have been given to another one that is followed, too.
+    // Its id may have been reused by another thread that is followed.
     if process == 0 || process == process_of(task) {
         let _ = PIDS.remove(id);
     }
@@ -118,7 +84,7 @@ fn follow(id: u32, process: u64) {
     let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
     if let Some(state) = CPUS.get_ptr_mut(cpu) {
         // SAFETY: the live counter of this CPU.
-        unsafe { emit::add_one(&raw mut (*state).not_followed) };
+        unsafe { atomics::add_one(&raw mut (*state).not_followed) };
     }
 }
 
@@ -136,10 +102,10 @@ fn process_of(task: *const c_void) -> u64 {
     signal
 }
 
-/// Reads a member of a thread that the kernel holds on to.
+/// Reads a member of a thread that the kernel has not freed.
 #[inline(always)]
 fn read<T>(task: *const c_void, offset: u32, into: &mut T) {
     let source = task.wrapping_byte_add(offset as usize);
-    // An error leaves zero, which is no thread and no process.
+    // On an error it stays zero, which is the id of no thread and no process.
     unsafe { bpf_probe_read_kernel((&raw mut *into).cast(), size_of::<T>() as u32, source) };
 }

@@ -1,7 +1,7 @@
-//! Functions that are entered, and raw tracepoints.
+//! Entries of functions, and raw tracepoints.
 //!
-//! One template serves kprobes, fentry, uprobes and raw tracepoints: what differs between
-//! them, the way to arguments, is in the code that the recorder makes for each probe.
+//! One template serves kprobes, fentry, uprobes and raw tracepoints: they differ in how arguments
+//! are accessed, which is up to the code that the recorder generates for each probe.
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_attach_cookie;
@@ -44,7 +44,7 @@ fn class(ctx: &ProbeContext) -> u32 {
     }
 }
 
-/// Which of many functions the program runs for.
+/// The function that the program runs for, of those that share it.
 #[inline(always)]
 pub(crate) fn cookie(ctx: &ProbeContext) -> FunctionCookie {
     // SAFETY: the context of this program.

@@ -1,16 +1,16 @@
-//! Calls of the code that the recorder makes for one probe (`tracer_common::hook`).
+//! Calls of the code that the recorder generates for each probe ([`tracer_common::hook`]).
 
 use core::ffi::c_void;
 use core::mem::transmute;
 
 use tracer_common::{CallEntry, hook};
 
-/// Whether the event is wanted. `duration` is how long a function took that returns, and
-/// `entry` what was kept from its entry; null where there is none.
+/// Whether the event passes the filter. At the return of a function, `duration` is how long the
+/// call took, and `entry` what was stored at its entry; null if there is nothing.
 #[inline(always)]
 pub(crate) fn filter(ctx: *const c_void, duration: i64, entry: *const CallEntry) -> bool {
-    // SAFETY: the number of a helper function, as all helpers are called; the recorder
-    // replaces it before the kernel sees it.
+    // SAFETY: called by number like all helper functions; the recorder replaces the call
+    // before the kernel sees it.
     unsafe {
         let call: unsafe extern "C" fn(*const c_void, i64, *const CallEntry) -> u64 =
             transmute(hook::FILTER as usize);
@@ -18,7 +18,7 @@ pub(crate) fn filter(ctx: *const c_void, duration: i64, entry: *const CallEntry)
     }
 }
 
-/// As [`filter`], for a filter of the system-call table. `ret` is what the call returns.
+/// As [`filter`], for a filter of the system-call table. `ret` is the result of the call.
 #[inline(always)]
 pub(crate) fn syscall_filter(regs: *const c_void, filter: u64, ret: i64) -> bool {
     // SAFETY: as above.
@@ -50,7 +50,7 @@ pub(crate) fn fetch(ctx: *const c_void, payload: *mut u8) -> Fetched {
     }
 }
 
-/// Whether the program of a session runs for the return of a call, and not for its entry.
+/// Whether the program of a session runs for the return of a call, not for its entry.
 #[inline(always)]
 pub(crate) fn session_is_return(ctx: *const c_void) -> bool {
     // SAFETY: as above.
@@ -61,8 +61,8 @@ pub(crate) fn session_is_return(ctx: *const c_void) -> bool {
     }
 }
 
-/// What the program of a session keeps from the entry of a call to its return. As long as the
-/// program runs, it can be read and written.
+/// A number that the program of a session keeps from the entry of a call to its return, valid
+/// for reads and writes as long as the program runs.
 #[inline(always)]
 pub(crate) fn session_cookie(ctx: *const c_void) -> *mut u64 {
     // SAFETY: as above.
@@ -73,7 +73,7 @@ pub(crate) fn session_cookie(ctx: *const c_void) -> *mut u64 {
     }
 }
 
-/// What was fetched.
+/// The result of fetching values.
 pub(crate) struct Fetched(u64);
 
 impl Fetched {

@@ -1,24 +1,35 @@
 //! The eBPF programs of the tracer.
 //!
-//! Each program decides whether an event is wanted ([`scope`]), reserves exactly its size in
-//! the ring of its CPU, writes the event's final bytes there and submits it ([`emit`]). What
-//! does not fit is counted. One file per kind of probe; [`maps`] is what the recorder sees.
+//! A program decides whether to record an event ([`scope`], [`throttle`]), reserves its exact
+//! size in the ring of this CPU, writes its final bytes there and submits it ([`emit`]). Events
+//! that do not fit are counted. From the bottom up, each using only those before it:
+//!
+//! | modules | hold |
+//! |---|---|
+//! | [`maps`], [`atomics`], [`registers`], [`hook`] | what programs share with the recorder, the machine and generated code |
+//! | [`pids`], [`scope`], [`throttle`] | which events are recorded |
+//! | [`emit`] | the transport of events, and counters of lost ones |
+//! | [`fetched`] | events of functions, for the next three |
+//! | [`function`], [`returned`], [`session`], [`syscall`], [`tracepoint`] | one kind of probe each |
+//! | [`follow`] | programs that follow processes |
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
 #![cfg_attr(target_arch = "bpf", allow(internal_features))]
 // Refused here, each with its reason:
 #![allow(
-    // the verifier follows a function of its own anew from each caller, and an address on
-    // the stack that it is given costs more than its instructions
+    // the verifier checks a function anew for each of its callers, and passing it an address
+    // on the stack costs more than its instructions
     clippy::inline_always,
-    // records of the ring and what is made of them are aligned to 8 bytes by construction
+    // records of the ring and all that is built from them are aligned to 8 bytes
     clippy::cast_ptr_alignment,
-    // contexts are handed to programs by value
+    // programs take their contexts by value
     clippy::needless_pass_by_value,
-    // an iterator over an array keeps it on the stack
+    // an iterator over an array puts the array onto the stack
     clippy::needless_range_loop
 )]
 
+#[cfg(target_arch = "bpf")]
+mod atomics;
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]
@@ -32,11 +43,13 @@ mod hook;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod pids;
+#[cfg(target_arch = "bpf")]
+mod registers;
+#[cfg(target_arch = "bpf")]
 mod returned;
 #[cfg(target_arch = "bpf")]
 mod scope;
-#[cfg(target_arch = "bpf")]
-mod scratch;
 #[cfg(target_arch = "bpf")]
 mod session;
 #[cfg(target_arch = "bpf")]
@@ -45,11 +58,9 @@ mod syscall;
 mod throttle;
 #[cfg(target_arch = "bpf")]
 mod tracepoint;
-#[cfg(target_arch = "bpf")]
-mod worked_out;
 
-/// The programs exist for the eBPF target alone; on any other they are checked as an
-/// empty program, so that the whole workspace can be built in one go.
+/// The programs exist for the eBPF target only; for any other target this is an empty program,
+/// so that the whole workspace builds with one command.
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
 

@@ -1,8 +1,8 @@
-//! Functions that return: what is kept from their entry until then.
+//! Functions that return, with what was stored at their entry.
 //!
-//! The entry of a call is found again by the place of its return address on the stack. No
-//! other call that is under way has that place: not one of the same thread (recursion), nor
-//! one that interrupts it, nor one of another thread.
+//! A return finds its entry by the value of the stack pointer at the entry. No other call of the
+//! function that has not returned yet has the same: neither one of the same thread (recursion),
+//! nor one that interrupts it, nor one of another thread.
 
 use core::ffi::c_void;
 
@@ -12,18 +12,18 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::{bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem};
 use aya_ebpf::macros::kprobe;
 use aya_ebpf::programs::ProbeContext;
+use tracer_common::arch::NATIVE;
 use tracer_common::{CallEntry, CallKey, MAX_ENTRY_VALUES, spec_flags};
 
+use crate::emit::count;
+use crate::emit::scratch::Scratch;
 use crate::fetched::{Call, Event};
 use crate::maps::{ENTRIES, constant};
+use crate::registers::Registers;
 use crate::scope::{self, Scope};
-use crate::scratch::Scratch;
-use crate::{emit, hook, throttle};
+use crate::{hook, throttle};
 
-/// Offset of the stack pointer in `struct pt_regs`.
-const STACK_POINTER: usize = 152;
-
-/// Keeps when a function was entered, and the values that are fetched there.
+/// Stores the time of the entry of a function, and the values fetched there.
 #[kprobe]
 pub(crate) fn on_entry(ctx: ProbeContext) -> u32 {
     if let Some(scope) = scope::admit()
@@ -45,10 +45,10 @@ fn keep_entry(ctx: &ProbeContext, scope: &Scope, scratch: &Scratch) {
         (*entry).len = fetched.len() as u64 & (MAX_ENTRY_VALUES as u64 - 1);
         (*entry).timestamp_ns = bpf_ktime_get_ns();
     }
-    emit::count_fault(scope, constant!(SPEC.class), fetched.faulted());
+    count::fault(scope, constant!(SPEC.class), fetched.faulted());
     let key = key(ctx, scope, 0);
-    // SAFETY: key and value have at least the sizes of the map. A map that is full keeps no
-    // entry: the event then says that its duration is not known.
+    // SAFETY: key and value have at least the sizes of the map. If the map is full, the entry is
+    // not stored, and the duration of the event is unknown.
     unsafe {
         bpf_map_update_elem(
             map(),
@@ -59,27 +59,20 @@ fn keep_entry(ctx: &ProbeContext, scope: &Scope, scratch: &Scratch) {
     }
 }
 
-/// Emits the duration of a call, what is fetched at its return, and what was kept from its
-/// entry.
+/// Emits the duration of a call, the values fetched at its return, and those of its entry.
 #[kprobe]
 pub(crate) fn on_return(ctx: ProbeContext) -> u32 {
     let flags = constant!(SPEC.flags);
     let Some(scope) = scope::admit() else {
         return 0;
     };
-    // The return address is gone from the stack by now.
-    let below = if flags & spec_flags::TRAMPOLINE == 0 {
-        8
-    } else {
-        0
-    };
-    let key = key(&ctx, &scope, below);
-    // SAFETY: the key has the size of the map's.
+    let key = key(&ctx, &scope, NATIVE.return_address_len);
+    // SAFETY: the key has the size of the map's keys.
     let entry = unsafe { bpf_map_lookup_elem(map(), (&raw const key).cast()) }.cast::<CallEntry>();
     let duration = if entry.is_null() {
         -1
     } else {
-        // SAFETY: the map gives out whole entries.
+        // SAFETY: the map contains whole entries.
         unsafe { bpf_ktime_get_ns().wrapping_sub((*entry).timestamp_ns) as i64 }
     };
     let throttled = flags & spec_flags::THROTTLED != 0;
@@ -106,16 +99,13 @@ pub(crate) fn on_return(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Which call it is; its place on the stack lies `below` bytes under where the stack ends
-/// now.
+/// The key of a call, `popped` bytes of whose stack have been removed since its entry.
 #[inline(always)]
-fn key(ctx: &ProbeContext, scope: &Scope, below: u64) -> CallKey {
+fn key(ctx: &ProbeContext, scope: &Scope, popped: u64) -> CallKey {
     let flags = constant!(SPEC.flags);
     let place = if flags & spec_flags::TRAMPOLINE == 0 {
-        let registers = ctx.as_ptr().cast_const().cast::<u8>();
-        // SAFETY: the context is the registers of the call.
-        let stack = unsafe { registers.add(STACK_POINTER).cast::<u64>().read() };
-        stack.wrapping_sub(below)
+        let stack = Registers::of_function(ctx).stack_pointer();
+        stack.wrapping_sub(popped)
     } else {
         // The arguments that a trampoline keeps on the stack, the same for entry and return.
         ctx.as_ptr() as u64
@@ -123,7 +113,7 @@ fn key(ctx: &ProbeContext, scope: &Scope, below: u64) -> CallKey {
     CallKey {
         place,
         class: constant!(SPEC.class),
-        // Stacks of processes have the same addresses.
+        // The stacks of different processes have the same addresses.
         pid: if flags & spec_flags::USER == 0 {
             0
         } else {

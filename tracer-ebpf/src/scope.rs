@@ -1,33 +1,33 @@
-//! Whether an event is recorded at all: decided before anything is reserved.
+//! Whether an event is recorded; decided before anything is reserved.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use tracer_common::CpuState;
 
-use crate::follow;
 use crate::maps::{CPUS, constant};
+use crate::pids;
 
-/// Where and for whom an admitted event happens.
+/// The CPU and thread of an event that is recorded.
 pub(crate) struct Scope {
     pub(crate) cpu: u32,
     pub(crate) state: *mut CpuState,
     pub(crate) tid: u32,
     pub(crate) pid: u32,
-    /// The user asked for it; other events are the recorder's own notes, whose loss is no
-    /// loss of the trace.
-    pub(crate) asked_for: bool,
+    /// The user requested the event. The others are recorded for the recorder itself, and
+    /// losing them does not make the trace incomplete.
+    pub(crate) requested: bool,
 }
 
-/// What becomes of the return of a call, as far as that is known at its entry.
+/// Whether the return of a call is going to be recorded, as far as is known at its entry.
 pub(crate) enum Prospect {
-    /// It will not be admitted.
+    /// It is not.
     Refused,
-    /// It may be admitted, when recording has begun by then, or its process has.
+    /// It is, if the recording, or that of its process, has started by then.
     Open,
-    /// The entry is admitted.
+    /// It is; the entry is admitted, too.
     Admitted,
 }
 
-/// Looks at a call when it is entered.
+/// Decides at the entry of a call.
 #[inline(always)]
 pub(crate) fn prospect() -> Prospect {
     let Some(scope) = admit_unfiltered() else {
@@ -35,17 +35,17 @@ pub(crate) fn prospect() -> Prospect {
     };
     if is_recorder(scope.pid) {
         Prospect::Refused
-    } else if constant!(CONFIG.filter_pids) == 0 || follow::is_wanted(scope.pid, scope.tid) {
+    } else if constant!(CONFIG.filter_pids) == 0 || pids::is_wanted(scope.pid, scope.tid) {
         Prospect::Admitted
-    } else if follow::is_pending(scope.pid) {
+    } else if pids::is_pending(scope.pid) {
         Prospect::Open
     } else {
         Prospect::Refused
     }
 }
 
-/// Admits an event on a CPU that records, unless it happens in the recorder or filters refuse
-/// its thread.
+/// Admits an event on a recorded CPU, except from the recorder and from threads that filters
+/// exclude.
 #[inline(always)]
 pub(crate) fn admit() -> Option<Scope> {
     let scope = admit_with_recorder()?;
@@ -55,41 +55,41 @@ pub(crate) fn admit() -> Option<Scope> {
     Some(scope)
 }
 
-/// Whether this is the recorder's process, which is not to be recorded.
+/// Whether this is the recorder's process, and it is not to be recorded.
 #[inline(always)]
 fn is_recorder(pid: u32) -> bool {
     let excluded = constant!(CONFIG.excluded_pid);
     excluded != 0 && pid == excluded
 }
 
-/// Admits an event on a CPU that records, unless filters refuse its thread. That is looked at
-/// first: what is refused needs no state of its CPU.
+/// Admits an event on a recorded CPU, except from threads that filters exclude. These are
+/// checked first, because that does not take the state of the CPU.
 #[inline(always)]
 pub(crate) fn admit_with_recorder() -> Option<Scope> {
     let pid_tgid = bpf_get_current_pid_tgid();
     if constant!(CONFIG.filter_pids) != 0
-        && !follow::is_wanted((pid_tgid >> 32) as u32, pid_tgid as u32)
+        && !pids::is_wanted((pid_tgid >> 32) as u32, pid_tgid as u32)
     {
         return None;
     }
     Some(Scope {
-        asked_for: true,
+        requested: true,
         ..on_cpu(pid_tgid)?
     })
 }
 
-/// Admits any event on a CPU that records, for the recorder itself.
+/// Admits any event on a recorded CPU, for the recorder itself.
 #[inline(always)]
 pub(crate) fn admit_unfiltered() -> Option<Scope> {
     on_cpu(bpf_get_current_pid_tgid())
 }
 
-/// Admits any event of this thread, if its CPU records.
+/// Admits any event of this thread if its CPU is recorded.
 #[inline(always)]
 fn on_cpu(pid_tgid: u64) -> Option<Scope> {
     let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
     let state = CPUS.get_ptr_mut(cpu)?;
-    // SAFETY: the map holds a `CpuState` for each CPU; the recorder may write it any time.
+    // SAFETY: the map has a `CpuState` for each CPU; the recorder may write it at any time.
     if unsafe { core::ptr::read_volatile(&raw const (*state).enabled) } == 0 {
         return None;
     }
@@ -98,6 +98,6 @@ fn on_cpu(pid_tgid: u64) -> Option<Scope> {
         state,
         tid: pid_tgid as u32,
         pid: (pid_tgid >> 32) as u32,
-        asked_for: false,
+        requested: false,
     })
 }

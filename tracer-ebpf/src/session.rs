@@ -1,5 +1,5 @@
-//! Functions that return, one or many, by one program for entries and returns of all
-//! (kprobe-session): it keeps when a call was entered in memory that the kernel gives to each
+//! Functions that return, with one program for the entries and returns of many functions
+//! (kprobe-session). The time of the entry is stored in memory that the kernel provides for each
 //! call.
 
 use aya_ebpf::EbpfContext;
@@ -13,14 +13,14 @@ use crate::maps::constant;
 use crate::scope::{self, Prospect};
 use crate::{function, hook, throttle};
 
-/// Not zero for an entry whose return is not to be shown.
+/// Not zero at an entry: the kernel does not run the program for the return of this call.
 #[kprobe]
 pub(crate) fn on_session(ctx: ProbeContext) -> u32 {
     let entered_ns = hook::session_cookie(ctx.as_ptr());
     if hook::session_is_return(ctx.as_ptr()) {
-        // SAFETY: this call's, for the time that the program runs. It is cleared, because it may
-        // be given to another call: kernels before 6.14 show the return of a call whose entry
-        // they have skipped.
+        // SAFETY: of this call, as long as the program runs. It is cleared because another call
+        // may get the same memory: kernels before 6.14 run the program for the return of a call
+        // whose entry they missed.
         let began_ns = unsafe { core::ptr::replace(entered_ns, 0) };
         returned(&ctx, began_ns);
         return 0;
@@ -35,8 +35,8 @@ pub(crate) fn on_session(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Emits the duration of a call that was entered at `began_ns`, 0 if that was not seen, and what
-/// is fetched at its return.
+/// Emits the duration of a call, entered at `began_ns` (0 if the entry was not seen), and the
+/// values fetched at its return.
 #[inline(always)]
 fn returned(ctx: &ProbeContext, began_ns: u64) {
     let Some(scope) = scope::admit() else {
@@ -51,7 +51,7 @@ fn returned(ctx: &ProbeContext, began_ns: u64) {
         return;
     }
     let FunctionCookie { class, unused_tail } = function::cookie(ctx);
-    // Functions that share a program have one slot, whatever each of them has in it.
+    // Functions that share a program have one slot each, of whatever type.
     let slots = constant!(SPEC.fetch_len).div_ceil(RETURN_SLOT_LEN).max(1);
     if throttle::passes(constant!(SPEC.flags) & spec_flags::THROTTLED != 0, class) {
         let call = Call {

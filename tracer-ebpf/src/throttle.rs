@@ -1,20 +1,17 @@
-//! How many events of a class are recorded: one of so many (`--every`), at most so many in a
-//! time (`--limit`). What is left out is counted apart from what is lost.
+//! Sampling (`--every`: record every Nth event of a class) and rate limits (`--limit`). Events
+//! left out are counted separately from lost events.
 //!
-//! Sampling is counted for each CPU, in memory of its own. A limit holds for all CPUs: they
-//! count into one word, which has the number of the present window of time, too. While a
-//! window is full, CPUs only read it.
-
-use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+//! Sampling is per CPU. A limit holds for all CPUs together: they count into one word, which
+//! also has the number of the current window of time. Once a window is full, CPUs only read it.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{LeftOut, Throttle};
 
-use crate::emit;
+use crate::atomics;
 use crate::maps::{LEFT_OUT, THROTTLES, WINDOWS};
 
-/// Whether an admitted event of `class` is recorded. A class that is not `throttled` pays
-/// nothing where that is a constant.
+/// Whether an admitted event of `class` is recorded. If `throttled` is a constant, a class
+/// without a throttle costs nothing.
 #[inline(always)]
 pub(crate) fn passes(throttled: bool, class: u32) -> bool {
     if !throttled {
@@ -27,7 +24,7 @@ pub(crate) fn passes(throttled: bool, class: u32) -> bool {
     is_sampled(throttle, left_out) && is_within_limit(throttle, class, left_out)
 }
 
-/// Takes the first event, and then each `every`th.
+/// Takes the first event and every Nth one after it.
 #[inline(always)]
 fn is_sampled(throttle: &Throttle, left_out: *mut LeftOut) -> bool {
     if throttle.every <= 1 {
@@ -35,12 +32,14 @@ fn is_sampled(throttle: &Throttle, left_out: *mut LeftOut) -> bool {
     }
     // SAFETY: live counters of this class on this CPU.
     unsafe {
-        let before = add_one(&raw mut (*left_out).seen);
-        // An unchecked division would bring in the code of a panic.
+        // A program can be interrupted by itself, if the scheduler preempts the process that it
+        // runs for.
+        let before = atomics::fetch_add_one(&raw mut (*left_out).seen);
+        // An unchecked division would add the code of a panic.
         if before.checked_rem(u64::from(throttle.every)).unwrap_or(0) == 0 {
             return true;
         }
-        emit::add_one(&raw mut (*left_out).by_every);
+        atomics::add_one(&raw mut (*left_out).by_every);
     }
     false
 }
@@ -51,11 +50,11 @@ fn is_within_limit(throttle: &Throttle, class: u32, left_out: *mut LeftOut) -> b
         return true;
     }
     // SAFETY: as above.
-    unsafe { emit::add_one(&raw mut (*left_out).by_limit) };
+    unsafe { atomics::add_one(&raw mut (*left_out).by_limit) };
     false
 }
 
-/// Counts an event into the present window, if that has room.
+/// Counts an event into the current window if that is not full.
 #[inline(always)]
 fn takes_place(throttle: &Throttle, class: u32) -> bool {
     let Some(window) = WINDOWS.get_ptr_mut(class) else {
@@ -64,48 +63,32 @@ fn takes_place(throttle: &Throttle, class: u32) -> bool {
     // SAFETY: a live word that CPUs share.
     let word = unsafe { &raw mut (*window).word };
     let now = unsafe { bpf_ktime_get_ns() };
-    // Unchecked, as above.
-    let present = now.checked_div(throttle.window_ns).unwrap_or(0) as u32;
+    // Checked, as above.
+    let current = now.checked_div(throttle.window_ns).unwrap_or(0) as u32;
     // SAFETY: as above; volatile, because other CPUs change it.
     let seen = unsafe { core::ptr::read_volatile(word) };
-    if !is_of(seen, present) {
-        let first = u64::from(present) << 32 | 1;
+    if !is_of(seen, current) {
+        let first = u64::from(current) << 32 | 1;
         // SAFETY: as above.
-        let (_, begun) = unsafe {
-            atomic_cxchg::<u64, { AtomicOrdering::Relaxed }, { AtomicOrdering::Relaxed }>(
-                word, seen, first,
-            )
-        };
-        if begun {
+        if unsafe { atomics::replace_if(word, seen, first) } {
             return true;
         }
-        // Another CPU has begun it.
+        // Another CPU has started it.
     } else if events(seen) >= throttle.limit {
         return false;
     }
-    // Of CPUs that have seen room at the same time, those go beyond the limit that come last.
-    // What they add here is at most one for each CPU.
+    // If several CPUs saw room at the same time, the last ones exceed the limit. Each CPU adds
+    // at most one event too many here.
     // SAFETY: as above.
-    events(unsafe { add_one(word) }) < throttle.limit
+    events(unsafe { atomics::fetch_add_one(word) }) < throttle.limit
 }
 
-/// Adds one to a counter; gives what it was before. Atomic, because the program of a class can
-/// be interrupted by itself where it runs for a process that the scheduler takes off the CPU.
-///
-/// # Safety
-/// `counter` points to a live counter.
+/// Whether `word` belongs to the window `current` or to the next one, which another CPU has
+/// started that read the clock a little later.
 #[inline(always)]
-unsafe fn add_one(counter: *mut u64) -> u64 {
-    // Not relaxed: LLVM makes of that an addition that does not say what was there before.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1) }
-}
-
-/// Whether `word` is of the window `present`, or of the one behind it, which a CPU has begun
-/// whose clock was read a little later.
-#[inline(always)]
-fn is_of(word: u64, present: u32) -> bool {
+fn is_of(word: u64, current: u32) -> bool {
     let number = (word >> 32) as u32;
-    number == present || number == present.wrapping_add(1)
+    number == current || number == current.wrapping_add(1)
 }
 
 #[inline(always)]

@@ -2,11 +2,11 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// How far writer and reader have come, in packets since recording began.
+/// Progress of writer and reader, in packets since recording started.
 ///
 /// LTTng: `offset`, `consumed` and `finalized` of `lib_ring_buffer`, the first two divided
-/// by the size of a sub-buffer. What the writer stores and what both store are on cache
-/// lines of their own (128 bytes: processors fetch lines in pairs).
+/// by the size of a sub-buffer. The word that only the writer stores and the word that both
+/// store are on separate cache lines (128 bytes: processors fetch lines in pairs).
 #[derive(Debug)]
 #[repr(C)]
 pub struct Positions {
@@ -18,11 +18,11 @@ pub struct Positions {
 #[repr(C, align(128))]
 struct Line(AtomicU64);
 
-/// Set in `written` when no packet follows.
+/// Bit of `written`: no packet follows.
 const FINAL: u64 = 1 << 63;
 
 impl Positions {
-    /// Of a stream without packets.
+    /// Positions of a stream without packets.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -61,8 +61,8 @@ impl Positions {
         self.written.0.store(position, Ordering::Release);
     }
 
-    /// Writer: says that no packet follows. LTTng: `finalized`, which here shares the word
-    /// of the count, so that a reader sees both at once.
+    /// Writer: ends the stream. LTTng: `finalized`, which is in the same word as the count here,
+    /// so that a reader sees both at once.
     #[inline]
     pub fn finalize(&self) {
         // Release: as in `publish_written`, whose store this one replaces.
@@ -70,26 +70,27 @@ impl Positions {
         self.written.0.store(word, Ordering::Release);
     }
 
-    /// The position before which nothing is left to read: taken, or overwritten.
+    /// The position of the oldest packet left to read: those before it are taken or
+    /// overwritten.
     #[inline]
     #[must_use]
     pub fn consumed(&self) -> u64 {
-        // Relaxed: where the sub-buffers are is in the slots' words, whose orderings do the
-        // rest. A stale value makes the writer stop too early, and makes the reader ask for
-        // a packet that it does not get.
+        // Relaxed: the words of the slots say where the sub-buffers are, and their orderings
+        // suffice. A stale value makes the writer stop too early, and makes the reader ask for a
+        // packet that it does not get.
         self.consumed.0.load(Ordering::Relaxed)
     }
 
-    /// Moves `consumed` to `target`, unless it is there or further: reader and writer may
-    /// both push it, and it never goes back.
+    /// Moves `consumed` forward to `target`, if it is before that: reader and writer may both
+    /// push it, and it never goes back.
     ///
     /// LTTng: `lib_ring_buffer_move_consumer`, `lib_ring_buffer_reserve_push_reader`.
     #[inline]
     pub(super) fn push_consumed(&self, target: u64) {
         let mut consumed = self.consumed();
         while consumed < target {
-            // Relaxed, both: see `consumed`. That the reader finds the writer's push after
-            // it was turned away is by the slot's word (`enter` and `exchange`).
+            // Relaxed, both: see `consumed`. The word of the slot (`enter` and `exchange`)
+            // makes the writer's push visible to a reader that was turned away.
             match self.consumed.0.compare_exchange(
                 consumed,
                 target,
@@ -109,7 +110,7 @@ impl Default for Positions {
     }
 }
 
-// The layout that another writer has to know.
+// The layout that another writer relies on.
 #[cfg(not(tracer_loom))]
 const _: () = {
     use core::mem::{offset_of, size_of};

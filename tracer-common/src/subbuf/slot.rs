@@ -1,13 +1,13 @@
-//! What writer and reader do to the word of one slot.
+//! Operations of writer and reader on the word of one slot.
 //!
 //! Plain functions over one atomic. Each either changes the slot in one step or leaves it
-//! as it is. [`Table`](super::Table) adds the choice of the slot.
+//! unchanged. [`Table`](super::Table) selects the slot.
 
 use crate::subbuf::{OwnedIndex, SlotWord};
 use crate::sync::{AtomicU64, Ordering};
 
-/// Writer: takes a reference to the sub-buffer in the slot, whichever it is, by clearing
-/// NOREF. Returns it, and whether that overwrites a packet which nobody has taken.
+/// Writer: takes a reference to the current sub-buffer of the slot by clearing NOREF. Returns
+/// it, and whether that overwrites a packet that was not taken.
 ///
 /// LTTng: `lib_ring_buffer_clear_noref`. The loop ends: a compare-and-swap can fail only
 /// because the reader has exchanged or put back, which it does once per packet.
@@ -15,10 +15,10 @@ use crate::sync::{AtomicU64, Ordering};
 pub fn enter(slot: &AtomicU64) -> (OwnedIndex, bool) {
     // Relaxed: a guess, which the compare-and-swap confirms.
     let mut word = SlotWord::from_bits(slot.load(Ordering::Relaxed));
-    // Success, acquire: pairs with the release in `exchange` and `put_back`; what the reader
-    // read from the sub-buffer that it left here comes before we write over it.
+    // Success, acquire: pairs with the release in `exchange` and `put_back`; the reader's reads
+    // of the sub-buffer that it left here come before we overwrite it.
     // Success, release: pairs with the acquire in `exchange`; a reader that is turned away
-    // by this word sees `consumed` where we pushed it before.
+    // by this word sees the `consumed` that we pushed before.
     // Failure, relaxed: a better guess.
     while let Err(now) = slot.compare_exchange(
         word.bits(),
@@ -31,11 +31,11 @@ pub fn enter(slot: &AtomicU64) -> (OwnedIndex, bool) {
     (OwnedIndex::claim(word.index()), word.has_packet())
 }
 
-/// Writer: gives up the sub-buffer that it has entered, with the packet at `position` in
-/// it, by setting NOREF and the packet's tag.
+/// Writer: releases the sub-buffer that it has entered, which now has the packet at `position`,
+/// by setting NOREF and the tag of the packet.
 ///
-/// LTTng: `lib_ring_buffer_set_noref_offset`. A store is enough: without NOREF the reader
-/// leaves the word alone.
+/// LTTng: `lib_ring_buffer_set_noref_offset`. A store is enough: the reader does not change a
+/// word without NOREF.
 #[inline]
 #[expect(clippy::needless_pass_by_value, reason = "ownership is given up")]
 pub fn commit(slot: &AtomicU64, position: u64, owned: OwnedIndex) {
@@ -45,11 +45,11 @@ pub fn commit(slot: &AtomicU64, position: u64, owned: OwnedIndex) {
     slot.store(word.bits(), Ordering::Release);
 }
 
-/// Reader: takes the packet at `position` and leaves its own sub-buffer, the spare, in its
-/// place, if the packet is there and the writer holds no reference. Afterwards `own` is the
-/// packet's sub-buffer. Otherwise nothing has changed.
+/// Reader: if the packet at `position` is there and the writer does not hold a reference, takes
+/// it and leaves its own sub-buffer, the spare, in its place; `own` is then the sub-buffer of the
+/// packet. Otherwise nothing changes.
 ///
-/// LTTng: `update_read_sb_index`, as `lib_ring_buffer_get_subbuf` calls it.
+/// LTTng: `update_read_sb_index`, called by `lib_ring_buffer_get_subbuf`.
 #[inline]
 #[must_use]
 pub fn exchange(slot: &AtomicU64, position: u64, own: &mut OwnedIndex) -> bool {
@@ -59,9 +59,9 @@ pub fn exchange(slot: &AtomicU64, position: u64, own: &mut OwnedIndex) -> bool {
     if !word.is_noref() || !word.is_tagged(position) {
         return false;
     }
-    // Success, release: pairs with the acquire in `enter`; what we read from the spare, when
-    // it was a packet, comes before the writer's next packet. It need not acquire: a tagged
-    // word is stored once, so the value that is exchanged is the one that was loaded.
+    // Success, release: pairs with the acquire in `enter`; our reads of the spare, when it was
+    // a packet, come before the writer's next packet. It need not acquire: a tagged word is
+    // stored once, so the value that is exchanged is the one that was loaded.
     // Failure, acquire: pairs with the release in `enter`, as for the load.
     let exchanged = slot.compare_exchange(
         word.bits(),
@@ -75,19 +75,18 @@ pub fn exchange(slot: &AtomicU64, position: u64, own: &mut OwnedIndex) -> bool {
     exchanged.is_ok()
 }
 
-/// Reader: puts its own sub-buffer, the packet that it took from `position`, back into the
-/// slot, if the writer has not entered the sub-buffer `left` that was left there. Afterwards
-/// `own` is that one. Otherwise nothing has changed, and the packet is the reader's alone:
-/// for everybody else it is overwritten.
+/// Reader: if the writer has not entered the sub-buffer `left` that was left in the slot, puts
+/// its own sub-buffer, the packet that it took from `position`, back there; `own` is then `left`.
+/// Otherwise nothing changes, and only the reader has the packet: it counts as overwritten.
 ///
 /// LTTng: `lib_ring_buffer_put_subbuf`, which exchanges once more.
 #[inline]
 #[must_use]
 pub fn put_back(slot: &AtomicU64, position: u64, own: &mut OwnedIndex, left: u16) -> bool {
-    // Success, release: pairs with the acquire in `enter`; what we read from the packet
-    // comes before the writer overwrites it. It need not acquire: nobody has touched `left`.
+    // Success, release: pairs with the acquire in `enter`; our reads of the packet come before
+    // the writer overwrites it. It need not acquire: `left` was not accessed.
     // Failure, relaxed: nothing is read through the word.
-    // No ABA: only the reader makes an empty word, so one that is still there was not
+    // No ABA: only the reader stores an empty word, so if it is still there, the writer has not
     // entered in between.
     let exchanged = slot.compare_exchange(
         SlotWord::empty(left).bits(),
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_goes_back_where_the_spare_still_lies() {
+    fn a_packet_goes_back_if_the_spare_is_still_there() {
         let (slot, mut own) = (slot(SlotWord::empty(9)), OwnedIndex::claim(2));
         assert!(put_back(&slot, 4, &mut own, 9));
         assert_eq!((own.get(), word(&slot)), (9, SlotWord::full(4, 2)));

@@ -3,43 +3,43 @@
 use crate::subbuf::{OwnedIndex, Positions, SlotWord, slot};
 use crate::sync::{AtomicU64, Ordering};
 
-/// What the writer does when every slot has a packet that nobody has taken.
+/// What the writer does if no slot is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It stops: the newest events are lost.
+    /// Stop: the newest events are lost.
     Discard,
-    /// It goes on over the oldest packet: a flight recorder.
+    /// Overwrite the oldest packet: a flight recorder.
     Overwrite,
 }
 
-/// In discard mode: no slot is free.
+/// In discard mode: every slot has a packet that the reader has not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
 /// A sub-buffer that the writer has entered.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Entered {
-    /// The sub-buffer, the writer's until it commits.
+    /// The sub-buffer, owned by the writer until it commits.
     pub owned: OwnedIndex,
-    /// Position of the packet that goes into it.
+    /// Position of the packet to write into it.
     pub position: u64,
-    /// Its old content was a packet that nobody has taken, at `position - N`.
+    /// Its old content is a packet that was not taken, at `position - N`.
     pub overwrites: bool,
 }
 
-/// Why the reader does not get a packet now.
+/// Why the reader does not get a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotNow {
-    /// The writer is at that packet, or was faster: ask again, from
-    /// [`consumed`](Positions::consumed), which is beyond it now.
+    /// The writer overwrites the packet or has done so: ask again, from
+    /// [`consumed`](Positions::consumed), which is after it now.
     Again,
     /// The packet is not committed yet.
     Empty,
-    /// The packet will never be committed: the stream has ended before it.
+    /// The packet will never be committed: the stream ended before it.
     Finished,
 }
 
-/// The state that writer and reader of a stream share, wherever it is.
+/// The state shared by writer and reader of a stream, in any memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Table<'a> {
     /// The counters.
@@ -50,10 +50,10 @@ pub struct Table<'a> {
 
 impl Table<'_> {
     /// Fills the slots with sub-buffers 0 to N - 1, and returns sub-buffer N, the reader's
-    /// first spare. To be called once, before the table is shared.
+    /// first spare. Call it once, before the table is shared.
     pub fn init(self) -> OwnedIndex {
         for (index, slot) in (0..).zip(self.slots) {
-            // Relaxed: whatever hands the table to another thread publishes it.
+            // Relaxed: published by passing the table to another thread.
             slot.store(SlotWord::empty(index).bits(), Ordering::Relaxed);
         }
         OwnedIndex::claim(self.slots.len() as u16)
@@ -64,11 +64,11 @@ impl Table<'_> {
         &self.slots[(position % self.slots.len() as u64) as usize]
     }
 
-    /// Writer: enters the slot of the next packet. It has to [commit](Self::commit) what
-    /// it gets before it enters again.
+    /// Writer: enters the slot of the next packet. It has to [commit](Self::commit) the packet
+    /// before it enters again.
     ///
     /// # Errors
-    /// In discard mode, where the reader has not taken the packet in that slot.
+    /// In discard mode, if the reader has not taken the packet in that slot.
     #[inline]
     pub fn enter(self, mode: Mode) -> Result<Entered, Full> {
         let position = self.positions.own_written();
@@ -76,8 +76,8 @@ impl Table<'_> {
         if position.wrapping_sub(self.positions.consumed()) >= slots {
             match mode {
                 Mode::Discard => return Err(Full),
-                // Before the slot is entered, so that a reader which is turned away there
-                // knows where to go on.
+                // Before the slot is entered, so that a reader that is turned away there knows
+                // where to continue.
                 Mode::Overwrite => self.positions.push_consumed(position - slots + 1),
             }
         }
@@ -89,7 +89,7 @@ impl Table<'_> {
         })
     }
 
-    /// Writer: hands the packet in the sub-buffer that it has entered to the reader.
+    /// Writer: makes the packet in the sub-buffer that it has entered available to the reader.
     /// Returns its position.
     #[inline]
     #[allow(clippy::must_use_candidate)]
@@ -100,10 +100,10 @@ impl Table<'_> {
         position
     }
 
-    /// Reader: whether the packet at `position` is committed, or has been overwritten since.
+    /// Reader: checks that the packet at `position` is committed; it may be overwritten since.
     ///
     /// # Errors
-    /// [`NotNow::Empty`] where it will be, [`NotNow::Finished`] where it will not.
+    /// [`NotNow::Empty`] if it is not committed yet, [`NotNow::Finished`] if it never will be.
     #[inline]
     pub fn look(self, position: u64) -> Result<(), NotNow> {
         let (written, is_final) = self.positions.load_written();
@@ -116,11 +116,11 @@ impl Table<'_> {
         }
     }
 
-    /// Reader: exchanges its own sub-buffer, the spare, for the packet at `position`, and
-    /// leaves `consumed` alone. Never waits.
+    /// Reader: exchanges its own sub-buffer, the spare, for the packet at `position`, without
+    /// changing `consumed`. Never waits.
     ///
     /// # Errors
-    /// Where the packet is not to be had now; nothing has changed.
+    /// If the packet is not available; nothing changes.
     #[inline]
     pub fn get(self, position: u64, own: &mut OwnedIndex) -> Result<(), NotNow> {
         self.look(position)?;
@@ -131,17 +131,17 @@ impl Table<'_> {
         }
     }
 
-    /// Reader: says that it has taken all packets up to and including `position`; in
-    /// discard mode the writer may use their slots from now on.
+    /// Reader: marks all packets up to and including `position` as taken; in discard mode the
+    /// writer may then use their slots.
     #[inline]
     pub fn consume(self, position: u64) {
         self.positions.push_consumed(position + 1);
     }
 
     /// Reader: puts its own sub-buffer, the packet that it took from `position` and has not
-    /// [consumed](Self::consume), back for others to see, and has its spare again; `left` is
-    /// that spare's index. False if the writer has taken the slot: the packet is overwritten,
-    /// and its sub-buffer is the reader's spare from now on.
+    /// [consumed](Self::consume), back into the slot and takes its spare, with the index `left`,
+    /// again. False if the writer has taken the slot: the packet counts as overwritten, and its
+    /// sub-buffer is the reader's new spare.
     #[inline]
     #[must_use]
     pub fn put_back(self, position: u64, own: &mut OwnedIndex, left: u16) -> bool {

@@ -1,10 +1,10 @@
-//! The word that says what is in a slot.
+//! The word that describes the content of a slot.
 
 const INDEX_BITS: u32 = 16;
 const NOREF: u64 = 1 << INDEX_BITS;
 const TAG_SHIFT: u32 = INDEX_BITS + 1;
 
-/// A slot's content in one word, so that one compare-and-swap changes all of it:
+/// The content of a slot in one word, so that one compare-and-swap changes all of it:
 ///
 /// | bits | meaning |
 /// |---|---|
@@ -16,22 +16,22 @@ const TAG_SHIFT: u32 = INDEX_BITS + 1;
 ///
 /// # Why the tag
 /// Index and NOREF alone are open to ABA. The reader decides on packet 3 and loads `(index
-/// 0, NOREF)`; before its compare-and-swap the writer goes round, overwrites that very
+/// 0, NOREF)`; before its compare-and-swap the writer wraps around, overwrites the same
 /// sub-buffer and commits it as packet 3 + N: `(index 0, NOREF)` again. The exchange would
-/// succeed with a packet that is whole, but is not the one asked for, and the older ones
-/// behind it would come out after it. With the tag each commit gives the slot a word that
-/// it has never had, and an exchange clears the tag, so a word is met again only after 2^47
-/// packets between a load and the compare-and-swap that follows it.
+/// succeed with a complete packet that is not the requested one, and older packets would come out
+/// after it. With the tag, each commit stores a word that the slot never had before, and an
+/// exchange clears the tag, so a word repeats only after 2^47 packets between a load and the
+/// compare-and-swap that follows it.
 ///
-/// The writer keeps the tag when it enters and replaces it when it commits. So while a
-/// packet is overwritten the word still names it, and NOREF alone tells the reader off.
+/// The writer keeps the tag when it enters and replaces it when it commits. So while a packet is
+/// overwritten, the word still has its tag, and only NOREF turns the reader away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct SlotWord(u64);
 
 impl SlotWord {
-    /// A sub-buffer without a packet that the writer may enter: a new one, or the spare
-    /// that a reader left.
+    /// A sub-buffer without a packet, which the writer may enter: a new one, or the spare left
+    /// by the reader.
     #[inline]
     #[must_use]
     pub const fn empty(index: u16) -> Self {
@@ -45,21 +45,21 @@ impl SlotWord {
         Self((position + 1) << TAG_SHIFT | NOREF | index as u64)
     }
 
-    /// The same with the writer's reference to it.
+    /// The same word, with the reference of the writer.
     #[inline]
     #[must_use]
     pub const fn referenced(self) -> Self {
         Self(self.0 & !NOREF)
     }
 
-    /// The word as it was stored.
+    /// From the stored number.
     #[inline]
     #[must_use]
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// The word as it is stored.
+    /// The number to store.
     #[inline]
     #[must_use]
     pub const fn bits(self) -> u64 {
@@ -73,7 +73,7 @@ impl SlotWord {
         self.0 as u16
     }
 
-    /// True if the writer holds no reference.
+    /// True if the writer does not hold a reference.
     #[inline]
     #[must_use]
     pub const fn is_noref(self) -> bool {
@@ -87,8 +87,7 @@ impl SlotWord {
         self.0 >> TAG_SHIFT != 0
     }
 
-    /// True if the packet at `position` is the one in the sub-buffer, committed or being
-    /// overwritten.
+    /// True if the sub-buffer has the packet at `position`, committed or being overwritten.
     #[inline]
     #[must_use]
     pub const fn is_tagged(self, position: u64) -> bool {

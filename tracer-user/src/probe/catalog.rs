@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use tracer_common::MAX_SYSCALL_ARGS;
+use tracer_common::arch::NATIVE;
+
 use crate::kernel::files::{KernelError, KernelFiles};
 use crate::names::Suggestions;
-use crate::probe::syscalls::{Arch, ENTER, Numbers, SYSCALLS, other_names};
+use crate::probe::syscalls::{ENTER, Numbers, SYSCALLS, other_names};
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// Registers that pass arguments of a system call.
-const RAW_ARGS: u32 = 6;
+const RAW_ARGS: u32 = MAX_SYSCALL_ARGS as u32;
 
 /// Lists of names, read when they are first asked for.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl<'a> Catalog<'a> {
     pub(super) fn new(files: &'a KernelFiles) -> Self {
         Self {
             files,
-            numbers: Numbers::of(Arch::NATIVE),
+            numbers: Numbers::of(NATIVE),
             systems: None,
             events: HashMap::new(),
             calls: None,

@@ -103,13 +103,13 @@ fn is_hexadecimal(call: &str, c_type: &str, name: &str) -> bool {
     flags
         || address
         || opaque
-        || matches!(name, "flag" | "oflag" | "prot" | "magic1" | "magic2")
+        || matches!(
+            name,
+            "flag" | "oflag" | "personality" | "prot" | "magic1" | "magic2"
+        )
         || matches!(
             (call, name),
-            ("ioctl" | "reboot", "cmd")
-                | ("fallocate", "mode")
-                | ("personality" | "arm64_personality", "personality")
-                | ("rseq", "sig")
+            ("ioctl" | "reboot", "cmd") | ("fallocate", "mode") | ("rseq", "sig")
         )
 }
 

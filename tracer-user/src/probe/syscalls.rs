@@ -1,10 +1,12 @@
 //! System calls: their numbers, and the typed layout of their entry and exit events.
 //!
 //! Names and argument types come from the `syscalls` events of tracefs, numbers from the
-//! `syscalls` crate. Calls of 32-bit processes (the compat table) are not covered.
+//! [architecture](tracer_common::arch). Calls of 32-bit processes (the compat table) are not
+//! covered.
 
 use std::collections::HashMap;
 
+use tracer_common::arch::{Arch, NATIVE};
 use tracer_common::{MAX_SYSCALL_ARGS, MAX_SYSCALLS, SYSCALL_ARG_SLOT_LEN, SyscallSpec};
 
 use crate::kernel::tracefs::format::{Format, FormatField};
@@ -25,42 +27,27 @@ pub(super) fn split_event(name: &str) -> Option<(&'static str, &str)> {
         .find_map(|prefix| Some((prefix, name.strip_prefix(prefix)?)))
 }
 
-/// A processor architecture with its own system-call table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arch {
-    /// 64-bit x86.
-    X86_64,
-    /// 64-bit Arm.
-    Aarch64,
-}
-
-impl Arch {
-    /// The one that this program was built for.
-    #[cfg(target_arch = "x86_64")]
-    pub const NATIVE: Self = Self::X86_64;
-    /// The one that this program was built for.
-    #[cfg(target_arch = "aarch64")]
-    pub const NATIVE: Self = Self::Aarch64;
-}
-
 /// Calls whose tracefs name (left) is not the one in tables of numbers (right): the
-/// kernel names its functions, user space the ABI.
-const ALIASES: [(&str, &str); 9] = [
+/// kernel names its functions, user space the ABI. Architectures add their own.
+const ALIASES: [(&str, &str); 8] = [
     ("newfstat", "fstat"),
     ("newlstat", "lstat"),
     ("newstat", "stat"),
     ("newuname", "uname"),
     ("sendfile64", "sendfile"),
     ("umount", "umount2"),
-    // arm64 only
-    ("arm64_personality", "personality"),
     ("fadvise64_64", "fadvise64"),
     ("newfstatat", "fstatat"),
 ];
 
 /// Other names under which a call may be meant: `fstat` and `newfstat`.
 pub fn other_names(name: &str) -> impl Iterator<Item = &'static str> + use<'_> {
-    ALIASES.iter().filter_map(move |&(kernel, abi)| {
+    names_in(NATIVE, name)
+}
+
+fn names_in(arch: Arch, name: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    let aliases = ALIASES.iter().chain(arch.syscall_aliases);
+    aliases.filter_map(move |&(kernel, abi)| {
         if kernel == name {
             Some(abi)
         } else if abi == name {
@@ -73,33 +60,28 @@ pub fn other_names(name: &str) -> impl Iterator<Item = &'static str> + use<'_> {
 
 /// Numbers by name.
 #[derive(Debug)]
-pub struct Numbers(HashMap<&'static str, u32>);
+pub struct Numbers {
+    arch: Arch,
+    by_name: HashMap<&'static str, u32>,
+}
 
 impl Numbers {
     /// The table of an architecture.
     #[must_use]
     pub fn of(arch: Arch) -> Self {
         // Slots of the program's table; none of the numbers is near its end.
-        let all = 0..MAX_SYSCALLS;
-        Self(match arch {
-            Arch::X86_64 => all
-                .filter_map(syscalls::x86_64::Sysno::new)
-                .map(|call| (call.name(), call.id() as u32))
-                .collect(),
-            Arch::Aarch64 => all
-                .filter_map(syscalls::aarch64::Sysno::new)
-                .map(|call| (call.name(), call.id() as u32))
-                .collect(),
-        })
+        let all = 0..MAX_SYSCALLS as u32;
+        let by_name = all
+            .filter_map(|number| Some(((arch.syscall_name)(number)?, number)))
+            .collect();
+        Self { arch, by_name }
     }
 
     /// The number of a call by its tracefs or its ABI name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<u32> {
-        self.0
-            .get(name)
-            .or_else(|| other_names(name).find_map(|other| self.0.get(other)))
-            .copied()
+        let number = |name: &str| self.by_name.get(name).copied();
+        number(name).or_else(|| names_in(self.arch, name).find_map(number))
     }
 }
 
@@ -261,6 +243,8 @@ const fn slot(integer: IntegerType) -> IntegerType {
 mod tests {
     use std::fmt::Write as _;
 
+    use tracer_common::arch::{AARCH64, X86_64};
+
     use super::*;
 
     fn format(arguments: &[&str]) -> Format {
@@ -360,13 +344,15 @@ mod tests {
 
     #[test]
     fn numbers_are_found_under_either_name() {
-        let x86 = Numbers::of(Arch::X86_64);
+        let x86 = Numbers::of(X86_64);
         assert_eq!(x86.get("openat"), Some(257));
         assert_eq!(x86.get("newfstat"), Some(5));
         assert_eq!(x86.get("fstat"), Some(5));
         assert_eq!(x86.get("umount"), Some(166));
         assert_eq!(x86.get("no_such_call"), None);
-        let arm = Numbers::of(Arch::Aarch64);
+        assert_eq!(x86.get("arm64_personality"), None);
+        let arm = Numbers::of(AARCH64);
+        assert_eq!(arm.get("arm64_personality"), arm.get("personality"));
         assert_eq!(arm.get("openat"), Some(56));
         assert_eq!(arm.get("newuname"), Some(160));
         assert_eq!(arm.get("newfstatat"), Some(79));

@@ -1,17 +1,18 @@
-//! Which argument of a function is in which register.
-//!
-//! System V ABI for x86-64, section 3.2.3: six registers take integers and pointers;
-//! structures of at most 16 bytes are taken apart into them as long as enough are free;
-//! everything else is on the stack or in vector registers.
+//! Which argument of a function is in which register, by the calling convention of the
+//! [architecture](tracer_common::arch): a number of registers take integers and pointers, also
+//! those that small structures consist of, as long as enough are free. Everything else is on the
+//! stack or in vector registers.
 
 use std::fmt;
+
+use tracer_common::arch::{Arch, NATIVE, Structures};
 
 use crate::kernel::btf::{Argument, Found, Kind, Type};
 use crate::probe::fetch::value::{Base, Fetch, Fetched, Load};
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// Registers that pass integers.
-pub const ARGUMENT_REGISTERS: u8 = 6;
+pub const ARGUMENT_REGISTERS: u8 = NATIVE.function_arguments.len() as u8;
 
 /// The most arguments of a raw tracepoint, each in one word
 /// (`MAX_BPF_FUNC_ARGS` of `include/linux/bpf.h`).
@@ -23,7 +24,7 @@ const MAX_PARTS: u32 = 64;
 /// Why an argument is not in a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
-    /// It follows six others.
+    /// All registers are taken by arguments before it.
     Stack,
     /// A structure as a whole.
     Structure,
@@ -50,8 +51,13 @@ impl fmt::Display for LeftOut {
 /// The arguments in order, each with the number of its register, or of its word at a raw
 /// tracepoint, from 0.
 pub(super) fn places<'a>(found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, LeftOut>)> {
+    places_on(&NATIVE, found)
+}
+
+/// As [`places`], on any architecture.
+fn places_on<'a>(arch: &Arch, found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, LeftOut>)> {
     let available = match found.ty.kind() {
-        Kind::Function(_) => ARGUMENT_REGISTERS,
+        Kind::Function(_) => arch.function_arguments.len() as u8,
         _ => TRACEPOINT_WORDS,
     };
     let mut used = 0;
@@ -62,11 +68,14 @@ pub(super) fn places<'a>(found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, Lef
         .prototype
         .arguments()
         .map(|argument| {
-            let (count, reason) = match passed(argument.ty) {
+            let (count, reason) = match passed(arch.structures, argument.ty) {
                 Passed::Registers(count) => (count, None),
                 Passed::Elsewhere(reason) => (0, Some(reason)),
                 Passed::InParts(count, reason) => (count, Some(reason)),
             };
+            if reason == Some(LeftOut::Wide) && arch.structures == Structures::WholeOrAddress {
+                used += used % 2;
+            }
             skipped |= reason == Some(LeftOut::Unknown) || used + count > available;
             let first = used;
             let place = match reason {
@@ -92,7 +101,7 @@ enum Passed {
     Elsewhere(LeftOut),
 }
 
-fn passed(ty: Type<'_>) -> Passed {
+fn passed(structures: Structures, ty: Type<'_>) -> Passed {
     let ty = ty.stripped();
     match ty.kind() {
         Kind::Integer(integer) if integer.size > 8 => Passed::InParts(2, LeftOut::Wide),
@@ -101,14 +110,25 @@ fn passed(ty: Type<'_>) -> Passed {
         Kind::Composite(composite) if composite.size() <= 16 => {
             let mut halves = Halves::default();
             halves.add(ty, 0, MAX_PARTS);
-            if halves.in_memory {
-                Passed::Elsewhere(LeftOut::Structure)
-            } else {
-                let count = halves.integer.into_iter().filter(|half| *half).count();
-                Passed::InParts(count as u8, LeftOut::Structure)
+            match structures {
+                Structures::ByWord if halves.in_memory => Passed::Elsewhere(LeftOut::Structure),
+                Structures::ByWord => {
+                    let count = halves.integer.into_iter().filter(|half| *half).count();
+                    Passed::InParts(count as u8, LeftOut::Structure)
+                }
+                // Those of floating-point numbers alone are in vector registers, and 16-byte
+                // integers skip a register: both are too rare in kernels to be told apart.
+                Structures::WholeOrAddress if halves.special => Passed::Elsewhere(LeftOut::Unknown),
+                Structures::WholeOrAddress => {
+                    let words = composite.size().div_ceil(8);
+                    Passed::InParts(words as u8, LeftOut::Structure)
+                }
             }
         }
-        Kind::Composite(_) => Passed::Elsewhere(LeftOut::Structure),
+        Kind::Composite(_) => match structures {
+            Structures::ByWord => Passed::Elsewhere(LeftOut::Structure),
+            Structures::WholeOrAddress => Passed::InParts(1, LeftOut::Structure),
+        },
         _ => Passed::Elsewhere(LeftOut::Unknown),
     }
 }
@@ -120,6 +140,8 @@ struct Halves {
     integer: [bool; 2],
     /// It has an unaligned part, so that all of it is passed on the stack.
     in_memory: bool,
+    /// Contains a floating-point number, or an integer of 16 bytes.
+    special: bool,
     parts: u32,
 }
 
@@ -128,6 +150,7 @@ impl Halves {
         self.parts += 1;
         if depth == 0 || self.parts > MAX_PARTS {
             self.in_memory = true;
+            self.special = true;
             return;
         }
         let ty = ty.stripped();
@@ -150,9 +173,13 @@ impl Halves {
                     self.add(element, offset.saturating_add(index * size), depth - 1);
                 }
             }
-            Kind::Float(size) => self.in_memory |= size > 8,
+            Kind::Float(size) => {
+                self.special = true;
+                self.in_memory |= size > 8;
+            }
             _ => {
                 let size = ty.size().unwrap_or(1).max(1);
+                self.special |= size > 8;
                 self.in_memory |= !offset.is_multiple_of(size);
                 self.mark(offset);
                 self.mark(offset + size - 1);
@@ -168,18 +195,15 @@ impl Halves {
     }
 }
 
-/// Arguments that a kprobe event has: the registers that pass integers.
-pub const KPROBE_ARGS: usize = 6;
-
 const REGISTER: FieldType =
     FieldType::Integer(IntegerType::natural(8, false, Display::Hexadecimal));
 
-/// What every function has on entry: `arg0` to `arg5`, the registers that pass
+/// Fields of every function on entry: `arg0` and so on, the registers that pass
 /// integers.
 #[must_use]
 pub fn registers() -> Vec<Fetched> {
-    (0..KPROBE_ARGS)
-        .map(|index| register(format!("arg{index}"), Base::Argument(index as u8)))
+    (0..ARGUMENT_REGISTERS)
+        .map(|index| register(format!("arg{index}"), Base::Argument(index)))
         .collect()
 }
 

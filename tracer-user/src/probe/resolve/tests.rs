@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use tracer_common::arch::NATIVE;
+
 use super::*;
-use crate::probe::syscalls::{Arch, Numbers};
+use crate::probe::syscalls::Numbers;
 use crate::trace::event::{Display, FieldType, IntegerType};
 
 fn recorded() -> KernelFiles {
@@ -135,7 +137,7 @@ fn a_call_is_found_under_either_name() {
     assert_eq!(names(&["syscall:fstat"]), expected);
     assert_eq!(names(&["syscall:newfstat"]), expected);
     assert_eq!(names(&["syscalls:sys_enter_fstat"]), expected[..1]);
-    let number = Numbers::of(Arch::NATIVE).get("umount2").unwrap();
+    let number = Numbers::of(NATIVE).get("umount2").unwrap();
     let probes = resolved(&["syscall:umount2"]).unwrap();
     assert!(
         matches!(probes[0].attach_point, AttachPoint::Syscall { nr, entry: true, .. } if nr == number)

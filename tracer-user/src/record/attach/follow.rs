@@ -44,8 +44,12 @@ impl Processes<'_> {
     /// Enters `ids` into the map.
     pub(super) fn enter(&self, map: BorrowedFd<'_>) -> Result<()> {
         for id in self.ids {
-            bpf::update(map, &id.to_ne_bytes(), &bytes_of(&Wanted::default()))
-                .context("cannot enter the processes to record")?;
+            bpf::update(
+                map,
+                &id.to_ne_bytes(),
+                bytemuck::bytes_of(&Wanted::default()),
+            )
+            .context("cannot set the processes to record")?;
         }
         Ok(())
     }
@@ -84,17 +88,10 @@ fn task_layout(btf: &Btf) -> Result<TaskLayout> {
 
 /// The entry of a process that is recorded after its next exec.
 pub(super) fn pending() -> [u8; size_of::<Wanted>()] {
-    bytes_of(&Wanted {
+    bytemuck::cast(Wanted {
         pending: 1,
         ..Wanted::default()
     })
-}
-
-fn bytes_of(wanted: &Wanted) -> [u8; size_of::<Wanted>()] {
-    let mut bytes = [0; size_of::<Wanted>()];
-    bytes[..8].copy_from_slice(&wanted.process.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&wanted.pending.to_ne_bytes());
-    bytes
 }
 
 #[cfg(test)]

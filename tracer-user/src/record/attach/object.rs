@@ -12,7 +12,7 @@ use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, TaskLayout, spec_
 
 use crate::probe::fetch::{self, MAX_FETCHED_STRING};
 use crate::probe::{AttachPoint, ResolvedProbe};
-use crate::record::attach::plan::{AttachPlan, SyscallRow};
+use crate::record::attach::plan::AttachPlan;
 use crate::record::attach::settings::Settings;
 use crate::record::attach::template::data_of;
 use crate::record::attach::throttle::{self, Throttle, is_throttled};
@@ -71,8 +71,12 @@ impl Maps {
             } else {
                 "SYSCALL_EXIT"
             };
-            bpf::update(self.fd(table)?, &row.nr.to_ne_bytes(), &syscall_bytes(row))
-                .with_context(|| format!("cannot enable system call {}", row.nr))?;
+            bpf::update(
+                self.fd(table)?,
+                &row.nr.to_ne_bytes(),
+                bytemuck::bytes_of(&row.spec),
+            )
+            .with_context(|| format!("cannot enable system call {}", row.nr))?;
         }
         Ok(())
     }
@@ -136,14 +140,13 @@ fn load_object(
     };
     let config = config(settings, probes);
     let cpus = settings.cpu_count;
-    let layout = [layout.pid, layout.signal].map(u32::to_ne_bytes).concat();
     let mut specs = plan.specs.iter();
     let nests = specs.any(|spec| spec.flags & spec_flags::NESTS != 0);
     let nested = if nests { cpus * NESTED_LEVELS } else { 1 };
     let throttles = settings.throttles.len().max(1) as u32;
     EbpfLoader::new()
-        .override_global("CONFIG", config_bytes(&config).as_slice(), true)
-        .override_global("TASK_LAYOUT", layout.as_slice(), true)
+        .override_global("CONFIG", bytemuck::bytes_of(&config), true)
+        .override_global("TASK_LAYOUT", bytemuck::bytes_of(&layout), true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("RINGS", cpus)
         .map_max_entries("CPUS", cpus)
@@ -189,46 +192,6 @@ fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Config {
         raw_enter_throttled: throttled(raw_enter),
         raw_exit_throttled: throttled(raw_exit),
     }
-}
-
-fn config_bytes(config: &Config) -> Vec<u8> {
-    [
-        config.excluded_pid,
-        config.filter_pids,
-        config.wakeup_bytes,
-        config.cpu_count,
-        config.raw_enter_class,
-        config.raw_exit_class,
-        config.exits_only,
-        config.raw_enter_flags,
-        config.raw_exit_flags,
-        config.context_len,
-        config.only_id,
-        config.raw_enter_throttled,
-        config.raw_exit_throttled,
-    ]
-    .into_iter()
-    .flat_map(u32::to_ne_bytes)
-    .collect()
-}
-
-fn syscall_bytes(row: &SyscallRow) -> [u8; 12] {
-    let spec = &row.spec;
-    let [a, b, c, d] = spec.class.to_ne_bytes();
-    [
-        a,
-        b,
-        c,
-        d,
-        spec.enabled,
-        spec.arg_count,
-        spec.strings,
-        spec.narrow,
-        spec.unused_tail,
-        spec.filter,
-        spec.flags,
-        spec.throttled,
-    ]
 }
 
 /// Classes with values that are read from memory, which can fail.

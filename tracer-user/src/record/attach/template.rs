@@ -37,7 +37,7 @@ impl Templates {
         entries: OwnedFd,
     ) -> Result<Self> {
         let mut object = Object::parse(object)?;
-        let table = bpf::create_frozen(&bytes_of(specs))
+        let table = bpf::create_frozen(table_of(specs))
             .context("cannot create the table of probe specifications")?;
         let mut fds: HashMap<String, i32> = maps
             .filter_map(|(name, map)| Some((name.to_owned(), data_of(map)?.fd().as_raw_fd())))
@@ -217,30 +217,14 @@ impl<'a> MapFdRef<'a> {
     }
 }
 
-fn bytes_of(specs: &[ProbeSpec]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(size_of_val(specs));
-    for spec in specs {
-        let head = [
-            spec.class,
-            spec.flags,
-            spec.payload_len,
-            spec.payload_offset,
-            spec.fetch_len,
-            spec.entry_len,
-            spec.priority_count,
-        ];
-        let pieces = spec
-            .pieces
-            .iter()
-            .flat_map(|piece| [piece.kind, piece.offset, piece.len]);
-        let words = head.into_iter().chain(spec.priorities);
-        for word in words.chain([spec.piece_count]).chain(pieces) {
-            bytes.extend_from_slice(&word.to_ne_bytes());
-        }
+/// The content of the table of specifications, which is never empty: the kernel has no maps
+/// without a value.
+fn table_of(specs: &[ProbeSpec]) -> &[u8] {
+    if specs.is_empty() {
+        bytemuck::bytes_of(&ProbeSpec::EMPTY)
+    } else {
+        bytemuck::cast_slice(specs)
     }
-    // A map's value is never empty.
-    bytes.resize(bytes.len().max(size_of::<ProbeSpec>()), 0);
-    bytes
 }
 
 #[cfg(test)]
@@ -259,12 +243,18 @@ mod tests {
             piece_count: 5,
             ..ProbeSpec::EMPTY
         };
-        let bytes = bytes_of(&[ProbeSpec::EMPTY, spec]);
+        let specs = [ProbeSpec::EMPTY, spec];
+        let bytes = table_of(&specs);
         assert_eq!(bytes.len(), 2 * size_of::<ProbeSpec>());
         let second = &bytes[size_of::<ProbeSpec>()..];
         assert_eq!(second[core::mem::offset_of!(ProbeSpec, piece_count)], 5);
         assert_eq!(second[core::mem::offset_of!(ProbeSpec, payload_offset)], 4);
         assert_eq!(second[core::mem::offset_of!(ProbeSpec, priorities) + 4], 8);
+    }
+
+    #[test]
+    fn a_table_without_probes_is_not_empty() {
+        assert_eq!(table_of(&[]), [0; size_of::<ProbeSpec>()]);
     }
 
     fn call(hook: u32) -> bpf_insn {

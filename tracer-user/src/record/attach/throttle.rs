@@ -53,7 +53,8 @@ pub(super) fn is_throttled(throttles: &[Throttle], probe: &ResolvedProbe) -> boo
 pub(super) fn fill(map: BorrowedFd<'_>, throttles: &[Throttle]) -> Result<()> {
     for (class, throttle) in (0u32..).zip(throttles) {
         if throttle.is_active() {
-            bpf::update(map, &class.to_ne_bytes(), &bytes_of(&throttle.settings()))
+            let settings = throttle.settings();
+            bpf::update(map, &class.to_ne_bytes(), bytemuck::bytes_of(&settings))
                 .context("cannot set the limits on the number of events")?;
         }
     }
@@ -81,22 +82,11 @@ pub(super) fn left_out(
 }
 
 fn read(row: &[u8]) -> LeftOut {
-    let number = |at: usize| {
-        let bytes = row[at..].first_chunk();
-        bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
-    };
+    let row: Row = bytemuck::pod_read_unaligned(row);
     LeftOut {
-        by_every: number(core::mem::offset_of!(Row, by_every)),
-        by_limit: number(core::mem::offset_of!(Row, by_limit)),
+        by_every: row.by_every,
+        by_limit: row.by_limit,
     }
-}
-
-fn bytes_of(settings: &Settings) -> [u8; size_of::<Settings>()] {
-    let mut bytes = [0; size_of::<Settings>()];
-    bytes[..4].copy_from_slice(&settings.every.to_ne_bytes());
-    bytes[4..8].copy_from_slice(&settings.limit.to_ne_bytes());
-    bytes[8..].copy_from_slice(&settings.window_ns.to_ne_bytes());
-    bytes
 }
 
 #[cfg(test)]
@@ -114,7 +104,8 @@ mod tests {
                 per: Duration::from_nanos(7),
             }),
         };
-        let bytes = bytes_of(&throttle.settings());
+        let settings = throttle.settings();
+        let bytes = bytemuck::bytes_of(&settings);
         let numbers = [
             core::mem::offset_of!(Settings, every),
             core::mem::offset_of!(Settings, limit),

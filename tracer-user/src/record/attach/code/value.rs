@@ -1,5 +1,7 @@
 //! Loading a value: from registers or the kernel's record, and through pointers.
 
+use tracer_common::arch::NATIVE;
+
 use crate::probe::fetch::{Base, Fetch, Load, Memory};
 use crate::record::attach::code::asm::{Code, Helper, Jump, Label, Op, Reg, Width};
 
@@ -36,39 +38,6 @@ pub(super) const RETURNED: i16 = -16;
 pub(super) const CALL_ENTRY: i16 = -24;
 /// The stack below this offset is free for other uses.
 pub(super) const FREE: i16 = -24;
-
-/// Offset of a register in `struct pt_regs` (`arch/x86/include/asm/ptrace.h`).
-mod pt_regs {
-    pub(super) const R10: i16 = 56;
-    pub(super) const R9: i16 = 64;
-    pub(super) const R8: i16 = 72;
-    pub(super) const AX: i16 = 80;
-    pub(super) const CX: i16 = 88;
-    pub(super) const DX: i16 = 96;
-    pub(super) const SI: i16 = 104;
-    pub(super) const DI: i16 = 112;
-    pub(super) const ORIG_AX: i16 = 120;
-}
-
-/// Integer arguments of a function, System V ABI.
-const FUNCTION_ARGUMENTS: [i16; 6] = [
-    pt_regs::DI,
-    pt_regs::SI,
-    pt_regs::DX,
-    pt_regs::CX,
-    pt_regs::R8,
-    pt_regs::R9,
-];
-
-/// Arguments of a system call.
-const SYSCALL_ARGUMENTS: [i16; 6] = [
-    pt_regs::DI,
-    pt_regs::SI,
-    pt_regs::DX,
-    pt_regs::R10,
-    pt_regs::R8,
-    pt_regs::R9,
-];
 
 impl Code {
     /// `R0` = the number at the end of `fetch`, sign-extended to 64 bits if `signed`. Jumps to
@@ -121,10 +90,10 @@ impl Code {
     fn base(&mut self, abi: Abi, base: Base, fail: Label) {
         match (base, abi) {
             (Base::Argument(index), Abi::Registers | Abi::UserRegisters) => {
-                self.register(&FUNCTION_ARGUMENTS, index, fail);
+                self.register(NATIVE.function_arguments, index, fail);
             }
             (Base::Argument(index), Abi::Syscall) => {
-                self.register(&SYSCALL_ARGUMENTS, index, fail);
+                self.register(&NATIVE.syscall_arguments, index, fail);
             }
             (Base::Argument(index), Abi::Arguments) => {
                 self.load(Width::Double, Reg::R0, CTX, i16::from(index) * 8);
@@ -136,7 +105,7 @@ impl Code {
                 self.call_for_word(Helper::GetFuncArg, fail);
             }
             (Base::Return, Abi::Registers | Abi::UserRegisters) => {
-                self.load(Width::Double, Reg::R0, CTX, pt_regs::AX);
+                self.load(Width::Double, Reg::R0, CTX, NATIVE.function_result as i16);
             }
             (Base::Return, Abi::Trampoline) => {
                 self.op(Op::Move, Reg::R1, CTX);
@@ -163,15 +132,18 @@ impl Code {
             (Base::Task, _) => self.call(Helper::GetCurrentTask),
             (Base::Entry, _) => self.op(Op::Move, Reg::R0, ENTRY),
             (Base::SyscallNumber, _) => {
-                self.load(Width::Double, Reg::R0, CTX, pt_regs::ORIG_AX);
+                let len = u32::from(NATIVE.syscall_number_len);
+                let width = Width::of(len).unwrap_or(Width::Double);
+                self.load(width, Reg::R0, CTX, NATIVE.syscall_number as i16);
+                self.extend(Reg::R0, len * 8, true);
             }
             (Base::Address(address), _) => self.set(Reg::R0, address),
         }
     }
 
-    fn register(&mut self, registers: &[i16; 6], index: u8, fail: Label) {
+    fn register(&mut self, registers: &[u16], index: u8, fail: Label) {
         match registers.get(usize::from(index)) {
-            Some(&offset) => self.load(Width::Double, Reg::R0, CTX, offset),
+            Some(&offset) => self.load(Width::Double, Reg::R0, CTX, offset as i16),
             None => self.jump(fail),
         }
     }

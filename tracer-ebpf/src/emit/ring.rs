@@ -1,9 +1,9 @@
-//! Reserve, fill, submit; and count what does not fit.
+//! The BPF ring buffer as the transport of events.
 //!
-//! The order of events in a ring is their order in time, although an interrupt can come
-//! between reading the clock and reserving: each event adds to the CPU's `sequence` once it
-//! has its place. A program that sees the number change while it takes time and place gives
-//! the place back and tries again. An interrupt after that only comes later in both.
+//! The events of a ring are in the order of their timestamps, although an interrupt can come
+//! between reading the clock and reserving: each event adds to the CPU's `sequence` once it has
+//! its record. A program that sees the number change between reading the clock and reserving
+//! discards the record and tries again. An interrupt that comes later is later in both orders.
 
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
@@ -15,23 +15,23 @@ use aya_ebpf::helpers::{
     bpf_dynptr_write, bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_discard_dynptr,
     bpf_ringbuf_reserve, bpf_ringbuf_reserve_dynptr, bpf_ringbuf_submit, bpf_ringbuf_submit_dynptr,
 };
-use aya_log_ebpf::debug;
 use tracer_common::{CpuState, EVENT_HEADER_LEN, EventHeader};
 
-use crate::maps::{FAULTS, LOST, RINGS, constant};
+use crate::emit::count::lost;
+use crate::emit::scratch::Scratch;
+use crate::maps::{RINGS, constant};
 use crate::scope::Scope;
-use crate::scratch::Scratch;
 
-/// How often a place in the ring is sought before an event counts as lost.
+/// Attempts to reserve a record before the event counts as lost.
 const ATTEMPTS: usize = 4;
 
-/// Each record of a BPF ring starts with a header of its own (`BPF_RINGBUF_HDR_SZ`).
+/// Bytes of the ring's own header of each record (`BPF_RINGBUF_HDR_SZ`).
 const RING_RECORD_HEADER_LEN: u32 = 8;
 
-/// Emits an event whose payload is `payload_len` bytes, written in place by `fill`; the
-/// last `unused_tail` of them are not part of the event.
+/// Emits an event with a payload of `payload_len` bytes, which `fill` writes in place. The last
+/// `unused_tail` bytes are not part of the event.
 ///
-/// The verifier must see `payload_len` as a constant.
+/// `payload_len` must be a constant to the verifier.
 #[inline(always)]
 pub(crate) fn fixed(
     ctx: &impl EbpfContext,
@@ -73,7 +73,7 @@ pub(crate) fn fixed(
     lost(ctx, scope, class);
 }
 
-/// Emits the event that was put together in `scratch`.
+/// Emits the event that was built in `scratch`.
 #[inline(always)]
 pub(crate) fn variable(ctx: &impl EbpfContext, scope: &Scope, class: u32, scratch: &Scratch) {
     let Some(ring) = RINGS.get(scope.cpu) else {
@@ -92,7 +92,7 @@ pub(crate) fn variable(ctx: &impl EbpfContext, scope: &Scope, class: u32, scratc
         let mut record = MaybeUninit::<bpf_dynptr>::uninit();
         let record = record.as_mut_ptr();
         if unsafe { bpf_ringbuf_reserve_dynptr(ring, size as u32, 0, record) } < 0 {
-            // The verifier wants a failed reservation given back, too.
+            // The verifier requires it for a failed reservation, too.
             unsafe { bpf_ringbuf_discard_dynptr(record, u64::from(BPF_RB_NO_WAKEUP)) };
             return lost(ctx, scope, class);
         }
@@ -126,11 +126,11 @@ fn sequence(state: *const CpuState) -> u64 {
     unsafe { ptr::read_volatile(&raw const (*state).sequence) }
 }
 
-/// True if nothing else took a place in the ring since `sequence` was read.
+/// Whether no other event was reserved since `sequence` was read; if so, counts this one.
 #[inline(always)]
 fn claim(state: *mut CpuState, sequence: u64) -> bool {
-    // SAFETY: as above. An interrupt between the two has its place behind ours, and sets
-    // the very number that is set here or one that is greater.
+    // SAFETY: as above. An interrupt between the two reserves after us, and sets the same
+    // number or a greater one.
     unsafe {
         if ptr::read_volatile(&raw const (*state).sequence) != sequence {
             return false;
@@ -140,12 +140,12 @@ fn claim(state: *mut CpuState, sequence: u64) -> bool {
     true
 }
 
-/// The flags for submitting `size` bytes: the reader is woken for a batch, not for an event.
+/// The flags for submitting `size` bytes: the reader is woken once per batch.
 #[inline(always)]
 fn wakeup(state: *mut CpuState, size: u32) -> u64 {
     let threshold = constant!(CONFIG.wakeup_bytes);
-    // SAFETY: the state of this CPU. A count that an interrupt changes in between is off by
-    // an event, which the next batch or the reader's timer makes good.
+    // SAFETY: the state of this CPU. If an interrupt comes in between, the count is wrong by an
+    // event, which the next batch or the reader's timer corrects.
     unsafe {
         let pending =
             ptr::read_volatile(&raw const (*state).pending_bytes) + size + RING_RECORD_HEADER_LEN;
@@ -159,48 +159,5 @@ fn wakeup(state: *mut CpuState, size: u32) -> u64 {
         } else {
             BPF_RB_NO_WAKEUP
         })
-    }
-}
-
-/// Counts an event that did not fit, for its class and for its CPU.
-#[inline(always)]
-pub(crate) fn lost(ctx: &impl EbpfContext, scope: &Scope, class: u32) {
-    let row = class * constant!(CONFIG.cpu_count) + scope.cpu;
-    // SAFETY: live counters; atomic, because an interrupt on this CPU may lose one, too.
-    unsafe {
-        if scope.asked_for {
-            add_one(&raw mut (*scope.state).lost);
-        }
-        if let Some(counter) = LOST.get_ptr_mut(row) {
-            add_one(counter);
-        }
-    }
-    debug!(
-        ctx,
-        "ring of CPU {} is full: event of class {} lost", scope.cpu, class
-    );
-}
-
-/// Counts an event with a value that could not be read.
-#[inline(always)]
-pub(crate) fn count_fault(scope: &Scope, class: u32, faulted: bool) {
-    if faulted
-        && let Some(counter) = FAULTS.get_ptr_mut(class * constant!(CONFIG.cpu_count) + scope.cpu)
-    {
-        // SAFETY: a live counter.
-        unsafe { add_one(counter) };
-    }
-}
-
-/// Adds one to a counter of this CPU.
-///
-/// # Safety
-/// `counter` points to a live counter.
-#[inline(always)]
-pub(crate) unsafe fn add_one(counter: *mut u64) {
-    unsafe {
-        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::Relaxed }>(
-            counter, 1,
-        );
     }
 }

@@ -1,6 +1,7 @@
 //! Tracepoints: the kernel's record of the event becomes the payload.
 
-use core::ffi::c_void;
+mod derived;
+mod record;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
@@ -10,17 +11,20 @@ use tracer_common::{
     MAX_PIECES, MAX_PRIORITIES, Piece, PieceKind, REALTIME_PRIORITIES, spec_flags,
 };
 
+use crate::emit::scratch::Scratch;
+use crate::emit::{count, ring};
 use crate::maps::constant;
 use crate::scope::{self, Scope};
-use crate::scratch::Scratch;
-use crate::{emit, follow, hook, throttle, worked_out};
+use crate::{hook, pids, throttle};
+
+use self::record::{at, u32_at};
 
 #[tracepoint]
 pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     let flags = constant!(SPEC.flags);
     if flags & spec_flags::AT_EXEC != 0 {
-        // The program that follows processes may come behind this one.
-        follow::begin_command();
+        // The kernel may run the program that follows processes after this one.
+        pids::begin_command();
     }
     let scope = if flags & spec_flags::UNFILTERED != 0 {
         scope::admit_unfiltered()
@@ -43,7 +47,7 @@ pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// A payload of fixed size: one run of the record, copied in place.
+/// Emits a payload of fixed size: a part of the record, copied in place.
 #[inline(always)]
 fn copy_record(ctx: &TracePointContext, scope: &Scope) {
     let class = constant!(SPEC.class);
@@ -56,7 +60,7 @@ fn copy_record(ctx: &TracePointContext, scope: &Scope) {
         record_len.next_multiple_of(8)
     };
     let len = context_len + fetch_at + fetch_len;
-    emit::fixed(ctx, scope, class, len, 0, |payload| {
+    ring::fixed(ctx, scope, class, len, 0, |payload| {
         if context_len != 0 {
             hook::context(payload);
         }
@@ -67,20 +71,20 @@ fn copy_record(ctx: &TracePointContext, scope: &Scope) {
         }
         if fetch_len != 0 {
             let fetched = hook::fetch(ctx.as_ptr(), payload.wrapping_add(fetch_at));
-            emit::count_fault(scope, class, fetched.faulted());
+            count::fault(scope, class, fetched.faulted());
         }
         for i in 0..MAX_PRIORITIES {
             if i < constant!(SPEC.priority_count) as usize {
                 let priority = payload.wrapping_add(constant!(SPEC.priorities[i]) as usize);
                 let priority = priority.cast::<u32>();
-                // SAFETY: inside the payload, as the recorder has it from the same layout.
+                // SAFETY: inside the payload, by the layout that the recorder reads.
                 unsafe { *priority = (*priority).wrapping_sub(REALTIME_PRIORITIES) };
             }
         }
     });
 }
 
-/// Bytes of the contexts in front of the payload. The recorder's own notes have none.
+/// Bytes of the contexts before the payload. Events for the recorder itself have none.
 #[inline(always)]
 fn context_len() -> usize {
     if constant!(SPEC.flags) & spec_flags::UNFILTERED == 0 {
@@ -90,7 +94,7 @@ fn context_len() -> usize {
     }
 }
 
-/// A payload with strings, arrays of variable length, or stacks.
+/// Emits a payload with strings, arrays of variable length, or stacks.
 #[inline(always)]
 fn build(ctx: &TracePointContext, scope: &Scope) {
     let flags = constant!(SPEC.flags);
@@ -115,7 +119,7 @@ fn build(ctx: &TracePointContext, scope: &Scope) {
         scratch.push_fetched(ctx.as_ptr(), scope, constant!(SPEC.class));
     }
     scratch.push_stacks(ctx.as_ptr(), flags);
-    emit::variable(ctx, scope, constant!(SPEC.class), &scratch);
+    ring::variable(ctx, scope, constant!(SPEC.class), &scratch);
 }
 
 #[inline(always)]
@@ -125,11 +129,11 @@ fn push_piece(ctx: &TracePointContext, scope: &Scope, scratch: &Scratch, piece: 
         return;
     }
     if piece.kind >= PieceKind::Priority as u32 {
-        worked_out::push(ctx, scope, scratch, piece);
+        derived::push(ctx, scope, scratch, piece);
         return;
     }
-    // `__data_loc`: length in the upper half, offset in the lower, from the start of the
-    // record, or for `__rel_loc` from the end of the word (`include/trace/stages`).
+    // `__data_loc`: length in the upper half, offset in the lower half, from the start of the
+    // record or, for `__rel_loc`, from the end of this word (`include/trace/stages`).
     let word = u32_at(ctx, piece.offset);
     let len = word >> 16;
     let mut offset = word & 0xffff;
@@ -142,22 +146,9 @@ fn push_piece(ctx: &TracePointContext, scope: &Scope, scratch: &Scratch, piece: 
     if piece.kind == PieceKind::String as u32 || piece.kind == PieceKind::RelativeString as u32 {
         scratch.push_kernel_string(source, len as usize);
     } else {
-        // An unchecked division would bring in the code of a panic.
+        // An unchecked division would add the code of a panic.
         let count = len.checked_div(piece.len).unwrap_or(0);
         scratch.push_u32(count);
         scratch.push_kernel_bytes(source, (count * piece.len) as usize);
     }
-}
-
-/// The number at `offset` of the kernel's record.
-#[inline(always)]
-pub(crate) fn u32_at(ctx: &TracePointContext, offset: u32) -> u32 {
-    let mut word = 0u32;
-    unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 4, at(ctx, offset)) };
-    word
-}
-
-#[inline(always)]
-pub(crate) fn at(ctx: &TracePointContext, offset: u32) -> *const c_void {
-    ctx.as_ptr().cast_const().wrapping_byte_add(offset as usize)
 }

@@ -1,19 +1,19 @@
-//! Values that LTTng's modules record and the kernel's record of a tracepoint has in another
-//! form, or not at all.
+//! Values that LTTng's modules record but that the kernel's record of a tracepoint has in
+//! another form, or not at all.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use aya_ebpf::programs::TracePointContext;
 use tracer_common::{Piece, PieceKind, REALTIME_PRIORITIES, REQUEST_LETTERS, request_flags};
 
+use crate::emit::scratch::Scratch;
 use crate::maps::{NEW_THREAD_SLOTS, NEW_THREADS};
 use crate::scope::Scope;
-use crate::scratch::Scratch;
-use crate::tracepoint::{at, u32_at};
+use crate::tracepoint::record::{at, u32_at};
 
-/// `clone` flag of a thread of the same process (`include/uapi/linux/sched.h`).
+/// `clone` flag for a thread of the same process (`include/uapi/linux/sched.h`).
 const CLONE_THREAD: u64 = 0x1_0000;
 
-/// Appends the value of a piece of these kinds.
+/// Appends the value of a piece; its kind is [`PieceKind::Priority`] or a later one.
 #[inline(always)]
 pub(crate) fn push(ctx: &TracePointContext, scope: &Scope, scratch: &Scratch, piece: Piece) {
     let kind = piece.kind;
@@ -39,13 +39,13 @@ pub(crate) fn push(ctx: &TracePointContext, scope: &Scope, scratch: &Scratch, pi
 fn flags_at(ctx: &TracePointContext, piece: Piece) -> u32 {
     let mut letters = [0; REQUEST_LETTERS];
     let len = piece.len.min(REQUEST_LETTERS as u32);
-    // As a string: what is behind its end is left from an event before.
+    // As a string: the bytes after its end are left over from an earlier event.
     unsafe { bpf_probe_read_kernel_str((&raw mut letters).cast(), len, at(ctx, piece.offset)) };
     request_flags(&letters)
 }
 
-/// Notes which process a thread is made for. `sched_process_fork` comes a moment later in
-/// the same thread and does not say; the two can be on different CPUs.
+/// Remembers the process of a new thread. `sched_process_fork` follows in the same thread, maybe
+/// on another CPU, and does not have it.
 #[inline(always)]
 fn note_thread(ctx: &TracePointContext, scope: &Scope, piece: Piece) {
     let tid = u32_at(ctx, piece.offset);

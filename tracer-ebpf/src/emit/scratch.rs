@@ -1,48 +1,27 @@
-//! Puts an event of variable length together before its size is known to the ring.
+//! Builds an event of variable length before it is reserved, which takes its size.
 
 use core::ffi::c_void;
-use core::intrinsics::AtomicOrdering;
 
 use aya_ebpf::bindings::BPF_F_USER_STACK;
 use aya_ebpf::helpers::generated::{
     bpf_get_stack, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
 };
 use tracer_common::{
-    EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, MAX_STRING_LEN, NESTED_LEVELS, SCRATCH_LEN,
-    spec_flags,
+    EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, MAX_STRING_LEN, NESTED_LEVELS, spec_flags,
 };
 
-use crate::maps::{NESTED_SCRATCH, SCRATCH, SYSCALL_SCRATCH, constant};
+use crate::emit::count;
+use crate::maps::{NESTED_SCRATCH, SCRATCH, SYSCALL_SCRATCH, ScratchArea, constant};
 use crate::scope::Scope;
-use crate::{emit, hook};
+use crate::{atomics, hook};
 
-/// Bytes of the largest stack: the kernel's own limit is 127 addresses
-/// (`PERF_MAX_STACK_DEPTH`).
+/// Bytes of the largest stack, 127 addresses: the kernel's limit (`PERF_MAX_STACK_DEPTH`).
 const MAX_STACK_LEN: u32 = 127 * 8;
 
-/// The scratch of one CPU, as it lies in a map.
+/// Builds one event.
 ///
-/// What is counted while an event is put together lies here as well, and not in registers:
-/// the verifier knows nothing of numbers in a map, so that paths which differ in them only
-/// are one path to it.
-#[repr(C)]
-pub(crate) struct ScratchArea {
-    /// Bytes of the event so far.
-    len: u64,
-    /// Bit `i`: the string of argument `i` was cut.
-    cut: u8,
-    /// Bit `i`: the string of argument `i` could not be read.
-    unreadable: u8,
-    reserved: [u8; 2],
-    /// A program uses it: for those that can be interrupted by others of their kind.
-    taken: u32,
-    event: [u8; SCRATCH_LEN],
-}
-
-/// Puts one event together.
-///
-/// Every position is masked to [`MAX_EVENT_LEN`] and every length bounded by as much, so
-/// that the verifier sees that nothing leaves the [`SCRATCH_LEN`] bytes.
+/// Every position is masked to [`MAX_EVENT_LEN`], which also bounds every length, so that the
+/// verifier sees that nothing is written outside of the area.
 pub(crate) struct Scratch {
     area: *mut ScratchArea,
 }
@@ -50,12 +29,13 @@ pub(crate) struct Scratch {
 const POSITION_MASK: usize = MAX_EVENT_LEN - 1;
 
 impl Scratch {
+    /// For a tracepoint.
     #[inline(always)]
     pub(crate) fn of_cpu(cpu: u32) -> Option<Self> {
         Some(Self::begin(SCRATCH.get_ptr_mut(cpu)?))
     }
 
-    /// For a probe with these [`spec_flags`].
+    /// For a function or a raw tracepoint with these [`spec_flags`].
     #[inline(always)]
     pub(crate) fn of_probe(cpu: u32, flags: u32) -> Option<Self> {
         if flags & spec_flags::NESTS == 0 {
@@ -71,18 +51,13 @@ impl Scratch {
         Some(Self::begin(SYSCALL_SCRATCH.get_ptr_mut(cpu)?))
     }
 
-    /// One that no other program uses until it is [given back](Self::give_back).
+    /// One that no other program uses until this one [gives it back](Self::give_back).
     #[inline(always)]
     pub(crate) fn nested(cpu: u32) -> Option<Self> {
         for level in 0..NESTED_LEVELS {
             let area = NESTED_SCRATCH.get_ptr_mut(cpu * NESTED_LEVELS + level)?;
             // SAFETY: a member of a live area, which only this CPU uses.
-            let taken = unsafe {
-                core::intrinsics::atomic_xchg::<u32, { AtomicOrdering::Relaxed }>(
-                    &raw mut (*area).taken,
-                    1,
-                )
-            };
+            let taken = unsafe { atomics::swap(&raw mut (*area).taken, 1) };
             if taken == 0 {
                 return Some(Self::begin(area));
             }
@@ -90,7 +65,7 @@ impl Scratch {
         None
     }
 
-    /// Lets other programs have it.
+    /// Makes it available to other programs.
     #[inline(always)]
     pub(crate) fn give_back(&self) {
         // SAFETY: a member of a live area.
@@ -115,7 +90,7 @@ impl Scratch {
         unsafe { (&raw mut (*self.area).event).cast() }
     }
 
-    /// Bytes of the event so far, header included, as far as an event may go.
+    /// Bytes of the event so far, header included; at most what an event may have.
     #[inline(always)]
     pub(crate) fn event_len(&self) -> usize {
         self.position()
@@ -123,13 +98,13 @@ impl Scratch {
 
     #[inline(always)]
     pub(crate) fn set_header(&self, header: EventHeader) {
-        // SAFETY: the event's place is longer than a header, and aligned to 8.
+        // SAFETY: the area is longer than a header, and aligned to 8.
         unsafe { self.event().cast::<EventHeader>().write(header) };
     }
 
     #[inline(always)]
     fn position(&self) -> usize {
-        // SAFETY: a member of a live area; volatile, so that it is not kept in a register.
+        // SAFETY: a member of a live area; volatile, to keep it out of registers.
         unsafe { core::ptr::read_volatile(&raw const (*self.area).len) as usize & POSITION_MASK }
     }
 
@@ -150,7 +125,7 @@ impl Scratch {
         self.set_position(self.position() + bytes);
     }
 
-    /// Appends the contexts of the event, which come first.
+    /// Appends the contexts of the event, which come before its payload.
     #[inline(always)]
     pub(crate) fn push_context(&self) {
         let len = constant!(CONFIG.context_len) as usize;
@@ -160,17 +135,17 @@ impl Scratch {
         }
     }
 
-    /// Appends the values that generated code fetches, at the next multiple of 8 bytes.
+    /// Appends the values fetched by generated code, at the next multiple of 8 bytes.
     #[inline(always)]
     pub(crate) fn push_fetched(&self, ctx: *const c_void, scope: &Scope, class: u32) {
         self.align();
         let fetched = hook::fetch(ctx, self.end());
         self.advance(fetched.len());
-        emit::count_fault(scope, class, fetched.faulted());
+        count::fault(scope, class, fetched.faulted());
     }
 
-    /// Appends the stacks that `flags` ask for: each a number of addresses, then these, at
-    /// any byte.
+    /// Appends the stacks selected by `flags`, without alignment: the number of addresses, then
+    /// the addresses.
     #[inline(always)]
     pub(crate) fn push_stacks(&self, ctx: *mut c_void, flags: u32) {
         if flags & spec_flags::KERNEL_STACK != 0 {
@@ -185,9 +160,9 @@ impl Scratch {
     fn push_stack(&self, ctx: *mut c_void, flags: u64) {
         let count = self.position();
         self.advance(4);
-        // SAFETY: masked, with room for the largest stack behind it.
+        // SAFETY: masked, with room for the largest stack after it.
         let len = unsafe { bpf_get_stack(ctx, self.end().cast(), MAX_STACK_LEN, flags) };
-        // A thread of the kernel has no user stack.
+        // Kernel threads have no user stack.
         let len = if len > 0 { len as usize } else { 0 };
         self.set_position(count);
         self.push_u32((len / 8) as u32);
@@ -202,7 +177,7 @@ impl Scratch {
         self.advance(len);
     }
 
-    /// Appends zeroes, less than 64.
+    /// Appends zeroes, fewer than 64.
     #[inline(always)]
     pub(crate) fn push_zeroes(&self, len: usize) {
         for _ in 0..len {
@@ -250,7 +225,7 @@ impl Scratch {
         }
     }
 
-    /// Appends which user strings were cut, and which could not be read.
+    /// Appends the masks of user strings that were cut and that could not be read.
     #[inline(always)]
     pub(crate) fn push_string_marks(&self) {
         // SAFETY: members of a live area.
@@ -270,7 +245,7 @@ impl Scratch {
     #[inline(always)]
     pub(crate) fn push_u32(&self, value: u32) {
         let end = self.end();
-        // SAFETY: masked, with room behind; byte by byte, because the place is not aligned.
+        // SAFETY: masked, with room after it; byte by byte, because it is not aligned.
         unsafe {
             end.write(value as u8);
             end.add(1).write((value >> 8) as u8);
@@ -290,21 +265,21 @@ impl Scratch {
         self.advance(8);
     }
 
-    /// Drops the last bytes of what was just appended.
+    /// Removes the last bytes of what was just appended.
     #[inline(always)]
     pub(crate) fn take_back(&self, bytes: usize) {
         self.set_position(self.position().wrapping_sub(bytes));
     }
 
-    /// Goes to the next multiple of 8 bytes. What lies in between is left as it is: readers
-    /// step over it.
+    /// Skips to the next multiple of 8 bytes. The bytes in between keep their content: readers
+    /// ignore them.
     #[inline(always)]
     pub(crate) fn align(&self) {
         self.set_position((self.position() + 7) & !7);
     }
 }
 
-/// `len`, at most what an event may have.
+/// `len`, limited to the length of an event.
 #[inline(always)]
 fn bounded(len: usize) -> usize {
     if len < MAX_EVENT_LEN {

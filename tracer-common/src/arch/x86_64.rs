@@ -1,0 +1,60 @@
+//! 64-bit x86.
+
+use crate::arch::{Arch, Structures};
+
+/// Offsets in `struct pt_regs` (`arch/x86/include/asm/ptrace.h`).
+mod pt_regs {
+    pub(super) const R10: u16 = 56;
+    pub(super) const R9: u16 = 64;
+    pub(super) const R8: u16 = 72;
+    pub(super) const AX: u16 = 80;
+    pub(super) const CX: u16 = 88;
+    pub(super) const DX: u16 = 96;
+    pub(super) const SI: u16 = 104;
+    pub(super) const DI: u16 = 112;
+    pub(super) const ORIG_AX: u16 = 120;
+    pub(super) const CS: u16 = 136;
+    pub(super) const SP: u16 = 152;
+}
+
+/// Code segment of 32-bit user code (`__USER32_CS`, `arch/x86/include/asm/segment.h`).
+const USER32_CS: u16 = 0x23;
+
+/// 64-bit x86: System V ABI.
+pub const X86_64: Arch = Arch {
+    name: "x86_64",
+    function_arguments: &[
+        pt_regs::DI,
+        pt_regs::SI,
+        pt_regs::DX,
+        pt_regs::CX,
+        pt_regs::R8,
+        pt_regs::R9,
+    ],
+    function_result: pt_regs::AX,
+    structures: Structures::ByWord,
+    stack_pointer: pt_regs::SP,
+    return_address_len: 8,
+    // AX has the result by the time that the call returns.
+    syscall_number: pt_regs::ORIG_AX,
+    syscall_number_len: 8,
+    // CX is the return address of the `syscall` instruction.
+    syscall_arguments: [
+        pt_regs::DI,
+        pt_regs::SI,
+        pt_regs::DX,
+        pt_regs::R10,
+        pt_regs::R8,
+        pt_regs::R9,
+    ],
+    // Newer kernels have a union of this register and more, which starts with its 2 bytes.
+    mode: pt_regs::CS,
+    compat_mask: u16::MAX,
+    compat_mode: USER32_CS,
+    syscall_aliases: &[],
+    #[cfg(feature = "syscall-names")]
+    syscall_name: |number| {
+        let call = syscalls::x86_64::Sysno::new(number as usize)?;
+        Some(call.name())
+    },
+};

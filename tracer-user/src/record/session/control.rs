@@ -12,7 +12,7 @@ use crate::record::session::command::{Command, Running, exit_code};
 use crate::record::session::options::Options;
 use crate::record::session::progress::ProgressLine;
 use crate::record::session::requests::Requests;
-use crate::record::session::streams::Failure;
+use crate::record::stream::shared::Failure;
 
 /// Why a recording ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

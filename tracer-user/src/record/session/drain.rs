@@ -12,13 +12,12 @@ use rustix::event::{Timespec, epoll};
 use tracer_common::EventHeader;
 
 use crate::record::ring::{CpuStates, Ring};
-use crate::record::session::flight::Job;
 use crate::record::session::mappings::Watch;
 use crate::record::session::output::monotonic_ns;
 use crate::record::session::plan::{Plan, TaskEvent};
-use crate::record::session::streams::{Failure, Input, Link, Order};
 use crate::record::session::tasks::TaskLog;
 use crate::record::session::trigger::Trigger;
+use crate::record::stream::shared::{CopyJob, Failure, Order, StreamLink};
 use crate::record::stream::{StreamStats, StreamWriter};
 use crate::record::subbuf::{ClassTotals, WriterStats};
 use crate::sys::thread_cpu_ns;
@@ -32,13 +31,45 @@ const POLL_INTERVAL: Timespec = Timespec {
 
 /// Where a drain is told what to do, and passes it on.
 pub(super) struct Ends {
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<StreamLink>,
     pub(super) orders: Receiver<Order>,
     /// To the reader, in overwrite mode.
-    pub(super) jobs: Option<Sender<Job>>,
+    pub(super) jobs: Option<Sender<CopyJob>>,
     pub(super) failure: Failure,
     /// Told of stacks of processes, if they are recorded.
     pub(super) watch: Option<Watch>,
+}
+
+/// The writing end of a stream. However it ends, those who wait for more are told.
+pub(super) struct Input {
+    // Before the other field: the bell rings when the stream has ended.
+    pub(super) writer: StreamWriter,
+    _end: InputEnd,
+}
+
+struct InputEnd {
+    link: Arc<StreamLink>,
+    failure: Failure,
+}
+
+impl Input {
+    pub(super) fn new(writer: StreamWriter, link: &Arc<StreamLink>, failure: Failure) -> Self {
+        Self {
+            writer,
+            _end: InputEnd {
+                link: Arc::clone(link),
+                failure,
+            },
+        }
+    }
+}
+
+impl Drop for InputEnd {
+    fn drop(&mut self) {
+        self.link.outlet_bell.ring();
+        // Where it was told to end, nobody listens any more.
+        self.failure.note();
+    }
 }
 
 /// Drains one ring into one stream.
@@ -46,9 +77,9 @@ pub(super) struct Drain {
     cpu: u32,
     ring: Ring,
     intake: Intake,
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
     orders: Receiver<Order>,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<CopyJob>>,
     flush_interval: Duration,
     /// What the stream begins with, before anything from the ring.
     prologue: state_dump::Events,
@@ -58,7 +89,7 @@ pub(super) struct Drain {
 struct Intake {
     cpu: u32,
     input: Input,
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
     states: Arc<CpuStates>,
     classes: u32,
     /// Where the rest of the prologue begins.
@@ -225,7 +256,7 @@ impl Drain {
     }
 
     /// Hands jobs to whoever reads the stream. In discard mode there is nobody who could.
-    fn pass_on(&self, snapshots: &mut Vec<Job>) {
+    fn pass_on(&self, snapshots: &mut Vec<CopyJob>) {
         for job in snapshots.drain(..) {
             if let Some(jobs) = &self.jobs {
                 // An error means that the reader has failed, which joining it tells.

@@ -5,45 +5,18 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use tokio::sync::oneshot;
-
 use crate::record::pool::Pool;
-use crate::record::session::outlet::{Delivered, Written};
 use crate::record::sink::{Sink, total_len};
 use crate::record::stream::Preamble;
-use crate::record::subbuf::{ClassTotals, NotNow, Peeked, Reader, ReaderStats};
+use crate::record::stream::shared::{CopyJob, Delivered, Overtaken, StreamCopy, Written};
+use crate::record::subbuf::{NotNow, Peeked, Reader};
 use crate::sys::thread_cpu_ns;
 use crate::trace::ctf::packet::PacketHeader;
-
-/// Has a stream written to a sink as it is now.
-pub(super) struct Job {
-    pub(super) sink: Box<dyn Sink>,
-    pub(super) reply: oneshot::Sender<io::Result<Part>>,
-}
-
-/// One stream of a snapshot.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) written: Written,
-    /// When the first packet begins; none: there is none.
-    pub(super) begin_ns: Option<u64>,
-    /// When the last one ends.
-    pub(super) end_ns: u64,
-    /// Packets behind the first that were overwritten while the others were being written.
-    pub(super) overtaken: u64,
-}
 
 /// Reads one stream.
 pub(super) struct FlightReader {
     reader: Reader,
     pool: Arc<Pool>,
-}
-
-/// What was overwritten while it was being read, and is in no writer's count.
-#[derive(Clone, Debug)]
-pub(super) struct Overtaken {
-    pub(super) stats: ReaderStats,
-    pub(super) classes: ClassTotals,
 }
 
 impl FlightReader {
@@ -52,8 +25,8 @@ impl FlightReader {
     }
 
     /// Carries out jobs until none can come any more.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) -> Delivered {
-        while let Ok(Job { sink, reply }) = jobs.recv() {
+    pub(super) fn run(mut self, jobs: &Receiver<CopyJob>) -> Delivered {
+        while let Ok(CopyJob { sink, reply }) = jobs.recv() {
             // Whoever asked may have gone.
             let _ = reply.send(self.write_to(sink));
         }
@@ -70,7 +43,7 @@ impl FlightReader {
 
     /// Writes what is there when it begins, oldest first; what the writer overwrites
     /// meanwhile is left out.
-    fn write_to(&mut self, sink: Box<dyn Sink>) -> io::Result<Part> {
+    fn write_to(&mut self, sink: Box<dyn Sink>) -> io::Result<StreamCopy> {
         let mut copy = Copy::new(sink);
         let mut waiting = self.reader.positions();
         while !waiting.is_empty() {
@@ -155,9 +128,9 @@ impl Copy {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<Part> {
+    fn finish(mut self) -> io::Result<StreamCopy> {
         self.sink.finish()?;
-        Ok(Part {
+        Ok(StreamCopy {
             written: self.written,
             begin_ns: self.begin_ns,
             end_ns: self.end_ns,

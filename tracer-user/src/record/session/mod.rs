@@ -49,11 +49,12 @@ use self::progress::{ProbeProgress, ProgressLine};
 use self::requests::Claim;
 use self::snapshot::{Snapshot, Snapshots};
 use self::state_dump::{Contents, StateDump};
-use self::streams::{Commander, Failure, Reading, Stream, Streams};
+use self::streams::{Commander, Reading, Stream, Streams};
 use self::summary::{Summary, Times};
 use self::tasks::TaskLog;
 use crate::record::attach::{Attached, Kernel, KernelCounts, Settings};
 use crate::record::pool::Pool;
+use crate::record::stream::shared::Failure;
 use crate::record::stream::{StreamIdentity, StreamWriter};
 use crate::record::subbuf::{self, Mode};
 

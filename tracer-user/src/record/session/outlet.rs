@@ -4,12 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::record::pool::{Pool, PoolStats};
-use crate::record::session::flight::Overtaken;
-use crate::record::session::streams::{Failure, Link};
-use crate::record::sink::{Sink, SinkReport};
+use crate::record::pool::Pool;
+use crate::record::sink::Sink;
 use crate::record::stream::Preamble;
-use crate::record::subbuf::{ClassCount, ClassTotals, NotNow, Packet, Reader, Taken};
+use crate::record::stream::shared::{Delivered, Failure, StreamLink, Written};
+use crate::record::subbuf::{ClassCount, NotNow, Packet, Reader, Taken};
 use crate::sys::thread_cpu_ns;
 use crate::trace::ctf::packet::PacketHeader;
 
@@ -17,7 +16,7 @@ use crate::trace::ctf::packet::PacketHeader;
 pub(super) struct Outlet {
     reader: Reader,
     output: Output,
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
 }
 
 /// Everything behind the reader; apart from it, because packets are borrowed from it.
@@ -34,32 +33,7 @@ struct Output {
     /// Why the sink takes no more.
     failed: Option<io::Error>,
     failure: Failure,
-    link: Arc<Link>,
-}
-
-/// What a sink has taken.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Written {
-    pub(super) packets: u64,
-    pub(super) events: u64,
-    pub(super) bytes: u64,
-    pub(super) classes: ClassTotals,
-}
-
-/// What a reader of a stream has come to.
-#[derive(Debug, Default)]
-pub(super) struct Delivered {
-    pub(super) written: Written,
-    /// Events of packets that it has not taken.
-    pub(super) unwritten: u64,
-    /// Why writing failed.
-    pub(super) error: Option<io::Error>,
-    /// Which way packets took; none: nowhere, in overwrite mode.
-    pub(super) sink: Option<SinkReport>,
-    pub(super) overtaken: Option<Overtaken>,
-    pub(super) pool: PoolStats,
-    /// CPU time of the thread in nanoseconds.
-    pub(super) cpu_ns: u64,
+    link: Arc<StreamLink>,
 }
 
 impl Outlet {
@@ -68,7 +42,7 @@ impl Outlet {
         sink: Box<dyn Sink>,
         pool: Arc<Pool>,
         failure: &Failure,
-        link: &Arc<Link>,
+        link: &Arc<StreamLink>,
         probe_classes: u32,
     ) -> Self {
         Self {
@@ -122,7 +96,7 @@ impl Outlet {
 
 /// Tells the drain and the control side, also when the thread panics.
 struct OnExit {
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
     failure: Failure,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::record::session::streams::{Link, StreamCounter};
+use crate::record::stream::shared::{StreamCounter, StreamLink};
 
 /// Attaching and detaching many probes takes seconds; few are not worth a line.
 const PROBE_LINE_FROM: usize = 50;
@@ -44,14 +44,14 @@ impl Drop for ProbeProgress {
 
 /// Shows elapsed time, events, rate, size and loss.
 pub(super) struct ProgressLine {
-    links: Vec<Arc<Link>>,
+    links: Vec<Arc<StreamLink>>,
     started: Instant,
     last: (Instant, u64),
     shown: bool,
 }
 
 impl ProgressLine {
-    pub(super) fn new(links: Vec<Arc<Link>>, quiet: bool) -> Self {
+    pub(super) fn new(links: Vec<Arc<StreamLink>>, quiet: bool) -> Self {
         let now = Instant::now();
         Self {
             links,

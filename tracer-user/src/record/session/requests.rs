@@ -20,8 +20,8 @@ use crate::record::session::options::Options;
 use crate::record::session::plan::Plan;
 use crate::record::session::progress::{self, grouped, short};
 use crate::record::session::snapshot::{Snapshot, Snapshots};
-use crate::record::session::streams::{Link, StreamCounter};
 use crate::record::session::trigger::Trigger;
+use crate::record::stream::shared::{StreamCounter, StreamLink};
 use crate::record::subbuf;
 
 /// What stands for standard output.
@@ -130,7 +130,7 @@ pub(super) struct Requests {
     server: Option<Server>,
     /// The status, but for what is counted.
     at_start: Status,
-    links: Vec<Arc<Link>>,
+    links: Vec<Arc<StreamLink>>,
     /// In overwrite mode.
     snapshots: Option<Arc<Snapshots>>,
     trigger: Option<Arc<Trigger>>,

@@ -8,14 +8,14 @@ use std::{fmt, fs, io};
 use anyhow::{Context, Result, bail};
 use tokio::sync::{Mutex, oneshot};
 
-use crate::record::session::flight::{Job, Part};
 use crate::record::session::mappings::Watch;
 use crate::record::session::output::{Description, TraceFolder, monotonic_ns};
 use crate::record::session::progress::{grouped, short};
 use crate::record::session::stack_notes::StackNotes;
-use crate::record::session::streams::{Commander, Order};
+use crate::record::session::streams::Commander;
 use crate::record::session::tasks::TaskLog;
 use crate::record::sink::{Sink, SinkKind};
+use crate::record::stream::shared::{CopyJob, Order, StreamCopy};
 
 /// Takes the snapshots of a recording, one at a time.
 pub(super) struct Snapshots {
@@ -113,7 +113,7 @@ impl Snapshots {
     fn order(
         &self,
         sink: impl Fn(u32) -> Result<Box<dyn Sink>>,
-    ) -> Result<Vec<(u32, oneshot::Receiver<io::Result<Part>>)>> {
+    ) -> Result<Vec<(u32, oneshot::Receiver<io::Result<StreamCopy>>)>> {
         // All sinks before the first order, so that nothing is begun that cannot be ended.
         let commanders = self.commanders.iter();
         let sinks = commanders
@@ -121,7 +121,7 @@ impl Snapshots {
             .collect::<Result<Vec<_>>>()?;
         let orders = self.commanders.iter().zip(sinks).map(|(stream, sink)| {
             let (reply, part) = oneshot::channel();
-            stream.order(Order::Snapshot(Job { sink, reply }));
+            stream.order(Order::Snapshot(CopyJob { sink, reply }));
             (stream.cpu, part)
         });
         Ok(orders.collect())
@@ -129,7 +129,7 @@ impl Snapshots {
 }
 
 impl Snapshot {
-    fn add(&mut self, part: &Part) {
+    fn add(&mut self, part: &StreamCopy) {
         self.events += part.written.events;
         self.bytes += part.written.bytes;
         self.packets += part.written.packets;

@@ -3,127 +3,28 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow};
-use tokio::sync::Notify;
 
 use crate::record::session::drain::{Drain, Drained};
-use crate::record::session::flight::{FlightReader, Job};
-use crate::record::session::outlet::{Delivered, Outlet};
-use crate::record::stream::StreamWriter;
-use crate::sys::bell::Bell;
-
-/// What the threads of a stream share beside its sub-buffers.
-#[derive(Debug)]
-pub(super) struct Link {
-    /// Rings when there are orders, or a sub-buffer is free that was waited for.
-    pub(super) drain_bell: Bell,
-    /// Rings when there is a packet that was waited for, or none will be.
-    pub(super) outlet_bell: Bell,
-    pub(super) counter: StreamCounter,
-    outlet_gone: AtomicBool,
-}
-
-/// Running numbers of one stream, for the line of progress.
-#[derive(Debug, Default)]
-pub(super) struct StreamCounter {
-    pub(super) events: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) lost: AtomicU64,
-    pub(super) overwritten: AtomicU64,
-}
-
-impl Link {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            drain_bell: Bell::new()?,
-            outlet_bell: Bell::new()?,
-            counter: StreamCounter::default(),
-            outlet_gone: AtomicBool::new(false),
-        })
-    }
-
-    /// Nobody takes packets any more: waiting for room would be in vain.
-    pub(super) fn note_outlet_gone(&self) {
-        // Relaxed: nothing is read by it, and the bell comes behind.
-        self.outlet_gone.store(true, Ordering::Relaxed);
-        self.drain_bell.ring();
-    }
-
-    pub(super) fn is_outlet_gone(&self) -> bool {
-        self.outlet_gone.load(Ordering::Relaxed)
-    }
-}
-
-/// What a drain is told to do.
-pub(super) enum Order {
-    /// Take what is in the ring, close the packet, and have the reader do this then.
-    Snapshot(Job),
-    /// Take what is in the ring, close the stream, and end.
-    Finish,
-}
-
-/// Tells the control side that a stream can no longer be written.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Failure(Arc<Notify>);
-
-impl Failure {
-    pub(super) fn note(&self) {
-        self.0.notify_one();
-    }
-
-    pub(super) async fn happened(&self) {
-        self.0.notified().await;
-    }
-}
-
-/// The writing end of a stream. However it ends, those who wait for more are told.
-pub(super) struct Input {
-    // Before the other field: the bell rings when the stream has ended.
-    pub(super) writer: StreamWriter,
-    _end: InputEnd,
-}
-
-struct InputEnd {
-    link: Arc<Link>,
-    failure: Failure,
-}
-
-impl Input {
-    pub(super) fn new(writer: StreamWriter, link: &Arc<Link>, failure: Failure) -> Self {
-        Self {
-            writer,
-            _end: InputEnd {
-                link: Arc::clone(link),
-                failure,
-            },
-        }
-    }
-}
-
-impl Drop for InputEnd {
-    fn drop(&mut self) {
-        self.link.outlet_bell.ring();
-        // Where it was told to end, nobody listens any more.
-        self.failure.note();
-    }
-}
+use crate::record::session::flight::FlightReader;
+use crate::record::session::outlet::Outlet;
+use crate::record::stream::shared::{CopyJob, Delivered, Order, StreamLink};
 
 /// The end of a stream at which it is told what to do.
 #[derive(Clone)]
 pub(super) struct Commander {
     pub(super) cpu: u32,
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
     orders: Sender<Order>,
 }
 
 impl Commander {
     /// For a new stream; gives also what its threads need.
-    pub(super) fn new(cpu: u32) -> Result<(Self, Arc<Link>, Receiver<Order>)> {
-        let link = Arc::new(Link::new().context("cannot make a stream")?);
+    pub(super) fn new(cpu: u32) -> Result<(Self, Arc<StreamLink>, Receiver<Order>)> {
+        let link = Arc::new(StreamLink::new().context("cannot make a stream")?);
         let (orders, receiver) = mpsc::channel();
         let this = Self {
             cpu,
@@ -153,7 +54,7 @@ pub(super) enum Reading {
     /// In discard mode, packet after packet.
     Outlet(Outlet),
     /// In overwrite mode, when told to.
-    Flight(FlightReader, Receiver<Job>),
+    Flight(FlightReader, Receiver<CopyJob>),
 }
 
 impl Reading {
@@ -259,7 +160,7 @@ impl Streams {
         commanders.collect()
     }
 
-    pub(super) fn links(&self) -> Vec<Arc<Link>> {
+    pub(super) fn links(&self) -> Vec<Arc<StreamLink>> {
         self.running
             .iter()
             .map(|stream| Arc::clone(&stream.commander.link))
@@ -313,12 +214,15 @@ impl Drop for Streams {
 mod tests {
     use std::io::IoSlice;
     use std::pin::pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context as Task, Waker};
 
     use super::*;
     use crate::record::pool::{Pool, PoolConfig};
+    use crate::record::session::drain::Input;
     use crate::record::sink::{Sink, SinkReport, Way};
-    use crate::record::stream::{HEADER_LEN, StreamIdentity};
+    use crate::record::stream::shared::Failure;
+    use crate::record::stream::{HEADER_LEN, StreamIdentity, StreamWriter};
     use crate::record::subbuf::{self, Mode};
     use crate::sys::page_size;
 

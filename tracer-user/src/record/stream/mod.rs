@@ -6,6 +6,7 @@
 
 mod counts;
 mod preamble;
+pub(crate) mod shared;
 
 use tracer_common::EventHeader;
 

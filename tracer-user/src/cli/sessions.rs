@@ -111,7 +111,7 @@ fn row(status: &Status) -> [String; HEADINGS.len()] {
     [
         status.session.to_string(),
         status.pid.to_string(),
-        status.mode.as_str().to_owned(),
+        status.mode_name().to_owned(),
         since.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         grouped(status.events),
         grouped(status.lost),
@@ -149,7 +149,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::record::control::protocol::Mode;
+    use crate::record::subbuf::Mode;
 
     fn status(probes: &[&str], command: &[&str]) -> Status {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();

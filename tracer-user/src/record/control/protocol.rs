@@ -24,6 +24,7 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt};
 
 use crate::record::control::SessionName;
+use crate::record::subbuf::Mode;
 
 /// The version that this program speaks.
 pub const VERSION: u32 = 1;
@@ -72,6 +73,7 @@ pub struct Status {
     /// Process id of the recorder.
     pub pid: u32,
     /// What a full buffer does.
+    #[serde(with = "ModeText")]
     pub mode: Mode,
     /// When recording began, as RFC 3339 text in UTC.
     pub since: Timestamp,
@@ -98,23 +100,21 @@ pub struct Status {
     pub command: Vec<String>,
 }
 
-/// What a full buffer does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Drops the newest events.
+/// How [`Mode`] is written in JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Mode", rename_all = "snake_case")]
+enum ModeText {
     Discard,
-    /// Drops the oldest sub-buffer.
     Overwrite,
 }
 
-impl Mode {
-    /// The word that the command line and the protocol have for it.
+impl Status {
+    /// The mode as the command line and the protocol spell it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Discard => "discard",
-            Self::Overwrite => "overwrite",
+    pub fn mode_name(&self) -> &'static str {
+        match self.mode {
+            Mode::Discard => "discard",
+            Mode::Overwrite => "overwrite",
         }
     }
 }

@@ -13,9 +13,10 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::record::control::protocol::{
-    MAX_REPLY_LEN, Mode, ProtocolError, Reply, Status, decode, read_line,
+    MAX_REPLY_LEN, ProtocolError, Reply, Status, decode, read_line,
 };
 use crate::record::control::{Call, ControlSocket, RuntimeDir, Server, SessionName};
+use crate::record::subbuf::Mode;
 
 /// Longer than any test waits.
 const PATIENCE: Duration = Duration::from_hours(1);

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::record::control::protocol::{Mode, SnapshotReply, SnapshotRequest, Status};
+use crate::record::control::protocol::{SnapshotReply, SnapshotRequest, Status};
 use crate::record::control::{
     Answer, Call, ControlError, ControlSocket, RuntimeDir, Server, SessionName,
 };
@@ -22,7 +22,7 @@ use crate::record::session::progress::{self, grouped, short};
 use crate::record::session::snapshot::{Snapshot, Snapshots};
 use crate::record::session::trigger::Trigger;
 use crate::record::stream::shared::{StreamCounter, StreamLink};
-use crate::record::subbuf;
+use crate::record::subbuf::Mode;
 
 /// What stands for standard output.
 const STDOUT: &str = "-";
@@ -91,7 +91,7 @@ fn status_at_start(
         absolute.display().to_string()
     };
     let output = match (folder, options.output.as_deref()) {
-        _ if options.mode == subbuf::Mode::Overwrite => None,
+        _ if options.mode == Mode::Overwrite => None,
         (Some(folder), _) => Some(absolute(folder)),
         (None, Some(pipe)) if pipe != Path::new(STDOUT) => Some(absolute(pipe)),
         (None, _) => Some(STDOUT.to_owned()),
@@ -99,10 +99,7 @@ fn status_at_start(
     Status {
         session,
         pid: process::id(),
-        mode: match options.mode {
-            subbuf::Mode::Discard => Mode::Discard,
-            subbuf::Mode::Overwrite => Mode::Overwrite,
-        },
+        mode: options.mode,
         since: Timestamp::now(),
         events: 0,
         bytes: 0,

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::record::pool::{Pool, PoolConfig};
     use crate::record::session::drain::Input;
-    use crate::record::sink::{Sink, SinkReport, Way};
+    use crate::record::sink::{Sink, SinkReport, WriteMethod};
     use crate::record::stream::shared::Failure;
     use crate::record::stream::{HEADER_LEN, StreamIdentity, StreamWriter};
     use crate::record::subbuf::{self, Mode};
@@ -242,7 +242,7 @@ mod tests {
 
         fn report(&self) -> SinkReport {
             SinkReport {
-                way: Way::Copy,
+                way: WriteMethod::Copy,
                 reason: None,
             }
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::record::sink::growth::Growth;
 use crate::record::sink::transfer::Transfer;
-use crate::record::sink::{Sink, SinkKind, SinkReport, Way, direct, total_len};
+use crate::record::sink::{Sink, SinkKind, SinkReport, WriteMethod, direct, total_len};
 use crate::sys::output::{Call, Calls, Kernel};
 
 /// Appends packets to a file of its own.
@@ -56,11 +56,11 @@ impl<C: Calls> FileSink<C> {
             .open(path)
             .map_err(|error| named(path, "cannot create", &error))?;
         let (way, reason) = match kind {
-            SinkKind::Copy => (Way::Copy, None),
-            SinkKind::Splice => (Way::Splice, None),
+            SinkKind::Copy => (WriteMethod::Copy, None),
+            SinkKind::Splice => (WriteMethod::Splice, None),
             SinkKind::Auto => match direct::switch_on(&mut calls, file.as_fd()) {
-                Ok(()) => (Way::Direct, None),
-                Err(why) => (Way::Splice, Some(why)),
+                Ok(()) => (WriteMethod::Direct, None),
+                Err(why) => (WriteMethod::Splice, Some(why)),
             },
             SinkKind::Direct => {
                 direct::switch_on(&mut calls, file.as_fd()).map_err(|why| {
@@ -68,7 +68,7 @@ impl<C: Calls> FileSink<C> {
                     let error = io::Error::new(io::ErrorKind::Unsupported, why);
                     named(path, "no direct I/O to", &error)
                 })?;
-                (Way::Direct, None)
+                (WriteMethod::Direct, None)
             }
         };
         Ok(Self {

@@ -54,8 +54,14 @@ fn packets_are_appended_in_order() {
 #[test]
 fn the_way_that_was_asked_for_is_taken() {
     let report = |way| SinkReport { way, reason: None };
-    assert_eq!(write_all(Kernel, SinkKind::Splice, 1), report(Way::Splice));
-    assert_eq!(write_all(Kernel, SinkKind::Copy, 1), report(Way::Copy));
+    assert_eq!(
+        write_all(Kernel, SinkKind::Splice, 1),
+        report(WriteMethod::Splice)
+    );
+    assert_eq!(
+        write_all(Kernel, SinkKind::Copy, 1),
+        report(WriteMethod::Copy)
+    );
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn a_small_pipe_takes_several_rounds() {
         }
     });
     let report = write_all(calls, SinkKind::Splice, 3);
-    assert_eq!(report.way, Way::Splice);
+    assert_eq!(report.way, WriteMethod::Splice);
     assert_eq!(*rounds.lock().unwrap(), 3 * PACKET / 8192);
 }
 
@@ -133,7 +139,7 @@ fn a_refusal_in_the_middle_goes_on_by_copy() {
     for error in [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP] {
         for kind in [SinkKind::Auto, SinkKind::Splice] {
             let report = write_all(splices_fail(9, error), kind, 4);
-            assert_eq!(report.way, Way::Copy);
+            assert_eq!(report.way, WriteMethod::Copy);
             let reason = report.reason.unwrap();
             assert!(reason.contains("buffered splice is refused"), "{reason}");
         }
@@ -156,7 +162,7 @@ fn a_refusal_of_direct_io_goes_on_through_the_page_cache() {
         }
         _ => None,
     });
-    assert_eq!(write_all(calls, SinkKind::Auto, 4).way, Way::Splice);
+    assert_eq!(write_all(calls, SinkKind::Auto, 4).way, WriteMethod::Splice);
 }
 
 #[test]
@@ -166,7 +172,7 @@ fn without_vmsplice_it_is_copied() {
         _ => None,
     });
     let report = write_all(calls, SinkKind::Splice, 3);
-    assert_eq!(report.way, Way::Copy);
+    assert_eq!(report.way, WriteMethod::Copy);
     assert!(report.reason.unwrap().contains("vmsplice"));
 }
 
@@ -322,7 +328,7 @@ fn a_sink_that_is_behind_goes_through_the_page_cache_until_it_has_caught_up() {
         }
     });
     let mut sink = FileSink::create_with(calls, &path, SinkKind::Auto, PACKET).unwrap();
-    if sink.report().way != Way::Direct {
+    if sink.report().way != WriteMethod::Direct {
         // Where the build is on no disk, nothing is to be chosen.
         return;
     }

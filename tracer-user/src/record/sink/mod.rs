@@ -7,17 +7,17 @@
 //!
 //! | way | the pages are free when | because |
 //! |---|---|---|
-//! | [`Way::Direct`] | `splice` has returned | the kernel waits for the device |
-//! | [`Way::Splice`] | `splice` has returned | the kernel has copied into the page cache |
-//! | [`Way::Copy`], [`Way::Pipe`] | `write` has returned | the kernel has copied |
-//! | [`Way::SocketCopy`] | `sendmsg` has returned | the kernel has copied |
+//! | [`WriteMethod::Direct`] | `splice` has returned | the kernel waits for the device |
+//! | [`WriteMethod::Splice`] | `splice` has returned | the kernel has copied into the page cache |
+//! | [`WriteMethod::Copy`], [`WriteMethod::Pipe`] | `write` has returned | the kernel has copied |
+//! | [`WriteMethod::SocketCopy`] | `sendmsg` has returned | the kernel has copied |
 //!
 //! A sink whose kernel goes on reading takes the pages over instead, by [`Sink::take`], and
 //! leaves others in their place:
 //!
 //! | way | the pages come back to their pool when |
 //! |---|---|
-//! | [`Way::Socket`] | a completion on the socket's error queue says so |
+//! | [`WriteMethod::Socket`] | a completion on the socket's error queue says so |
 //!
 //! The pipe between `vmsplice` and `splice` is the sink's own; it is empty when a packet is
 //! written, and thrown away with what it holds when one is not.
@@ -40,7 +40,7 @@ mod pipe;
 mod report;
 mod socket;
 #[cfg(test)]
-mod source;
+mod test_stream;
 mod transfer;
 
 use std::io::{self, IoSlice};
@@ -50,7 +50,7 @@ use crate::record::subbuf::Taken;
 pub use file::FileSink;
 pub use index::IndexedSink;
 pub use pipe::{PipeSink, SharedPipe};
-pub use report::{SinkKind, SinkKindError, SinkReport, Way};
+pub use report::{SinkKind, SinkKindError, SinkReport, WriteMethod};
 pub use socket::{SharedSocket, SocketSink};
 
 /// Takes whole packets, in order.

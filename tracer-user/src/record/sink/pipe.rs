@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::record::sink::{Sink, SinkReport, Way, total_len};
+use crate::record::sink::{Sink, SinkReport, WriteMethod, total_len};
 use crate::sys::output::{Call, Calls, Kernel};
 use crate::trace::folder::frames::Frame;
 
@@ -184,7 +184,7 @@ impl<C: Calls> Sink for PipeSink<C> {
 
     fn report(&self) -> SinkReport {
         SinkReport {
-            way: Way::Pipe,
+            way: WriteMethod::Pipe,
             reason: None,
         }
     }

@@ -44,7 +44,7 @@ impl FromStr for SinkKind {
 
 /// How bytes come from a sub-buffer to where they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
+pub enum WriteMethod {
     /// `vmsplice` and `splice` to a file opened with `O_DIRECT`: the device reads our pages.
     Direct,
     /// `vmsplice` and `splice`: the kernel copies our pages into its page cache.
@@ -59,7 +59,7 @@ pub enum Way {
     SocketCopy,
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for WriteMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Direct => "O_DIRECT splice",
@@ -76,7 +76,7 @@ impl fmt::Display for Way {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SinkReport {
     /// The way of the packet that it took last.
-    pub way: Way,
+    pub way: WriteMethod,
     /// What keeps it from a better one; `None` if it is the one that was asked for.
     pub reason: Option<String>,
 }
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_report_says_why_there_is_no_better_way() {
         let report = SinkReport {
-            way: Way::Splice,
+            way: WriteMethod::Splice,
             reason: Some("tmpfs has no direct I/O".to_owned()),
         };
         assert_eq!(

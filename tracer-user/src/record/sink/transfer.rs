@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::record::sink::conduit::Conduit;
-use crate::record::sink::{SinkReport, Way};
+use crate::record::sink::{SinkReport, WriteMethod};
 use crate::sys::output::{Call, Calls};
 
 /// Moves bytes, and goes over to the next way when the kernel does not take one.
@@ -14,7 +14,7 @@ use crate::sys::output::{Call, Calls};
 /// in the middle of a packet goes on exactly there.
 #[derive(Debug)]
 pub(super) struct Transfer {
-    way: Way,
+    way: WriteMethod,
     reasons: Vec<String>,
     /// Made for the first packet. After an error it is thrown away with what is in it, so
     /// that no pages stay behind and no old bytes come before new ones.
@@ -30,7 +30,7 @@ pub(super) struct Transfer {
 impl Transfer {
     /// Starts with `way`; `reason` says why with no better one. A pipe will have room for
     /// `packet_bytes`.
-    pub(super) fn new(way: Way, reason: Option<String>, packet_bytes: usize) -> Self {
+    pub(super) fn new(way: WriteMethod, reason: Option<String>, packet_bytes: usize) -> Self {
         Self {
             way,
             reasons: reason.into_iter().collect(),
@@ -63,7 +63,7 @@ impl Transfer {
     /// Goes through the page cache with a file that has `O_DIRECT`, or past it again. Both
     /// may be mixed as long as they write different pages.
     pub(super) fn detour(&mut self, calls: &mut impl Calls, file: BorrowedFd<'_>, wanted: bool) {
-        if self.way == Way::Direct && self.detouring != wanted {
+        if self.way == WriteMethod::Direct && self.detouring != wanted {
             let call = Call::SetDirect { file, on: !wanted };
             // A file that keeps its flag is written as before.
             if calls.call(call).is_ok() {
@@ -111,7 +111,7 @@ impl Transfer {
         bytes: &[u8],
         offset: u64,
     ) -> Result<usize, Step> {
-        if self.way == Way::Copy {
+        if self.way == WriteMethod::Copy {
             let written = calls.call(Call::WriteAt {
                 file,
                 bytes,
@@ -155,12 +155,12 @@ impl Transfer {
             self.reasons.push(why);
         }
         self.detouring = false;
-        if self.way == Way::Direct {
+        if self.way == WriteMethod::Direct {
             // A file that keeps the flag refuses the next ways, too, and says so.
             let _ = calls.call(Call::SetDirect { file, on: false });
-            self.way = Way::Splice;
+            self.way = WriteMethod::Splice;
         } else {
-            self.way = Way::Copy;
+            self.way = WriteMethod::Copy;
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Reader {
     /// The spare, or the packet that is held.
     own: OwnedIndex,
     /// Where the packet that is held has to go back.
-    peeked: Option<Place>,
+    peeked: Option<PeekedSlot>,
     stats: ReaderStats,
     overwritten: ClassTotals,
 }
@@ -31,7 +31,7 @@ pub struct ReaderStats {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct PeekedSlot {
     position: u64,
     /// The sub-buffer that was left there.
     left: u16,
@@ -91,7 +91,7 @@ impl Reader {
         self.settle();
         let left = self.own.get();
         self.shared.table().get(position, &mut self.own)?;
-        self.peeked = Some(Place { position, left });
+        self.peeked = Some(PeekedSlot { position, left });
         Ok(Peeked { reader: self })
     }
 
@@ -106,7 +106,7 @@ impl Reader {
 
     /// Puts back the packet that was peeked at, if there is one; true if that worked.
     fn settle(&mut self) -> bool {
-        let Some(Place { position, left }) = self.peeked.take() else {
+        let Some(PeekedSlot { position, left }) = self.peeked.take() else {
             return true;
         };
         let table = self.shared.table();

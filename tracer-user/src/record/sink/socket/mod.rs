@@ -27,7 +27,7 @@ use connection::Connection;
 use rustix::io::Errno;
 
 use crate::record::pool::Pool;
-use crate::record::sink::{Sink, SinkReport, Way};
+use crate::record::sink::{Sink, SinkReport, WriteMethod};
 use crate::record::subbuf::Taken;
 use crate::sys::output::{Calls, Kernel};
 use crate::trace::folder::frames::Frame;
@@ -170,7 +170,7 @@ impl<C: Calls> SocketSink<C> {
     #[must_use]
     pub fn new(socket: Arc<SharedSocket<C>>, stream: u64, pool: Option<Arc<Pool>>) -> Self {
         let report = SinkReport {
-            way: Way::Socket,
+            way: WriteMethod::Socket,
             reason: None,
         };
         Self {
@@ -183,8 +183,8 @@ impl<C: Calls> SocketSink<C> {
 
     fn note(&mut self, copied: Option<&str>) {
         let way = match copied {
-            Some(_) => Way::SocketCopy,
-            None => Way::Socket,
+            Some(_) => WriteMethod::SocketCopy,
+            None => WriteMethod::Socket,
         };
         // Almost always as before, and then no text is made.
         if way != self.report.way || copied != self.report.reason.as_deref() {

@@ -16,7 +16,7 @@ const SLOTS: u16 = 2;
 pub(crate) const SUB_BUFFERS: usize = SLOTS as usize + 1;
 
 /// A stream whose packets differ, and what it must come to as frames.
-pub(crate) struct Source {
+pub(crate) struct TestStream {
     pub(crate) number: u64,
     pub(crate) pool: Arc<Pool>,
     writer: Writer,
@@ -25,7 +25,7 @@ pub(crate) struct Source {
     pub(crate) expected: Vec<u8>,
 }
 
-impl Source {
+impl TestStream {
     /// With `spares` pages beside those of its sub-buffers.
     pub(crate) fn new(number: u64, spares: usize) -> Self {
         let pool = Pool::new(PoolConfig {

@@ -5,12 +5,15 @@
 //! sizes and the loss so far, and the sub-buffer goes to the stream's reader.
 
 mod counts;
+pub(crate) mod events;
+pub(crate) mod observe;
 mod preamble;
 pub(crate) mod shared;
 
 use tracer_common::EventHeader;
 
 use self::counts::OpenCounts;
+use self::observe::Observers;
 use crate::record::subbuf::{AppendError, ClassTotals, Closing, Writer, WriterStats};
 use crate::sys::page_size;
 use crate::trace::ctf::packet::{PACKET_HEADER_LEN, PacketHeader};
@@ -57,6 +60,9 @@ pub struct StreamWriter {
     stats: StreamStats,
     /// Events of closed packets.
     closed: ClassTotals,
+    observers: Observers,
+    /// Bytes of the open packet that they have seen.
+    observed: usize,
 }
 
 impl StreamWriter {
@@ -71,8 +77,35 @@ impl StreamWriter {
             told: 0,
             stats: StreamStats::default(),
             closed: ClassTotals::default(),
+            observers: Observers::default(),
+            observed: HEADER_LEN,
             identity,
             writer,
+        }
+    }
+
+    /// Shows the events to these observers. There may be no event yet.
+    pub(crate) fn observe_by(&mut self, observers: Observers) {
+        self.observers = observers;
+    }
+
+    /// Those who look at the events, for events that are in no packet.
+    pub(crate) fn observers(&mut self) -> &mut Observers {
+        &mut self.observers
+    }
+
+    /// Shows the observers what was appended since they were shown something.
+    pub(crate) fn observe(&mut self) {
+        if !self.observers.want_packets() {
+            return;
+        }
+        let Some(content) = self.writer.content_len() else {
+            return;
+        };
+        if content > self.observed {
+            let new = self.observed..content;
+            self.observers.see_packet(&self.writer.content(), new);
+            self.observed = content;
         }
     }
 
@@ -195,6 +228,8 @@ impl StreamWriter {
         let Some(content_len) = self.writer.content_len() else {
             return;
         };
+        self.observe();
+        self.observed = HEADER_LEN;
         // Events that were too large are lost, too.
         let discarded = discarded + self.stats.oversized;
         let events = self.open.events();

@@ -1,5 +1,6 @@
 //! The writing side: filling sub-buffers one after the other.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -122,6 +123,16 @@ impl Writer {
     #[must_use]
     pub fn content_len(&self) -> Option<usize> {
         self.open.as_ref().map(|open| open.end)
+    }
+
+    /// The content of the open packet, for observers: one piece per extent of its pages. Empty
+    /// if no packet is open.
+    pub(crate) fn content(&mut self) -> Vec<IoSlice<'_>> {
+        let Some(open) = &mut self.open else {
+            return Vec::new();
+        };
+        let packet = self.shared.sub_buffer_mut(&mut open.owned);
+        packet.run.io_slices(open.end)
     }
 
     /// Opens the next packet, unless one is open. Never waits.

@@ -1,35 +1,31 @@
-//! The folder that a recording writes.
-
-mod describe;
-mod parts;
+//! A folder for a trace: created, kept, or removed again.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, io};
 
-use anyhow::{Context, Result, bail};
-
-use self::parts::{caller, is_of_a_trace, remove};
-use crate::record::sink::{FileSink, IndexedSink, SinkKind};
-use crate::trace::folder::chunk::METADATA;
-
-pub(super) use describe::{Description, monotonic_ns};
-pub(super) use parts::{
-    NEW_METADATA, create_folder, give_to_caller, named, stream_sink, write_new,
+use crate::record::output::OutputError;
+use crate::record::output::files::{
+    caller, create_folder, give_to_caller, is_of_a_trace, named, remove, write_new,
 };
+use crate::trace::folder::chunk::METADATA;
 
 /// A trace folder. Unless it is [kept](Self::keep), what was created is removed again.
 #[derive(Debug)]
-pub(super) struct TraceFolder {
+pub struct TraceFolder {
     path: PathBuf,
     created: bool,
-    kept: bool,
+    kept: AtomicBool,
 }
 
 impl TraceFolder {
-    /// Creates the folder, or takes one that is empty. One with something in it is refused
-    /// unless `force`; then an old trace in it is removed, and nothing else.
-    pub(super) fn create(asked: Option<&Path>, force: bool) -> Result<Self> {
+    /// Creates the folder `asked`, or one named by date and time, or takes one that is empty.
+    /// With `force` an old trace in it is removed, and nothing else.
+    ///
+    /// # Errors
+    /// If it cannot be created, or is not empty and may not be emptied.
+    pub fn create(asked: Option<&Path>, force: bool) -> Result<Self, OutputError> {
         let path = match asked {
             Some(path) => path.to_owned(),
             None => PathBuf::from(format!(
@@ -48,84 +44,78 @@ impl TraceFolder {
         Ok(Self {
             path,
             created,
-            kept: false,
+            kept: AtomicBool::new(false),
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The last part of its path.
-    pub(super) fn name(&self) -> String {
+    #[must_use]
+    pub fn name(&self) -> String {
         let name = self.path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
-    }
-
-    /// The place for the packets of a CPU.
-    pub(super) fn sink(
-        &self,
-        cpu: u32,
-        kind: SinkKind,
-        packet_bytes: usize,
-    ) -> Result<IndexedSink<FileSink>> {
-        Ok(stream_sink(&self.path, cpu, kind, packet_bytes)?)
     }
 
     /// Writes the metadata.
     ///
     /// # Errors
-    /// Where it cannot be written, or somebody was faster: then the folder stays as it is.
-    pub(super) fn write_metadata(&mut self, description: &Description) -> Result<()> {
+    /// If it cannot be written, or exists: then the folder is left alone.
+    pub(super) fn write_metadata(&self, text: &str) -> io::Result<()> {
         let path = self.path.join(METADATA);
-        let written = write_new(&path, &description.text);
-        if let Err(error) = &written {
-            // What is in the folder is another trace, and not ours to remove.
-            self.kept |= error.kind() == io::ErrorKind::AlreadyExists;
+        let written = write_new(&path, text);
+        if let Err(error) = &written
+            && error.kind() == io::ErrorKind::AlreadyExists
+        {
+            // Another recorder has put its trace into the folder.
+            self.set_kept();
         }
         written?
             .sync_data()
-            .map_err(|error| named(&path, "cannot write", &error))?;
-        Ok(())
+            .map_err(|error| named(&path, "cannot write", &error))
     }
 
     /// Lets the user who called `sudo` see what is in the folder while it is written; the
     /// parts are still closed to all but their owners.
-    pub(super) fn show_to_caller(&self) -> Result<()> {
+    pub(super) fn show_to_caller(&self) -> io::Result<()> {
         if self.created && caller().is_some() {
             self.set_mode(0o755)?;
         }
         Ok(())
     }
 
-    fn set_mode(&self, mode: u32) -> Result<()> {
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
         fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))
-            .with_context(|| format!("cannot change the mode of `{}`", self.path.display()))
+            .map_err(|error| named(&self.path, "cannot change the mode of", &error))
     }
 
-    /// Leaves the trace where it is. Under `sudo` it is given to the user who called.
+    fn set_kept(&self) {
+        // Relaxed: read by the owner alone when it is dropped.
+        self.kept.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps the trace. Under `sudo` it is given to the user who called.
     ///
     /// # Errors
-    /// When it is no longer there: files that were removed are written without an error,
-    /// and are gone when they are closed.
-    pub(super) fn keep(self) -> Result<()> {
-        let metadata = self.path.join(METADATA);
-        self.keep_with(&metadata)
+    /// If it is gone: files that were removed are written without an error, and vanish when
+    /// they are closed.
+    pub(super) fn keep(&self) -> Result<(), OutputError> {
+        self.keep_with(&self.path.join(METADATA))
     }
 
     /// [`keep`](Self::keep) for a folder of chunks.
-    pub(super) fn keep_chunks(self) -> Result<()> {
-        let chunks = self.path.clone();
-        self.keep_with(&chunks)
+    pub(super) fn keep_chunks(&self) -> Result<(), OutputError> {
+        self.keep_with(&self.path)
     }
 
-    fn keep_with(mut self, part: &Path) -> Result<()> {
-        self.kept = true;
+    fn keep_with(&self, part: &Path) -> Result<(), OutputError> {
+        self.set_kept();
         if !part.exists() {
-            bail!(
-                "the trace is lost: somebody removed `{}` while it was recorded",
-                self.path.display()
-            );
+            return Err(OutputError::Removed(self.path.clone()));
         }
         if self.created && caller().is_some() {
             self.set_mode(0o700)?;
@@ -136,10 +126,10 @@ impl TraceFolder {
 
 impl Drop for TraceFolder {
     fn drop(&mut self) {
-        if self.kept {
+        if *self.kept.get_mut() {
             return;
         }
-        // What is left after a failure to remove is named by the error that brought us here.
+        // The error that ended the recording names the folder, with what cannot be removed.
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             if is_of_a_trace(&entry.path()) {
                 let _ = remove(&entry.path());
@@ -151,27 +141,25 @@ impl Drop for TraceFolder {
     }
 }
 
-/// Makes room in a folder that exists.
-fn clear(folder: &Path, force: bool) -> Result<()> {
-    let path = folder.display();
+/// Empties a folder that exists.
+fn clear(folder: &Path, force: bool) -> Result<(), OutputError> {
     let entries: Vec<PathBuf> = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
-        .with_context(|| format!("cannot write to `{path}`"))?;
+        .map_err(|error| named(folder, "cannot write to", &error))?;
     if entries.is_empty() {
         return Ok(());
     }
     if !force {
-        bail!("the folder `{path}` is not empty; name another, or replace its trace with --force");
+        return Err(OutputError::NotEmpty(folder.to_owned()));
     }
     if let Some(other) = entries.iter().find(|entry| !is_of_a_trace(entry)) {
-        bail!(
-            "the folder `{path}` holds `{}`, which is not part of a trace; --force replaces \
-             traces only",
-            other.file_name().unwrap_or_default().display()
-        );
+        return Err(OutputError::NotATrace {
+            folder: folder.to_owned(),
+            entry: other.file_name().unwrap_or_default().display().to_string(),
+        });
     }
     for entry in entries {
-        remove(&entry).with_context(|| format!("cannot remove `{}`", entry.display()))?;
+        remove(&entry).map_err(|error| named(&entry, "cannot remove", &error))?;
     }
     Ok(())
 }
@@ -181,21 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_was_created_is_removed_unless_it_is_kept() {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("trace");
-        let folder = TraceFolder::create(Some(&path), false).unwrap();
-        drop(folder.sink(0, SinkKind::Copy, 4096).unwrap());
-        drop(folder);
-        assert!(!path.exists());
-        let folder = TraceFolder::create(Some(&path), false).unwrap();
-        fs::write(path.join(METADATA), "x").unwrap();
-        folder.keep().unwrap();
-        assert!(path.exists());
-    }
-
-    #[test]
-    fn a_trace_that_somebody_removed_is_lost() {
+    fn a_trace_that_was_removed_is_lost() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("trace");
         let folder = TraceFolder::create(Some(&path), false).unwrap();
@@ -205,23 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_that_came_into_the_folder_meanwhile_stays_there() {
-        let parent = tempfile::tempdir().unwrap();
-        let create = || TraceFolder::create(Some(parent.path()), false).unwrap();
-        let (mut first, mut second) = (create(), create());
-        let description = Description {
-            uuid: [0; 16],
-            text: "x".to_owned(),
-        };
-        first.write_metadata(&description).unwrap();
-        first.keep().unwrap();
-        assert!(second.write_metadata(&description).is_err());
-        drop(second);
-        assert!(parent.path().join(METADATA).exists());
-    }
-
-    #[test]
-    fn a_folder_with_something_in_it_is_refused() {
+    fn a_folder_that_is_not_empty_is_refused() {
         let parent = tempfile::tempdir().unwrap();
         fs::write(parent.path().join("metadata"), "x").unwrap();
         let error = TraceFolder::create(Some(parent.path()), false).unwrap_err();

@@ -11,12 +11,9 @@ use anyhow::{Context, Result};
 use rustix::event::{Timespec, epoll};
 use tracer_common::EventHeader;
 
+use crate::record::clock::monotonic_ns;
 use crate::record::ring::{CpuStates, Ring};
-use crate::record::session::mappings::Watch;
-use crate::record::session::output::monotonic_ns;
-use crate::record::session::plan::{Plan, TaskEvent};
-use crate::record::session::tasks::TaskLog;
-use crate::record::session::trigger::Trigger;
+use crate::record::session::plan::Plan;
 use crate::record::stream::shared::{CopyJob, Failure, Order, StreamLink};
 use crate::record::stream::{StreamStats, StreamWriter};
 use crate::record::subbuf::{ClassTotals, WriterStats};
@@ -36,8 +33,6 @@ pub(super) struct Ends {
     /// To the reader, in overwrite mode.
     pub(super) jobs: Option<Sender<CopyJob>>,
     pub(super) failure: Failure,
-    /// Told of stacks of processes, if they are recorded.
-    pub(super) watch: Option<Watch>,
 }
 
 /// The writing end of a stream. However it ends, those who wait for more are told.
@@ -91,18 +86,12 @@ struct Intake {
     input: Input,
     link: Arc<StreamLink>,
     states: Arc<CpuStates>,
+    /// Classes below this are recorded; others are for observers only.
     classes: u32,
     /// Where the rest of the prologue begins.
     prologue_position: usize,
     /// Events of the prologue that are written.
     prologue_events: u64,
-    task_events: Arc<[TaskEvent]>,
-    trigger: Option<Arc<Trigger>>,
-    watch: Option<Watch>,
-    /// By class, whether its events have stacks of processes.
-    user_stacks: Arc<[bool]>,
-    tasks: Arc<TaskLog>,
-    task_lines: String,
     malformed: u64,
     /// How often no sub-buffer was free.
     waits: u64,
@@ -142,7 +131,6 @@ impl Drain {
         writer: StreamWriter,
         states: &Arc<CpuStates>,
         plan: &Plan,
-        tasks: &Arc<TaskLog>,
         ends: Ends,
     ) -> Self {
         let Ends {
@@ -150,7 +138,6 @@ impl Drain {
             orders,
             jobs,
             failure,
-            watch,
         } = ends;
         Self {
             cpu,
@@ -163,12 +150,6 @@ impl Drain {
                 classes: plan.classes.len() as u32,
                 prologue_position: 0,
                 prologue_events: 0,
-                task_events: Arc::clone(&plan.task_events),
-                trigger: plan.trigger.clone(),
-                watch,
-                user_stacks: Arc::clone(&plan.user_stacks),
-                tasks: Arc::clone(tasks),
-                task_lines: String::new(),
                 malformed: 0,
                 waits: 0,
             },
@@ -211,6 +192,8 @@ impl Drain {
                 }
             }
             let mut left = self.lap();
+            // Before orders are passed on: a snapshot has what observers need for it.
+            self.intake.input.writer.observe();
             let is_due = self.jobs.is_none() && flushed.elapsed() >= self.flush_interval;
             if left != Left::Blocked && (finishing || is_due || !snapshots.is_empty()) {
                 // What is in memory is not to be overwritten by a packet without events.
@@ -324,21 +307,12 @@ impl Intake {
             return ControlFlow::Continue(());
         };
         if header.class >= self.classes {
-            self.note_task(event, &header);
+            let observers = self.input.writer.observers();
+            observers.see_unrecorded(event, &header);
             return ControlFlow::Continue(());
         }
         let size = header.size as usize;
-        let event = &event[..size.min(event.len())];
-        self.write(event, &header)?;
-        if let Some(trigger) = &self.trigger {
-            trigger.look(event, &header, self.cpu);
-        }
-        if let Some(watch) = &self.watch
-            && self.user_stacks.get(header.class as usize) == Some(&true)
-        {
-            watch.saw_stack(header.pid);
-        }
-        ControlFlow::Continue(())
+        self.write(&event[..size.min(event.len())], &header)
     }
 
     /// Takes what the stream begins with, or the rest of it; breaks as [`take`](Self::take).
@@ -366,32 +340,9 @@ impl Intake {
         }
     }
 
-    /// An event that the recorder asked for itself: a thread has a new name.
-    fn note_task(&mut self, event: &[u8], header: &EventHeader) {
-        for task in self
-            .task_events
-            .iter()
-            .filter(|task| task.class == header.class)
-        {
-            if let Some(line) = task.line(event, header) {
-                self.task_lines.push_str(&line);
-            }
-        }
-        if self.task_lines.len() > 4096 {
-            self.flush_tasks();
-        }
-    }
-
-    fn flush_tasks(&mut self) {
-        if !self.task_lines.is_empty() {
-            self.tasks.append(&self.task_lines);
-            self.task_lines.clear();
-        }
-    }
-
     /// Closes the stream; false if no sub-buffer is free for what it has to tell.
     fn finish(&mut self) -> bool {
-        self.flush_tasks();
+        self.input.writer.observers().flush();
         let lost = self.states.lost(self.cpu);
         let finished = self.input.writer.finish(monotonic_ns(), lost);
         self.link.outlet_bell.ring_if_expected();
@@ -400,7 +351,7 @@ impl Intake {
 
     /// Closes the open packet; false if no sub-buffer is free for what it has to tell.
     fn flush(&mut self) -> bool {
-        self.flush_tasks();
+        self.input.writer.observers().flush();
         let flushed = self.input.writer.flush(self.states.lost(self.cpu));
         self.link.outlet_bell.ring_if_expected();
         flushed.is_ok()

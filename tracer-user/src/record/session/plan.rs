@@ -5,25 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use tracer_common::{EventHeader, MAX_EVENT_LEN, spec_flags};
+use tracer_common::{MAX_EVENT_LEN, spec_flags};
 
 use crate::kernel::KernelFiles;
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::rename::rename;
-use crate::probe::{Place, ProbeError, ProbeText, ResolvedProbe, fetch, resolve, resolve_texts};
+use crate::probe::{Place, ProbeError, ResolvedProbe, fetch, resolve_texts};
 use crate::record::attach::{Origin, Throttle};
 use crate::record::pool::PoolConfig;
-use crate::record::session::options::{Options, ProbeRequest, Size};
+use crate::record::session::options::{Options, ProbeRequest};
 use crate::record::session::scope::Scope;
+use crate::record::session::thread_names::{self, TaskEvent};
 use crate::record::session::trigger::{self, Trigger};
 use crate::record::session::{state_dump, wanted};
+use crate::record::size::Size;
 use crate::record::stream::HEADER_LEN;
 use crate::record::subbuf::{self, Mode};
 use crate::sys::page_size;
 use crate::trace::event::EventClass;
 use crate::trace::lttng::{self, Naming};
-use crate::trace::sidecar::tasks::format_line;
-use crate::trace::{FieldPlace, Value};
 
 /// The kernel's `bpf_map_create` takes rings up to this size.
 const MAX_RING_BYTES: u64 = 1 << 30;
@@ -37,10 +37,6 @@ const SMALLEST_PACKET: Size = Size(MAX_EVENT_LEN as u64 * 2);
 
 /// Sub-buffers have this size where nothing else is said.
 const LARGEST_DEFAULT_PACKET: Size = Size(1 << 20);
-
-/// Tracepoints that tell the names of threads. They are recorded beside what the user
-/// asked for, into the file of names.
-const TASK_PROBES: [&str; 2] = ["task:task_newtask", "task:task_rename"];
 
 /// The longest time for which a packet is open in discard mode.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -118,7 +114,7 @@ impl Plan {
             }
             None => None,
         };
-        let mut task_probes = task_probes(&files, classes.len() as u32);
+        let mut task_probes = thread_names::probes(&files, classes.len() as u32);
         if options.names == Naming::Lttng {
             rename(&files, &mut task_probes)?;
         }
@@ -294,67 +290,6 @@ fn follow_recorder(probes: &mut [ResolvedProbe]) {
     }
 }
 
-/// Probes for the names of threads, their classes numbered from `first_id`. A kernel that
-/// lacks them leaves new threads nameless in reports, which is no reason not to record.
-fn task_probes(files: &KernelFiles, first_id: u32) -> Vec<ResolvedProbe> {
-    let mut id = first_id;
-    let mut probes = Vec::new();
-    for text in TASK_PROBES {
-        let resolved = ProbeText::parse_list(text)
-            .ok()
-            .and_then(|texts| resolve(files, &texts).ok());
-        for mut probe in resolved.into_iter().flatten() {
-            probe.explicit = false;
-            probe.class.id = id;
-            if let Place::Tracepoint { spec, .. } = &mut probe.place {
-                spec.flags |= spec_flags::UNFILTERED;
-            }
-            id += 1;
-            probes.push(probe);
-        }
-    }
-    probes
-}
-
-/// Where an event of the kernel says a thread and its name.
-#[derive(Clone, Debug)]
-pub(super) struct TaskEvent {
-    pub(super) class: u32,
-    /// None: the thread in which it happens.
-    tid: Option<FieldPlace>,
-    comm: FieldPlace,
-}
-
-impl TaskEvent {
-    fn of(class: &EventClass) -> Option<Self> {
-        let place = |names: &[&str]| {
-            let mut fields = class.fields.iter();
-            let index = fields.position(|field| names.contains(&field.name.as_str()))?;
-            FieldPlace::of(class, index)
-        };
-        Some(Self {
-            class: class.id,
-            tid: place(&["pid"]),
-            comm: place(&["comm", "newcomm"])?,
-        })
-    }
-
-    /// The line of the file of names that this event amounts to.
-    pub(super) fn line(&self, event: &[u8], header: &EventHeader) -> Option<String> {
-        let tid = match &self.tid {
-            None => header.tid,
-            Some(place) => match place.read(event)? {
-                Value::Number(number) => number.raw as u32,
-                _ => return None,
-            },
-        };
-        let Value::Text(comm) = self.comm.read(event)? else {
-            return None;
-        };
-        Some(format_line(header.timestamp_ns, tid, comm))
-    }
-}
-
 /// The number of possible CPUs, and those to record.
 fn cpus(wanted: Option<&[u32]>) -> Result<(u32, Vec<u32>)> {
     let count = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))? as u32;
@@ -431,54 +366,7 @@ fn whole_pages(asked: Size, what: &str, max: u64) -> Result<Size> {
 
 #[cfg(test)]
 mod tests {
-    use tracer_common::EVENT_HEADER_LEN;
-
     use super::*;
-    use crate::trace::event::{Display, Field, FieldType, IntegerType};
-
-    fn integer(name: &str, bytes: u16) -> Field {
-        Field {
-            name: name.to_owned(),
-            ty: FieldType::Integer(IntegerType::natural(bytes, true, Display::Decimal)),
-        }
-    }
-
-    #[test]
-    fn the_name_of_a_thread_is_found_in_its_event() {
-        let comm = FieldType::Array {
-            element: IntegerType::natural(1, false, Display::Text),
-            length: 16,
-        };
-        let class = EventClass {
-            id: 7,
-            name: "task:task_newtask".to_owned(),
-            context: Vec::new(),
-            fields: vec![
-                integer("pid", 4),
-                Field {
-                    name: "comm".to_owned(),
-                    ty: comm,
-                },
-                integer("clone_flags", 8),
-            ],
-        };
-        let task = TaskEvent::of(&class).unwrap();
-        let header = EventHeader {
-            timestamp_ns: 5,
-            class: 7,
-            tid: 1,
-            pid: 1,
-            size: 24 + 32,
-        };
-        let mut event = vec![0; EVENT_HEADER_LEN];
-        event.extend_from_slice(&42u32.to_ne_bytes());
-        event.extend_from_slice(b"worker\0\0\0\0\0\0\0\0\0\0");
-        assert_eq!(
-            task.line(&event, &header).unwrap(),
-            format_line(5, 42, b"worker")
-        );
-        assert_eq!(task.line(&event[..30], &header), None);
-    }
 
     #[test]
     fn sizes_become_powers_of_two_of_pages() {

@@ -15,10 +15,10 @@ use crate::record::control::protocol::{SnapshotReply, SnapshotRequest, Status};
 use crate::record::control::{
     Answer, Call, ControlError, ControlSocket, RuntimeDir, Server, SessionName,
 };
-use crate::record::session::Recording;
 use crate::record::session::options::Options;
 use crate::record::session::plan::Plan;
 use crate::record::session::progress::{self, grouped, short};
+use crate::record::session::recording::Recording;
 use crate::record::session::snapshot::{Snapshot, Snapshots};
 use crate::record::session::trigger::Trigger;
 use crate::record::stream::shared::{StreamCounter, StreamLink};

@@ -11,15 +11,15 @@ mod left_out;
 mod stats;
 
 use crate::record::attach::KernelCounts;
-use crate::record::session::chunks::ClosedChunks;
+use crate::record::output::ClosedChunks;
 use crate::record::session::control::End;
-use crate::record::session::options::Size;
 use crate::record::session::plan::Plan;
 use crate::record::session::progress::{grouped, short};
 use crate::record::session::snapshot::Snapshot;
 use crate::record::session::state_dump::Contents;
 use crate::record::session::streams::FinishedStream;
 use crate::record::sink::SinkReport;
+use crate::record::size::Size;
 use crate::record::subbuf::Mode;
 
 /// Classes that are listed at most; a recording of everything has thousands.

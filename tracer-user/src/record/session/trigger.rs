@@ -11,6 +11,7 @@ use tracer_common::EventHeader;
 
 use crate::probe::ResolvedProbe;
 use crate::probe::filter::{Context, Filter, FilterError, Resolved, probe_and_filter};
+use crate::record::stream::observe::Observer;
 use crate::trace::event::EventClass;
 use crate::trace::lttng;
 
@@ -76,7 +77,7 @@ impl Trigger {
     }
 
     /// Looks at an event of a recorded class.
-    pub(super) fn look(&self, event: &[u8], header: &EventHeader, cpu: u32) {
+    fn look(&self, event: &[u8], header: &EventHeader, cpu: u32) {
         let Some(Some(rule)) = self.rules.get(header.class as usize) else {
             return;
         };
@@ -106,6 +107,32 @@ impl Trigger {
         self.fired.notified().await;
         // Relaxed: as above.
         self.left.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Shows the events of one CPU to the trigger.
+pub(super) struct TriggerObserver {
+    trigger: Arc<Trigger>,
+    cpu: u32,
+}
+
+impl TriggerObserver {
+    pub(super) fn new(trigger: &Arc<Trigger>, cpu: u32) -> Self {
+        Self {
+            trigger: Arc::clone(trigger),
+            cpu,
+        }
+    }
+}
+
+impl Observer for TriggerObserver {
+    fn wants(&self, class: u32) -> bool {
+        let rule = self.trigger.rules.get(class as usize);
+        rule.is_some_and(Option::is_some)
+    }
+
+    fn see(&mut self, event: &[u8], header: &EventHeader) {
+        self.trigger.look(event, header, self.cpu);
     }
 }
 

@@ -6,11 +6,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::record::sink::{Sink, SinkReport, direct, total_len};
+use crate::record::sink::{Sink, SinkReport, direct, packet_header, total_len};
 use crate::sys::memory::PageBuffer;
 use crate::sys::output::Kernel;
 use crate::sys::page_size;
-use crate::trace::ctf::PacketHeader;
 use crate::trace::ctf::index::{IndexEntry, header};
 
 /// Writes the index of what another sink takes.
@@ -131,8 +130,7 @@ impl<S: Sink> Sink for IndexedSink<S> {
         self.inner
             .write_packet(pieces)
             .inspect_err(|_| self.finish_index())?;
-        let first_page = pieces.first().map_or(&[][..], |piece| piece);
-        match PacketHeader::parse(first_page) {
+        match packet_header(pieces) {
             Ok(header) => self.append(&IndexEntry::new(self.offset, &header).to_bytes()),
             Err(error) => self.give_up(&error),
         }
@@ -158,6 +156,7 @@ impl<S: Sink> Sink for IndexedSink<S> {
 mod tests {
     use super::*;
     use crate::record::sink::{FileSink, SinkKind};
+    use crate::trace::ctf::PacketHeader;
     use crate::trace::ctf::index::parse;
 
     fn packet(sequence: u64, len: usize) -> Vec<u8> {

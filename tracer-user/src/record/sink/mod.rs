@@ -46,6 +46,7 @@ mod transfer;
 use std::io::{self, IoSlice};
 
 use crate::record::subbuf::Taken;
+use crate::trace::ctf::{PacketError, PacketHeader};
 
 pub use file::FileSink;
 pub use index::IndexedSink;
@@ -99,6 +100,16 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
     fn report(&self) -> SinkReport {
         (**self).report()
     }
+}
+
+/// The header of a packet in pieces: its time span, its sizes, and the loss before it. What an
+/// index or a collector says of a packet is made of it.
+///
+/// # Errors
+/// If the bytes do not begin with a header.
+pub fn packet_header(pieces: &[IoSlice<'_>]) -> Result<PacketHeader, PacketError> {
+    let first_page = pieces.first().map_or(&[][..], |piece| piece);
+    PacketHeader::parse(first_page)
 }
 
 /// Bytes of a packet in pieces.

@@ -1,81 +1,99 @@
-//! A trace folder for chunks.
+//! A trace in chunks.
 
+use std::io;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
+use crate::record::output::chunks::{ChunkLayout, ClosedChunks, Keeper, Rotation};
+use crate::record::output::{Output, OutputError, Retention, Sidecar, TraceFolder};
+use crate::record::pool::Pool;
+use crate::record::sink::Sink;
 
-use crate::record::session::chunks::{ChunkPlan, ClosedChunks, Keeper, Rotation};
-use crate::record::session::output::{Description, TraceFolder};
-use crate::record::session::plan::Plan;
-use crate::record::sink::SinkKind;
-
-/// A trace folder in which the first chunk is begun when the trace can be described.
+/// A trace folder whose chunks are traces that follow each other.
 #[derive(Debug)]
-pub(in crate::record::session) struct ChunkFolder {
+pub struct ChunkFolder {
     /// Before the folder, so that it ends before that is removed.
     keeper: OnceLock<Keeper>,
     folder: TraceFolder,
     rotation: Rotation,
-    sink: SinkKind,
+    layout: ChunkLayout,
 }
 
 impl ChunkFolder {
-    pub(in crate::record::session) fn new(
+    /// Writes chunks of this layout into `folder`.
+    ///
+    /// # Errors
+    /// If the folder cannot be opened to the user who called `sudo`.
+    pub fn new(
         folder: TraceFolder,
         rotation: Rotation,
-        sink: SinkKind,
-    ) -> Result<Self> {
+        layout: ChunkLayout,
+    ) -> Result<Self, OutputError> {
         folder.show_to_caller()?;
         Ok(Self {
             keeper: OnceLock::new(),
             folder,
             rotation,
-            sink,
+            layout,
         })
     }
 
-    pub(in crate::record::session) fn path(&self) -> &Path {
-        self.folder.path()
+    fn keeper(&self) -> Result<&Keeper, OutputError> {
+        self.keeper.get().ok_or(OutputError::NotBegun)
     }
+}
 
-    pub(in crate::record::session) fn name(&self) -> String {
+impl Output for ChunkFolder {
+    fn name(&self) -> String {
         self.folder.name()
     }
 
-    /// Begins the first chunk. Called once.
-    pub(in crate::record::session) fn begin(
+    fn folder(&self) -> Option<&Path> {
+        Some(self.folder.path())
+    }
+
+    /// Begins the first chunk.
+    fn begin(&self, _uuid: [u8; 16], metadata: &str) -> Result<(), OutputError> {
+        let layout = self.layout.clone();
+        let keeper = Keeper::start(self.folder.path(), layout, metadata, self.rotation)?;
+        // It is begun once: a second keeper would end here.
+        let _ = self.keeper.set(keeper);
+        Ok(())
+    }
+
+    fn extend_metadata(&self, text: &str) -> Result<(), OutputError> {
+        Ok(self.keeper()?.chunks().extend_metadata(text)?)
+    }
+
+    fn sink(
         &self,
-        description: &Description,
-        plan: &Plan,
-    ) -> Result<()> {
-        let chunks = ChunkPlan {
-            folder: self.folder.path().to_owned(),
-            metadata: description.text.clone(),
-            cpus: plan.cpus.clone(),
-            sink: self.sink,
-            packet_bytes: plan.pool.run_bytes,
-            counted_below: plan.probe_classes(),
-        };
-        let keeper = Keeper::start(chunks, self.rotation)?;
-        self.keeper
-            .set(keeper)
-            .ok()
-            .context("the first chunk was begun before")
+        cpu: u32,
+        _pool: Option<&Arc<Pool>>,
+    ) -> Result<Option<Box<dyn Sink>>, OutputError> {
+        Ok(Some(Box::new(self.keeper()?.sink(cpu)?)))
     }
 
-    /// Whoever writes the chunks.
-    ///
-    /// # Errors
-    /// Where none was [begun](Self::begin).
-    pub(in crate::record::session) fn keeper(&self) -> Result<&Keeper> {
-        self.keeper.get().context("no chunk was begun")
+    /// Names of threads go into the open chunk: each chunk has its own. What the addresses of
+    /// stacks mean is in the folder, for all chunks.
+    fn sidecar(&self, kind: Sidecar, lines: &str) -> io::Result<Retention> {
+        match (kind, self.keeper.get()) {
+            (Sidecar::Tasks, Some(keeper)) => keeper.chunks().append_names(lines)?,
+            _ => kind.append_in(self.folder.path(), lines)?,
+        }
+        Ok(Retention::Kept)
     }
 
-    /// Completes the last chunk, and leaves all of them where they are.
-    pub(in crate::record::session) fn keep(self) -> Result<ClosedChunks> {
+    fn rotate(&self) -> io::Result<bool> {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.chunks().replace_now()?;
+        }
+        Ok(true)
+    }
+
+    /// Completes the last chunk.
+    fn finish(&self) -> Result<Option<ClosedChunks>, OutputError> {
         let closed = self.keeper()?.close();
         self.folder.keep_chunks()?;
-        Ok(closed)
+        Ok(Some(closed))
     }
 }

@@ -22,12 +22,15 @@ use std::{io, mem};
 
 use rustix::event::{Timespec, epoll};
 use tokio::sync::oneshot;
+use tracer_common::EventHeader;
 
 use self::pids::Pids;
 use self::proc::Proc;
 use self::records::{Record, What};
 use self::unseen::Unseen;
-use crate::record::session::output::monotonic_ns;
+use crate::record::clock::monotonic_ns;
+use crate::record::output::Retention;
+use crate::record::stream::observe::Observer;
 use crate::sys::bell::Bell;
 use crate::sys::perf;
 use crate::sys::perf_ring::PerfRing;
@@ -106,6 +109,32 @@ impl Watch {
     }
 }
 
+/// Shows the stacks in the events of a stream to the watch.
+pub(super) struct StackObserver {
+    watch: Watch,
+    /// By class, whether its events have user stacks.
+    user_stacks: Arc<[bool]>,
+}
+
+impl StackObserver {
+    pub(super) fn new(watch: &Watch, user_stacks: &Arc<[bool]>) -> Self {
+        Self {
+            watch: watch.clone(),
+            user_stacks: Arc::clone(user_stacks),
+        }
+    }
+}
+
+impl Observer for StackObserver {
+    fn wants(&self, class: u32) -> bool {
+        self.user_stacks.get(class as usize) == Some(&true)
+    }
+
+    fn see(&mut self, _event: &[u8], header: &EventHeader) {
+        self.watch.saw_stack(header.pid);
+    }
+}
+
 /// Makes lines of what the kernel tells.
 pub(super) struct Watcher {
     rings: Vec<PerfRing>,
@@ -159,7 +188,7 @@ impl Watcher {
     /// Serves requests until [`Watch::end`], or until the last [`Watch`] is gone; `write` gets whole lines of
     /// [`sidecar::mappings`](crate::trace::sidecar::mappings), and says whether earlier ones will be forgotten:
     /// processes of which more stacks are seen are noted anew then.
-    pub(super) fn run(mut self, mut write: impl FnMut(&str) -> bool) {
+    pub(super) fn run(mut self, mut write: impl FnMut(&str) -> Retention) {
         let mut events = Vec::with_capacity(1);
         loop {
             self.bell.still();
@@ -180,7 +209,7 @@ impl Watcher {
     }
 
     /// Does what there is to do; whether that was all.
-    fn serve(&mut self, write: &mut impl FnMut(&str) -> bool) -> bool {
+    fn serve(&mut self, write: &mut impl FnMut(&str) -> Retention) -> bool {
         let mut stacks = Vec::new();
         let mut answers = Vec::new();
         let ends = loop {
@@ -202,7 +231,7 @@ impl Watcher {
             self.tell_of(pid);
         }
         let lines = mem::take(&mut self.lines);
-        if !lines.is_empty() && write(&lines) {
+        if !lines.is_empty() && write(&lines) == Retention::Aging {
             self.seen.clear();
         }
         for answer in answers {
@@ -325,7 +354,7 @@ mod tests {
         let mut written = String::new();
         assert!(!watcher.serve(&mut |lines: &str| {
             written += lines;
-            false
+            Retention::Kept
         }));
         written
     }
@@ -391,7 +420,7 @@ mod tests {
         let proc = proc_with(7);
         let (watch, mut watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
         watch.saw_stack(7);
-        assert!(!watcher.serve(&mut |_: &str| true));
+        assert!(!watcher.serve(&mut |_: &str| Retention::Aging));
         assert!(written(&mut watcher, &watch, &[7]).contains("/before"));
     }
 
@@ -404,7 +433,7 @@ mod tests {
             scope.spawn(|| {
                 watcher.run(|lines| {
                     written.push(lines.to_owned());
-                    false
+                    Retention::Kept
                 });
             });
             // One way stays open.

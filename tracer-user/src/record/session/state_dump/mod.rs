@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use self::process::Process;
-use crate::record::session::output::monotonic_ns;
+use crate::record::clock::monotonic_ns;
 use crate::trace::lttng::state_dump::{Entry, Events};
 
 /// Events for the first stream of a recording, and what they tell of.

@@ -2,9 +2,9 @@
 
 use std::fmt::{Result, Write};
 
-use crate::record::session::options::Size;
 use crate::record::session::progress::{grouped, short};
 use crate::record::session::streams::FinishedStream;
+use crate::record::size::Size;
 use crate::sys::page_size;
 
 /// Writes a line for each stream, with sub-buffers of `run_bytes`.

@@ -50,7 +50,8 @@ pub(super) fn run(Args { json }: Args) -> anyhow::Result<ExitCode> {
             Found::Running(status) => sessions.push(*status),
             Found::Mute { pid, error, .. } => {
                 let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-                eprintln!("tracer: note: {error}{process}");
+                let error = anyhow::Error::new(error);
+                eprintln!("tracer: note: {error:#}{process}");
             }
             Found::Dead(name) => eprintln!(
                 "tracer: note: the recorder of `{name}` was killed; its socket is removed; \

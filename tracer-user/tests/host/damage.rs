@@ -35,7 +35,7 @@ fn a_full_disk_ends_the_recording_and_leaves_a_trace() {
     let parts = [
         &*format!("error: cannot write `{}", stream.display()),
         "No space left on device",
-        "events could not be written, the trace up to there is readable",
+        "events could not be written, the trace up to that point is readable",
         "the trace could no longer be written",
     ];
     recording.assert_failed(1, &parts);

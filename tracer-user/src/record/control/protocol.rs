@@ -150,11 +150,11 @@ pub enum ProtocolError {
     )]
     Version(u32),
     /// It is not JSON, or no message.
-    #[error("a message is not understood: {0}")]
-    Malformed(serde_json::Error),
+    #[error("cannot parse a message")]
+    Malformed(#[source] serde_json::Error),
     /// It cannot be said in JSON: a path that is not UTF-8.
-    #[error("a message cannot be written: {0}")]
-    Unspeakable(serde_json::Error),
+    #[error("cannot write a message as JSON")]
+    Unspeakable(#[source] serde_json::Error),
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),

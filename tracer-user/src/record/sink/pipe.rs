@@ -47,7 +47,7 @@ impl SharedPipe {
         let stdout = io::stdout();
         if rustix::termios::isatty(&stdout) {
             return Err(io::Error::other(
-                "a trace is nothing for a terminal; pipe it into `tracer report -`",
+                "refusing to write a binary trace to a terminal; pipe it into `tracer report -`",
             ));
         }
         let file = rustix::io::fcntl_dupfd_cloexec(&stdout, 3)?;
@@ -107,7 +107,7 @@ impl<C: Calls> SharedPipe<C> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.send(frame, pieces).map_err(|error| {
             let why = if error == Errno::PIPE {
-                "whoever read it has gone".to_owned()
+                "its reader has closed it".to_owned()
             } else {
                 io::Error::from(error).to_string()
             };

@@ -123,7 +123,7 @@ impl Transfer {
             Some(conduit) => conduit,
             none => none.insert(
                 Conduit::new(calls, self.conduit_bytes)
-                    .map_err(|error| Step::Unfit(format!("no pipe: {error}")))?,
+                    .map_err(|error| Step::Unfit(format!("cannot create a pipe: {error}")))?,
             ),
         };
         if conduit.filled() == 0 {
@@ -131,7 +131,7 @@ impl Transfer {
             return match conduit.fill(calls, bytes) {
                 Ok(()) => Ok(0),
                 Err(error) => Err(Step::of(error)
-                    .unwrap_or_else(|| Step::Unfit(format!("vmsplice is refused: {error}")))),
+                    .unwrap_or_else(|| Step::Unfit(format!("vmsplice is not possible: {error}")))),
             };
         }
         match conduit.empty(calls, file, offset) {
@@ -143,7 +143,10 @@ impl Transfer {
                 | Errno::PERM
                 | Errno::ACCESS
                 | Errno::NOTBLK),
-            ) => Err(Step::Unfit(format!("{} is refused: {error}", self.way))),
+            ) => Err(Step::Unfit(format!(
+                "{} is not possible: {error}",
+                self.way
+            ))),
             Err(error) => Err(Step::of(error).unwrap_or(Step::Failed(error))),
         }
     }

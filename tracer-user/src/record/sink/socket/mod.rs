@@ -142,7 +142,7 @@ impl<C: Calls> SharedSocket<C> {
     fn named<T>(&self, outcome: Result<T, Errno>) -> io::Result<T> {
         outcome.map_err(|error| {
             let why = if matches!(error, Errno::PIPE | Errno::CONNRESET) {
-                "whoever read it has gone".to_owned()
+                "its reader has closed it".to_owned()
             } else {
                 io::Error::from(error).to_string()
             };

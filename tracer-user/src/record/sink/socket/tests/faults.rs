@@ -178,7 +178,7 @@ fn a_peer_that_has_gone_is_an_error_once_and_for_all() {
     for _ in 0..2 {
         let error = source.send(&mut sink).unwrap_err();
         assert!(
-            error.to_string().ends_with("whoever read it has gone"),
+            error.to_string().ends_with("its reader has closed it"),
             "{error}"
         );
     }
@@ -203,7 +203,7 @@ fn a_peer_that_goes_while_pages_are_waited_for_is_an_error() {
     let mut sink = sink_of(&source, &socket);
     let error = (0..100).find_map(|_| source.send(&mut sink).err());
     let error = error.unwrap().to_string();
-    assert!(error.ends_with("whoever read it has gone"), "{error}");
+    assert!(error.ends_with("its reader has closed it"), "{error}");
 }
 
 #[test]

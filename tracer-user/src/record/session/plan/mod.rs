@@ -1,12 +1,15 @@
 //! What a recording will do, all of it decided before anything is done.
 
-use std::ops::RangeInclusive;
+mod cpus;
+mod sizes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use tracer_common::{MAX_EVENT_LEN, spec_flags};
+use anyhow::{Result, bail};
+use tracer_common::spec_flags;
 
+use self::sizes::{FLIGHT_RING, MAX_RING_BYTES, default_packet, slots_of, whole_pages};
 use crate::kernel::KernelFiles;
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::rename::rename;
@@ -21,22 +24,8 @@ use crate::record::session::{state_dump, wanted};
 use crate::record::size::Size;
 use crate::record::stream::HEADER_LEN;
 use crate::record::subbuf::{self, Mode};
-use crate::sys::page_size;
 use crate::trace::event::EventClass;
 use crate::trace::lttng::{self, Naming};
-
-/// The kernel's `bpf_map_create` takes rings up to this size.
-const MAX_RING_BYTES: u64 = 1 << 30;
-
-/// Sizes of the ring in overwrite mode, where it is only the way into the sub-buffers: a
-/// small one would lose what these could keep whenever the reader gets no CPU for a while.
-const FLIGHT_RING: RangeInclusive<Size> = Size(1 << 20)..=Size(8 << 20);
-
-/// The largest event fits beside a packet's header.
-const SMALLEST_PACKET: Size = Size(MAX_EVENT_LEN as u64 * 2);
-
-/// Sub-buffers have this size where nothing else is said.
-const LARGEST_DEFAULT_PACKET: Size = Size(1 << 20);
 
 /// The longest time for which a packet is open in discard mode.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -128,7 +117,7 @@ impl Plan {
         } else {
             Vec::new()
         };
-        let (cpu_count, cpus) = cpus(options.cpus.as_deref())?;
+        let (cpu_count, cpus) = cpus::select(options.cpus.as_deref())?;
         let buffer = whole_pages(options.buffer_size, "buffer", MAX_RING_BYTES)?;
         let packet = options
             .subbuf_size
@@ -287,93 +276,5 @@ fn follow_recorder(probes: &mut [ResolvedProbe]) {
         {
             spec.flags |= spec_flags::WITH_RECORDER;
         }
-    }
-}
-
-/// The number of possible CPUs, and those to record.
-fn cpus(wanted: Option<&[u32]>) -> Result<(u32, Vec<u32>)> {
-    let count = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))? as u32;
-    let online = aya::util::online_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
-    let Some(wanted) = wanted else {
-        return Ok((count, online));
-    };
-    let mut cpus = wanted.to_vec();
-    cpus.sort_unstable();
-    cpus.dedup();
-    if let Some(cpu) = cpus.iter().find(|cpu| !online.contains(cpu)) {
-        bail!("cannot record CPU {cpu}: it is not online; online are {online:?}");
-    }
-    Ok((count, cpus))
-}
-
-/// What is written at once: larger pieces are cheaper for the disk (`cargo xtask bench sinks
-/// --sweep`). What is overwritten at once is not more than an eighth.
-fn default_packet(mode: Mode, buffer: Size) -> Size {
-    match mode {
-        Mode::Discard => LARGEST_DEFAULT_PACKET,
-        Mode::Overwrite => Size(buffer.0 / 8).clamp(SMALLEST_PACKET, LARGEST_DEFAULT_PACKET),
-    }
-}
-
-/// How many sub-buffers make a buffer.
-fn slots_of(buffer: Size, packet: Size) -> Result<u16> {
-    let slots = buffer.0 / packet.0;
-    if slots < 2 {
-        bail!(
-            "a buffer of {buffer} has no two sub-buffers of {packet}: try --buffer-size {} or a \
-             smaller --subbuf-size",
-            Size(packet.0 * 8)
-        );
-    }
-    u16::try_from(slots).with_context(|| {
-        format!(
-            "a buffer of {buffer} has {slots} sub-buffers of {packet}, at most {} are possible: \
-             use a larger --subbuf-size",
-            u16::MAX
-        )
-    })
-}
-
-/// The size that is used for `asked`: a power of two of whole pages, not less than what the
-/// user asked for. Says so when it differs.
-fn whole_pages(asked: Size, what: &str, max: u64) -> Result<Size> {
-    let minimum = if what == "sub-buffer" {
-        SMALLEST_PACKET.0.max(page_size() as u64)
-    } else {
-        page_size() as u64
-    };
-    let used = asked
-        .0
-        .max(minimum)
-        .checked_next_power_of_two()
-        .filter(|bytes| *bytes <= max)
-        .with_context(|| {
-            format!(
-                "a {what} size of {asked} is too large; at most {}",
-                Size(max)
-            )
-        })?;
-    if used != asked.0 {
-        eprintln!(
-            "tracer: note: using a {what} size of {} for {asked}: it must be a power of two of \
-             whole pages, at least {}",
-            Size(used),
-            Size(minimum)
-        );
-    }
-    Ok(Size(used))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_become_powers_of_two_of_pages() {
-        let used = |bytes| whole_pages(Size(bytes), "buffer", 1 << 30).map(|size| size.0);
-        assert_eq!(used(8 << 20).unwrap(), 8 << 20);
-        assert_eq!(used(3 << 20).unwrap(), 4 << 20);
-        assert_eq!(used(1).unwrap(), page_size() as u64);
-        assert!(used(2 << 30).is_err());
     }
 }

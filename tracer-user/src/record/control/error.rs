@@ -43,7 +43,7 @@ pub enum ControlError {
     InUse {
         /// The name.
         name: SessionName,
-        /// The recorder that has it, if the kernel says.
+        /// The recorder that has it, if known.
         pid: Option<u32>,
     },
     /// No recorder has this name.

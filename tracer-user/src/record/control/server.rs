@@ -1,6 +1,6 @@
 //! The recorder's side of its control socket.
 //!
-//! Each connection is a task of its own, which reads one request and hands it to the session
+//! Each connection is a separate task, which reads one request and hands it to the session
 //! as a [`Call`]. So a client that hangs, talks nonsense or vanishes is no matter of the
 //! session's; there are limits on how long and how many.
 
@@ -96,7 +96,7 @@ impl Server {
     pub async fn next(&mut self) -> Call {
         match self.calls.recv().await {
             Some(call) => call,
-            // The accepting task has panicked: nothing comes any more.
+            // The accepting task has panicked: no more calls.
             None => std::future::pending().await,
         }
     }
@@ -111,7 +111,7 @@ impl Server {
     }
 }
 
-/// Accepts connections until nobody receives their calls.
+/// Accepts connections until the receiver of their calls is gone.
 async fn accept(listener: UnixListener, calls: mpsc::Sender<Call>, patience: Duration) {
     let mut connections = JoinSet::new();
     loop {
@@ -162,7 +162,7 @@ async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>, patience: D
     }
 }
 
-/// Lets in whoever may control this process anyway.
+/// Accepts clients that may control this process anyway.
 fn admit(stream: &UnixStream) -> Result<(), String> {
     let peer = peer(stream).map_err(|error| format!("cannot identify the client: {error}"))?;
     if peer.uid == 0 || peer.uid == geteuid().as_raw() {

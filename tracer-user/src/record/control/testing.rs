@@ -1,4 +1,4 @@
-//! A session without a recording behind its socket.
+//! A session without a recording: for tests.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -21,7 +21,7 @@ use crate::record::subbuf::Mode;
 /// Longer than any test waits.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// A served socket in a folder of its own.
+/// A served socket in a private folder.
 pub(super) struct FakeSession {
     folder: TempDir,
     stop: oneshot::Sender<()>,

@@ -61,7 +61,7 @@ pub(super) fn append_metadata(path: &Path, text: &str) -> io::Result<()> {
         .map_err(|error| named(path, "cannot write", &error))
 }
 
-/// Creates a folder that its owner alone can open: a trace tells what others do.
+/// Creates a folder that its owner alone can open: a trace shows what others do.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .mode(0o700)

@@ -15,8 +15,8 @@
 //! 3. [`finish`](Output::finish) when no sink is written any more. An output that is dropped
 //!    without it removes what it created.
 //!
-//! A sink sees whole packets. What an index or a collector on the network says of a packet (its
-//! time span, its sizes, what was lost before it) is in the header of the packet; see
+//! A sink sees whole packets. What an index or a collector on the network needs about a packet (its
+//! time span, its sizes, the loss before it) is in the header of the packet; see
 //! [`packet_header`](crate::record::sink::packet_header).
 
 mod chunks;
@@ -81,7 +81,7 @@ pub trait Output: Debug + Send + Sync {
         pool: Option<&Arc<Pool>>,
     ) -> Result<Option<Box<dyn Sink>>, OutputError>;
 
-    /// Whether there is a place for sidecars of this kind. If not, nobody has to gather them.
+    /// Whether there is a place for sidecars of this kind. If not, there is no point in gathering them.
     fn takes(&self, _kind: Sidecar) -> bool {
         true
     }

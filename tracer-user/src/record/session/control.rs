@@ -136,7 +136,7 @@ pub(super) async fn command_status(
                     running.wait().await?
                 }
             };
-            // The command did as it was told when its time was over.
+            // The command ended by the signal that it was sent when its time was over.
             let obeyed =
                 std::os::unix::process::ExitStatusExt::signal(&status) == Some(sent.as_raw());
             Ok(if end == End::Duration && obeyed {

@@ -26,7 +26,7 @@ const POLL_INTERVAL: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// Where a drain is told what to do, and passes it on.
+/// What connects a drain to the control side and to the reader of its stream.
 pub(super) struct Ends {
     pub(super) link: Arc<StreamLink>,
     pub(super) orders: Receiver<Order>,
@@ -35,7 +35,7 @@ pub(super) struct Ends {
     pub(super) failure: Failure,
 }
 
-/// The writing end of a stream. However it ends, those who wait for more are told.
+/// The writing end of a stream. Dropped, it wakes the reader and the control side.
 pub(super) struct Input {
     // Before the other field: the bell rings when the stream has ended.
     pub(super) writer: StreamWriter,
@@ -62,7 +62,7 @@ impl Input {
 impl Drop for InputEnd {
     fn drop(&mut self) {
         self.link.outlet_bell.ring();
-        // Where it was told to end, nobody listens any more.
+        // After an order to finish, nothing waits for it.
         self.failure.note();
     }
 }
@@ -80,7 +80,7 @@ pub(super) struct Drain {
     prologue: state_dump::Events,
 }
 
-/// Everything behind the ring; apart from it, because events are borrowed from the ring.
+/// Everything after the ring; a separate struct, because events are borrowed from the ring.
 struct Intake {
     cpu: u32,
     input: Input,
@@ -97,7 +97,7 @@ struct Intake {
     waits: u64,
 }
 
-/// What a drain has come to.
+/// Totals of a drain.
 #[derive(Debug)]
 pub(super) struct Drained {
     pub(super) stats: StreamStats,
@@ -107,7 +107,7 @@ pub(super) struct Drained {
     pub(super) overwritten: ClassTotals,
     /// Events lost in the ring.
     pub(super) lost: u64,
-    /// Records of the ring that are no events.
+    /// Records of the ring that are not events.
     pub(super) malformed: u64,
     /// How often the ring had to wait for a free sub-buffer.
     pub(super) waits: u64,
@@ -115,12 +115,12 @@ pub(super) struct Drained {
     pub(super) cpu_ns: u64,
 }
 
-/// What is in a ring behind what was taken.
+/// What is left in a ring.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     Nothing,
     Events,
-    /// Something for which no sub-buffer is free.
+    /// Events for which no sub-buffer is free.
     Blocked,
 }
 
@@ -161,20 +161,20 @@ impl Drain {
         }
     }
 
-    /// Has the stream tell of the time from `start_ns` on.
+    /// Sets the time from which the stream covers events.
     pub(super) fn begin_at(&mut self, start_ns: u64) {
         self.intake.input.writer.begin_at(start_ns);
     }
 
-    /// Has the stream begin with these events, which are before all of the ring.
+    /// Lets the stream begin with these events, before all of the ring.
     pub(super) fn begin_with(&mut self, events: state_dump::Events) {
         self.prologue = events;
     }
 
     pub(super) fn run(mut self) -> Result<Drained> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        // Edge-triggered: woken when the programs say that a batch is ready. A level-triggered
-        // wait would return for each single event.
+        // Edge-triggered: woken when the programs submit a batch. A level-triggered wait would
+        // return for each single event.
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&poll, self.ring.as_fd(), epoll::EventData::new_u64(0), edge)?;
         let level = epoll::EventFlags::IN;
@@ -238,18 +238,18 @@ impl Drain {
         }
     }
 
-    /// Hands jobs to whoever reads the stream. In discard mode there is nobody who could.
+    /// Passes jobs to the reader of the stream. In discard mode there are none.
     fn pass_on(&self, snapshots: &mut Vec<CopyJob>) {
         for job in snapshots.drain(..) {
             if let Some(jobs) = &self.jobs {
-                // An error means that the reader has failed, which joining it tells.
+                // An error means that the reader has failed, which joining it reports.
                 let _ = jobs.send(job);
             }
         }
     }
 
     /// Takes what is in the ring, and what comes meanwhile, until it is empty or has been
-    /// gone round once: orders are not to wait for a pause.
+    /// drained once around: orders must not wait for a pause.
     fn lap(&mut self) -> Left {
         let Self {
             ring,
@@ -300,7 +300,7 @@ impl Drain {
 }
 
 impl Intake {
-    /// Takes one event from the ring; breaks where no sub-buffer is free for it.
+    /// Takes one event from the ring; breaks if no sub-buffer is free for it.
     fn take(&mut self, event: &[u8]) -> ControlFlow<()> {
         let Some(header) = EventHeader::read(event) else {
             self.malformed += 1;
@@ -340,7 +340,7 @@ impl Intake {
         }
     }
 
-    /// Closes the stream; false if no sub-buffer is free for what it has to tell.
+    /// Closes the stream; false if no sub-buffer is free for its last packet.
     fn finish(&mut self) -> bool {
         self.input.writer.observers().flush();
         let lost = self.states.lost(self.cpu);
@@ -349,7 +349,7 @@ impl Intake {
         finished.is_ok()
     }
 
-    /// Closes the open packet; false if no sub-buffer is free for what it has to tell.
+    /// Closes the open packet; false if no sub-buffer is free to report a loss.
     fn flush(&mut self) -> bool {
         self.input.writer.observers().flush();
         let flushed = self.input.writer.flush(self.states.lost(self.cpu));

@@ -24,10 +24,10 @@ impl FlightReader {
         Self { reader, pool }
     }
 
-    /// Carries out jobs until none can come any more.
+    /// Carries out jobs until their sender is gone.
     pub(super) fn run(mut self, jobs: &Receiver<CopyJob>) -> Delivered {
         while let Ok(CopyJob { sink, reply }) = jobs.recv() {
-            // Whoever asked may have gone.
+            // The snapshot may have been given up.
             let _ = reply.send(self.write_to(sink));
         }
         Delivered {
@@ -71,7 +71,7 @@ impl FlightReader {
 struct Copy {
     sink: Box<dyn Sink>,
     written: Written,
-    /// Loss before the first packet: the copy tells of what comes behind only.
+    /// Loss before the first packet: the copy reports only what was lost after it.
     lost_before: u64,
     begin_ns: Option<u64>,
     end_ns: u64,
@@ -102,7 +102,7 @@ impl Copy {
         if self.begin_ns.is_none() && header.events_discarded > 0 {
             self.write(&Preamble::before(&header)?.pieces())?;
         }
-        // Nobody else sees the packet meanwhile.
+        // The reader owns the packet meanwhile.
         header.write_to(packet.header_mut());
         let written = self.write(&packet.io_slices());
         original.write_to(packet.header_mut());
@@ -115,7 +115,7 @@ impl Copy {
         Ok(())
     }
 
-    /// Packets that the writer went over. Without one before them nobody misses them.
+    /// Packets that the writer has overwritten. Before the first packet they are not missed.
     fn note_overtaken(&mut self, packets: u64) {
         if self.begin_ns.is_some() {
             self.overtaken += packets;

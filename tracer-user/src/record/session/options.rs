@@ -15,13 +15,13 @@ use crate::trace::lttng::Naming;
 /// A recording as the user described it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The name of the session; none: one by the process id, which may be done without.
+    /// The name of the session; none: one made of the process id.
     pub session: Option<SessionName>,
     /// What to record of which probes, at least one request.
     pub probes: Vec<ProbeRequest>,
-    /// How events and their fields are called in the trace.
+    /// Whose names events and their fields have in the trace.
     pub names: Naming,
-    /// Begin a trace of LTTng's names in discard mode with what is there then.
+    /// Begin the trace with a state dump, with LTTng's names and in discard mode.
     pub state_dump: bool,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;
     /// it, the path of a FIFO and `tcp://HOST:PORT` take the trace as
@@ -31,22 +31,22 @@ pub struct Options {
     pub force: bool,
     /// What happens when the buffers are full.
     pub mode: Mode,
-    /// In overwrite mode: `PROBE if FILTER`, an event that has a snapshot taken.
+    /// In overwrite mode: `PROBE if FILTER`, an event that triggers a snapshot.
     pub snapshot_on: Option<String>,
-    /// How many snapshots it has taken at most.
+    /// How many snapshots it triggers at most.
     pub snapshot_count: u32,
     /// Size of the buffer of each CPU: of its ring, or of its sub-buffers in overwrite mode.
     pub buffer_size: Size,
     /// Size of a packet; none: the default for the mode.
     pub subbuf_size: Option<Size>,
-    /// Sub-buffers of each CPU that wait for the output, in discard mode; one more is on its
-    /// way.
+    /// Sub-buffers of each CPU that can wait for the output, in discard mode; one more is being
+    /// written.
     pub subbuf_count: u16,
-    /// Use fresh pages for each packet, to see what reusing them is worth.
+    /// Use fresh pages for each packet, to measure what reusing them saves.
     pub no_page_reuse: bool,
-    /// Tell about the sub-buffers and their pages at the end.
+    /// Report on the sub-buffers and their pages at the end.
     pub stats: bool,
-    /// Which way packets take to their files.
+    /// How packets are written to files.
     pub sink: SinkKind,
     /// Write the trace in chunks.
     pub rotate: RotateOptions,
@@ -88,9 +88,9 @@ pub struct ProbeRequest {
     pub text: Option<String>,
     /// Only events for which this holds.
     pub filter: Option<String>,
-    /// At most so many events of each class, on all CPUs together.
+    /// At most this many events of each class, on all CPUs together.
     pub limit: Option<Rate>,
-    /// One of so many events of each class, on each CPU.
+    /// One in this many events of each class, on each CPU.
     pub every: Option<u32>,
     /// With each event the call stack at that moment.
     pub stack: Option<StackRequest>,

@@ -19,7 +19,7 @@ pub(super) struct Outlet {
     link: Arc<StreamLink>,
 }
 
-/// Everything behind the reader; apart from it, because packets are borrowed from it.
+/// Everything after the reader; a separate struct, because packets are borrowed from it.
 struct Output {
     sink: Box<dyn Sink>,
     pool: Arc<Pool>,
@@ -28,7 +28,7 @@ struct Output {
     unwritten: u64,
     /// Classes of the packet that is being written.
     classes: Vec<ClassCount>,
-    /// Events of classes from here on have not fired, and are not counted.
+    /// Events of other classes are those of the state dump, and are not counted.
     probe_classes: u32,
     /// Why the sink takes no more.
     failed: Option<io::Error>,
@@ -94,7 +94,7 @@ impl Outlet {
     }
 }
 
-/// Tells the drain and the control side, also when the thread panics.
+/// Notifies the drain and the control side, also if the thread panics.
 struct OnExit {
     link: Arc<StreamLink>,
     failure: Failure,
@@ -103,7 +103,7 @@ struct OnExit {
 impl Drop for OnExit {
     fn drop(&mut self) {
         self.link.note_outlet_gone();
-        // At the end of the stream nobody listens any more.
+        // At the end of the stream, nothing waits for it.
         self.failure.note();
     }
 }
@@ -146,7 +146,7 @@ impl Output {
             self.sink.take(packet)?;
             return Ok(());
         }
-        // For comparison: each sub-buffer in pages of its own.
+        // For comparison: fresh pages for each sub-buffer.
         let written = self.sink.write_packet(&packet.io_slices());
         if let Some(run) = self.pool.take() {
             self.pool.give_back(packet.detach(run).into_run());

@@ -13,7 +13,7 @@ use crate::record::session::flight::FlightReader;
 use crate::record::session::outlet::Outlet;
 use crate::record::stream::shared::{CopyJob, Delivered, Order, StreamLink};
 
-/// The end of a stream at which it is told what to do.
+/// Gives orders to a stream.
 #[derive(Clone)]
 pub(super) struct Commander {
     pub(super) cpu: u32,
@@ -22,7 +22,7 @@ pub(super) struct Commander {
 }
 
 impl Commander {
-    /// For a new stream; gives also what its threads need.
+    /// For a new stream; also returns what its threads need.
     pub(super) fn new(cpu: u32) -> Result<(Self, Arc<StreamLink>, Receiver<Order>)> {
         let link = Arc::new(StreamLink::new().context("cannot make a stream")?);
         let (orders, receiver) = mpsc::channel();
@@ -35,7 +35,7 @@ impl Commander {
     }
 
     pub(super) fn order(&self, order: Order) {
-        // An error means that the drain has failed, which joining it tells.
+        // An error means that the drain has failed, which joining it reports.
         let _ = self.orders.send(order);
         self.link.drain_bell.ring();
     }
@@ -53,7 +53,7 @@ pub(super) struct Stream {
 pub(super) enum Reading {
     /// In discard mode, packet after packet.
     Outlet(Outlet),
-    /// In overwrite mode, when told to.
+    /// In overwrite mode, for snapshots.
     Flight(FlightReader, Receiver<CopyJob>),
 }
 
@@ -66,7 +66,7 @@ impl Reading {
     }
 }
 
-/// What a stream has come to.
+/// Totals of a stream.
 #[derive(Debug)]
 pub(super) struct FinishedStream {
     pub(super) cpu: u32,
@@ -75,7 +75,7 @@ pub(super) struct FinishedStream {
 }
 
 impl FinishedStream {
-    /// Events that are recorded: that the sink has, or, in overwrite mode, that came into
+    /// Recorded events: those that the sink has taken, or, in overwrite mode, those that reached
     /// memory.
     pub(super) fn recorded(&self) -> u64 {
         match self.delivered.overtaken {
@@ -92,7 +92,7 @@ impl FinishedStream {
         }
     }
 
-    /// Recorded events that were overwritten since.
+    /// Recorded events that were overwritten later.
     pub(super) fn overwritten(&self) -> u64 {
         let overtaken = self.delivered.overtaken.as_ref();
         self.drained.packets.overwritten_events
@@ -140,7 +140,7 @@ impl Streams {
             let outlet = named("output")
                 .spawn(move || reading.run())
                 .context("cannot start an output thread")?;
-            // Where this fails, the stream ends with its drain, and the other thread with it.
+            // If this fails, the stream ends with its drain, and the other thread with it.
             let drain = named("drain")
                 .spawn(move || drain.run())
                 .context("cannot start a drain thread")?;
@@ -167,11 +167,11 @@ impl Streams {
             .collect()
     }
 
-    /// Has every thread empty its ring and close its stream. Nothing may be attached any
-    /// more, or what is emitted meanwhile is left out.
+    /// Makes every drain empty its ring and close its stream. Events that are emitted meanwhile
+    /// are left out.
     pub(super) fn finish(mut self) -> Result<Vec<FinishedStream>> {
         self.order_to_finish();
-        // All of them, also where one has failed.
+        // All of them, even if one has failed.
         let ended: Vec<_> = self.running.drain(..).map(Running::join).collect();
         ended.into_iter().collect()
     }
@@ -186,7 +186,7 @@ impl Streams {
 impl Running {
     fn join(self) -> Result<FinishedStream> {
         let cpu = self.cpu;
-        // Both before either is judged: the sink is finished behind a drain that has failed.
+        // Join both before looking at either: the sink is finished after a drain has failed.
         let (drained, delivered) = (self.drain.join(), self.outlet.join());
         let drained = drained.map_err(|_| anyhow!("the drain thread of CPU {cpu} panicked"))??;
         let delivered = delivered
@@ -204,7 +204,7 @@ impl Drop for Streams {
     fn drop(&mut self) {
         self.order_to_finish();
         for stream in self.running.drain(..) {
-            // What went wrong has been reported, or will be by the panic hook.
+            // An error was reported, and a panic printed by its hook.
             let _ = stream.join();
         }
     }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_drain_that_has_failed_the_sink_is_finished() {
+    fn the_sink_is_finished_after_a_drain_has_failed() {
         let finished = Arc::default();
         let error = dying(&Failure::default(), &finished).join().unwrap_err();
         assert!(error.to_string().contains("the ring is gone"), "{error}");

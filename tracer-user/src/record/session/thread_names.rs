@@ -59,7 +59,7 @@ pub(super) fn write_running(output: &dyn Output) {
     }
 }
 
-/// Where an event has the id of a thread and its name.
+/// The places of a thread's id and name in an event.
 #[derive(Clone, Debug)]
 pub(super) struct TaskEvent {
     class: u32,

@@ -29,7 +29,7 @@ const ADDRESS: IntegerType = IntegerType::natural(8, false, Display::Hexadecimal
 /// them is what it asks for.
 ///
 /// # Errors
-/// Where a filter has no meaning for any class of its request.
+/// If a filter does not apply to any class of its request.
 pub(super) fn apply(
     requests: &[ProbeRequest],
     files: &KernelFiles,
@@ -137,7 +137,7 @@ fn check_sources(condition: &Condition, probe: &ResolvedProbe) -> Result<()> {
     Ok(())
 }
 
-/// The contexts that were asked for, in their order in the events, which are told of them.
+/// The contexts that were asked for, in their order in the events, which get them as fields.
 pub(super) fn contexts(
     names: &[String],
     files: &KernelFiles,

@@ -252,7 +252,7 @@ fn a_call_that_takes_nothing_is_not_repeated_for_ever() {
 }
 
 #[test]
-fn no_allocated_space_stays_behind_the_end() {
+fn no_allocated_space_is_left_after_the_end() {
     for kind in KINDS {
         let folder = folder();
         let path = folder.path().join("stream");

@@ -14,7 +14,7 @@ use crate::trace::ctf::index::{IndexEntry, header};
 
 /// Writes the index of what another sink takes.
 ///
-/// An entry is made when its packet has been written: the index never tells of more than
+/// An entry is made when its packet has been written: the index never lists more than
 /// there is. Entries are written by whole pages, past the page cache where that is possible,
 /// so that indexing takes no memory of the kernel's; the last ones are written at the end. An
 /// index that cannot be written, or not on, is removed and the recording goes on: readers do
@@ -119,7 +119,7 @@ impl<S: Sink> IndexedSink<S> {
     fn give_up(&mut self, why: &dyn std::fmt::Display) {
         if let Some(index) = self.index.take() {
             log::warn!("the index `{}` is removed: {why}", index.path.display());
-            // Somebody else may have been faster.
+            // It may have been removed already.
             let _ = fs::remove_file(&index.path);
         }
     }

@@ -164,7 +164,7 @@ fn a_reader_that_has_gone_is_an_error_once_and_for_all() {
 }
 
 #[test]
-fn behind_a_broken_frame_comes_nothing() {
+fn nothing_is_written_after_a_broken_frame() {
     let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     let mut turn = 0;
     let calls = Faults::new(move |call| {

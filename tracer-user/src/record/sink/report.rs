@@ -1,16 +1,16 @@
-//! Which way packets shall take, and which they took.
+//! How packets shall be written, and how they were.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The way that the user asks for.
+/// The method that the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SinkKind {
     /// The best that works: [`Direct`](Self::Direct), then [`Splice`](Self::Splice), then
     /// [`Copy`](Self::Copy).
     #[default]
     Auto,
-    /// `O_DIRECT`, and an error at the start where the file system has it not.
+    /// `O_DIRECT`; an error at the start if the file system does not support it.
     Direct,
     /// Through the page cache.
     Splice,
@@ -42,7 +42,7 @@ impl FromStr for SinkKind {
     }
 }
 
-/// How bytes come from a sub-buffer to where they go.
+/// How bytes get from a sub-buffer to their destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WriteMethod {
     /// `vmsplice` and `splice` to a file opened with `O_DIRECT`: the device reads our pages.
@@ -72,12 +72,12 @@ impl fmt::Display for WriteMethod {
     }
 }
 
-/// Which way a sink takes, and why not a better one.
+/// How a sink writes packets, and why not in a better way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SinkReport {
-    /// The way of the packet that it took last.
+    /// The method of the latest packet.
     pub way: WriteMethod,
-    /// What keeps it from a better one; `None` if it is the one that was asked for.
+    /// What prevents a better one; `None` if it is the one that was asked for.
     pub reason: Option<String>,
 }
 

@@ -15,7 +15,7 @@ const SLOTS: u16 = 2;
 /// Those and the reader's.
 pub(crate) const SUB_BUFFERS: usize = SLOTS as usize + 1;
 
-/// A stream whose packets differ, and what it must come to as frames.
+/// A stream whose packets differ, and the frames that are expected of it.
 pub(crate) struct TestStream {
     pub(crate) number: u64,
     pub(crate) pool: Arc<Pool>,
@@ -70,7 +70,7 @@ impl TestStream {
         self.sequence += 1;
     }
 
-    /// Writes the next packet and has the sink take it.
+    /// Writes the next packet and passes it to the sink.
     pub(crate) fn send(&mut self, sink: &mut impl Sink) -> io::Result<()> {
         self.write();
         sink.take(self.reader.get().unwrap())

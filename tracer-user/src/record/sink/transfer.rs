@@ -1,4 +1,4 @@
-//! Bytes from memory to a place in a file, by the best way that works.
+//! Bytes from memory to an offset in a file, by the best method that works.
 
 use std::os::fd::BorrowedFd;
 
@@ -17,7 +17,7 @@ pub(super) struct Transfer {
     way: WriteMethod,
     reasons: Vec<String>,
     /// Made for the first packet. After an error it is thrown away with what is in it, so
-    /// that no pages stay behind and no old bytes come before new ones.
+    /// that no pages are left in it and no old bytes come before new ones.
     conduit: Option<Conduit>,
     conduit_bytes: usize,
     /// Whether a file with `O_DIRECT` does without for a while.
@@ -73,7 +73,7 @@ impl Transfer {
     }
 
     /// Puts all of `bytes` at `offset` of `file`. When this returns, with or without an
-    /// error, nothing refers to the memory of `bytes` any more: `splice` to a file returns
+    /// error, nothing refers to the memory of `bytes`: `splice` to a file returns
     /// when the kernel has copied (page cache) or the device has read them (`O_DIRECT`).
     ///
     /// # Errors

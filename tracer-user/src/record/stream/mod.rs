@@ -1,7 +1,7 @@
 //! The writing side of one stream: events are batched into packets.
 //!
-//! An event is copied as it is, behind the one before it, into the open sub-buffer. When
-//! that is full or a timer says so, the packet is closed: its header gets the time span, the
+//! An event is copied unchanged into the open sub-buffer, after the one before it. When that
+//! is full or a timer expires, the packet is closed: its header gets the time span, the
 //! sizes and the loss so far, and the sub-buffer goes to the stream's reader.
 
 mod counts;
@@ -55,8 +55,8 @@ pub struct StreamWriter {
     open: OpenCounts,
     first_ns: u64,
     last_ns: u64,
-    /// Loss that the last packet told of.
-    told: u64,
+    /// Loss that the last packet has reported.
+    reported: u64,
     stats: StreamStats,
     /// Events of closed packets.
     closed: ClassTotals,
@@ -74,7 +74,7 @@ impl StreamWriter {
             open: OpenCounts::new(classes),
             first_ns: identity.start_ns,
             last_ns: identity.start_ns,
-            told: 0,
+            reported: 0,
             stats: StreamStats::default(),
             closed: ClassTotals::default(),
             observers: Observers::default(),
@@ -84,12 +84,12 @@ impl StreamWriter {
         }
     }
 
-    /// Shows the events to these observers. There may be no event yet.
+    /// Shows the events to these observers. Called before the first event.
     pub(crate) fn observe_by(&mut self, observers: Observers) {
         self.observers = observers;
     }
 
-    /// Those who look at the events, for events that are in no packet.
+    /// The observers, for events that are in no packet.
     pub(crate) fn observers(&mut self) -> &mut Observers {
         &mut self.observers
     }
@@ -109,8 +109,8 @@ impl StreamWriter {
         }
     }
 
-    /// Has the stream tell of the time from `start_ns` on (`CLOCK_MONOTONIC` in nanoseconds).
-    /// There may be no event yet.
+    /// Sets the time from which the stream covers events (`CLOCK_MONOTONIC` in nanoseconds).
+    /// Called before the first event.
     pub fn begin_at(&mut self, start_ns: u64) {
         (self.first_ns, self.last_ns) = (start_ns, start_ns);
     }
@@ -155,7 +155,7 @@ impl StreamWriter {
     /// this CPU; it is asked when a packet is closed.
     ///
     /// # Errors
-    /// Where the reader has to give up a sub-buffer first; the event was not taken.
+    /// If the reader has to free a sub-buffer first; the event was not taken.
     pub fn push(
         &mut self,
         event: &[u8],
@@ -187,7 +187,7 @@ impl StreamWriter {
             self.writer.patch(start, &timestamp_ns.to_le_bytes());
             self.stats.clamped += 1;
         }
-        // The first packet tells of all time since recording began.
+        // The first packet covers all time since recording began.
         if self.open.events() == 0 && self.writer.closed_packets() > 0 {
             self.first_ns = timestamp_ns;
         }
@@ -196,27 +196,28 @@ impl StreamWriter {
         self.stats.events += 1;
     }
 
-    /// Closes the open packet, if it holds events or has a loss to tell.
+    /// Closes the open packet, if it holds events or has a loss to report.
     ///
     /// # Errors
-    /// Where the loss needs a packet and no sub-buffer is free.
+    /// If the loss needs a packet and no sub-buffer is free.
     pub fn flush(&mut self, discarded: u64) -> Result<(), Full> {
-        if self.open.events() > 0 || self.stats.oversized + discarded > self.told {
+        if self.open.events() > 0 || self.stats.oversized + discarded > self.reported {
             self.writer.open()?;
             self.close(discarded);
         }
         Ok(())
     }
 
-    /// Closes the stream: its last packet tells of all time up to `end_ns`
+    /// Closes the stream: its last packet covers all time up to `end_ns`
     /// (`CLOCK_MONOTONIC` in nanoseconds), without events if there are none left. A stream
-    /// without any packet stays so. Readers look at the time that all streams tell of.
+    /// without any packet stays empty. Readers look at the time that all streams cover.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
     pub fn finish(&mut self, end_ns: u64, discarded: u64) -> Result<(), Full> {
         let has_packets = self.closed_packets() > 0;
-        if has_packets || self.open.events() > 0 || self.stats.oversized + discarded > self.told {
+        if has_packets || self.open.events() > 0 || self.stats.oversized + discarded > self.reported
+        {
             self.writer.open()?;
             self.last_ns = self.last_ns.max(end_ns);
             self.close(discarded);
@@ -257,13 +258,13 @@ impl StreamWriter {
             packet_len,
             events,
             classes,
-            discarded_before: self.told,
+            discarded_before: self.reported,
         };
         self.writer.close(closing, |page, position| {
             // The first number is left for a preamble.
             let sequence = position + 1;
             PacketHeader { sequence, ..header }.write_to(page);
         });
-        self.told = discarded;
+        self.reported = discarded;
     }
 }

@@ -85,7 +85,7 @@ impl Observers {
         }
     }
 
-    /// Has all of them hand on what they have gathered.
+    /// Lets all of them hand on what they have gathered.
     pub(crate) fn flush(&mut self) {
         for observer in &mut self.list {
             observer.flush();

@@ -15,7 +15,7 @@ use crate::record::output::files::write_new;
 use crate::record::output::{OutputError, Sidecar, running_threads};
 use crate::trace::folder::chunk::{BEFORE, Before};
 
-/// Somebody who begins a chunk needs no longer for it.
+/// How long to wait for another thread that is beginning a chunk.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// A chunk has taken the place of another.
@@ -33,7 +33,7 @@ enum Message {
     Stop,
 }
 
-/// Where the keeper gets its work from.
+/// Passes work to the keeper.
 #[derive(Debug)]
 pub(super) struct Mailbox(SyncSender<Message>);
 

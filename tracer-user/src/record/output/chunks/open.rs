@@ -62,7 +62,7 @@ impl OpenChunk {
         let folder = parent.join(folder_name(number, &start.to_string()));
         create_folder(&folder)?;
         Self::fill(&folder, layout, metadata, number).inspect_err(|_| {
-            // The error says what is wrong with the folder.
+            // The error names the folder.
             let _ = fs::remove_dir_all(&folder);
         })
     }

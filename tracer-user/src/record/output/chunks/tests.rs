@@ -26,7 +26,7 @@ fn limits(chunk: Option<u64>, max: Option<u64>) -> Rotation {
     }
 }
 
-/// A recording of two CPUs in a folder of its own.
+/// A recording of two CPUs in a private folder.
 struct Recording {
     folder: tempfile::TempDir,
     keeper: Keeper,

@@ -1,13 +1,12 @@
 //! Notes where the code of processes is whose user stacks are recorded: addresses mean
 //! something only as long as the process lives.
 //!
-//! As perf has it, the kernel tells each process that begins, each program that is executed and
-//! each mapping of code, by a ring for each CPU; a thread of its own ([`Watcher`]) makes lines of
-//! them. They are written for processes of which a drain has seen a stack
+//! As for perf, the kernel reports each new process, each execution of a program and each
+//! mapping of code, in a ring per CPU; a separate thread ([`Watcher`]) formats them as lines. They are written for processes of which a drain has seen a stack
 //! ([`Watch::saw_stack`]), and remembered of others: most processes of a machine have none. What
 //! was mapped before the recording is read from `/proc/PID/maps` when a stack is seen.
 //!
-//! Rings are not merged: each line has its time, and whoever reads them sorts.
+//! Rings are not merged: each line has its time, and readers sort them.
 
 mod pids;
 mod proc;
@@ -46,10 +45,10 @@ const INTERVAL: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// The rings of all CPUs that are online, from when on everything is told.
+/// The rings of all online CPUs. Everything after this is reported.
 ///
 /// # Errors
-/// Where the kernel refuses them.
+/// If the kernel refuses them.
 pub(super) fn open_rings() -> io::Result<Vec<PerfRing>> {
     let cpus = aya::util::online_cpus().map_err(|(_, error)| error)?;
     cpus.into_iter()
@@ -87,15 +86,15 @@ impl Watch {
         }
     }
 
-    /// Tells when everything is noted of the stacks that were seen up to now, and how many
-    /// records of the kernel were lost; an error: the thread is gone.
+    /// Completes when the mappings for all stacks seen so far are written, with the number of
+    /// records that the kernel has lost; an error: the thread is gone.
     pub(super) fn noted(&self) -> oneshot::Receiver<u64> {
         let (reply, noted) = oneshot::channel();
         self.request(Request::Answer(reply));
         noted
     }
 
-    /// As [`noted`](Self::noted), and ends the thread: nothing is written behind the answer.
+    /// As [`noted`](Self::noted), and ends the thread: nothing is written after the answer.
     pub(super) fn end(self) -> oneshot::Receiver<u64> {
         let (reply, noted) = oneshot::channel();
         self.request(Request::End(reply));
@@ -103,7 +102,7 @@ impl Watch {
     }
 
     fn request(&self, request: Request) {
-        // An error means that the thread is gone, which `noted` tells.
+        // An error means that the thread is gone, which `noted` reports.
         let _ = self.requests.send(request);
         self.bell.ring();
     }
@@ -135,7 +134,7 @@ impl Observer for StackObserver {
     }
 }
 
-/// Makes lines of what the kernel tells.
+/// Formats what the kernel reports as lines.
 pub(super) struct Watcher {
     rings: Vec<PerfRing>,
     seen: Arc<Pids>,
@@ -154,7 +153,7 @@ impl Watcher {
     /// Reads these `rings`, and what is mapped already from `proc`.
     ///
     /// # Errors
-    /// Where there are no file descriptors to wait with.
+    /// If there are no file descriptors to wait with.
     pub(super) fn new(rings: Vec<PerfRing>, proc: &Path) -> io::Result<(Watch, Self)> {
         let bell = Arc::new(Bell::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -201,7 +200,7 @@ impl Watcher {
             match epoll::wait(&self.poll, room, Some(&INTERVAL)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
-                    log::warn!("cannot wait for what processes map: {error}");
+                    log::warn!("cannot wait for mappings of processes: {error}");
                     return;
                 }
             }
@@ -225,17 +224,17 @@ impl Watcher {
                 Err(TryRecvError::Disconnected) => return true,
             }
         };
-        // Behind the requests: what was mapped before a stack was seen is in the rings now.
+        // After the requests: what was mapped before a stack was seen is in the rings now.
         self.read_rings();
         for pid in stacks {
-            self.tell_of(pid);
+            self.describe(pid);
         }
         let lines = mem::take(&mut self.lines);
         if !lines.is_empty() && write(&lines) == Retention::Aging {
             self.seen.clear();
         }
         for answer in answers {
-            // An error means that nobody waits any more.
+            // An error means that nothing waits for the answer.
             let _ = answer.send(self.lost);
         }
         ends
@@ -247,10 +246,10 @@ impl Watcher {
         for ring in &mut rings {
             records.clear();
             if let Err(error) = ring.take(&mut records) {
-                log::warn!("cannot read what processes map: {error}");
+                log::warn!("cannot read mappings of processes: {error}");
             }
             if let Err(error) = records::read(&records, |record| self.note(&record)) {
-                log::warn!("cannot read what processes map: {error}");
+                log::warn!("cannot read mappings of processes: {error}");
             }
         }
         self.rings = rings;
@@ -281,7 +280,7 @@ impl Watcher {
             if let &What::Made { parent } = what
                 && self.seen.insert(parent)
             {
-                self.tell_of(parent);
+                self.describe(parent);
             }
             return;
         }
@@ -297,7 +296,7 @@ impl Watcher {
     }
 
     /// Writes what is known of a process, and of those that made it: it may have their code.
-    fn tell_of(&mut self, pid: u32) {
+    fn describe(&mut self, pid: u32) {
         let mut pids = vec![pid];
         while let Some(pid) = pids.pop() {
             let history = self.unseen.take(pid);
@@ -398,13 +397,13 @@ mod tests {
         let path = |address| &*mappings.find(7, 3, address).unwrap().path;
         assert_eq!(path(0x5000), b"/lib");
         assert_eq!(path(0x1000), b"/before");
-        // Those it makes later bring nobody new.
+        // Later children of it add no other process.
         watcher.note(&record(8, 7, What::Made { parent: 6 }));
         assert_eq!(written(&mut watcher, &watch, &[]), "8 7 new 6\n");
     }
 
     #[test]
-    fn behind_a_loss_everything_is_looked_at() {
+    fn after_a_loss_everything_is_read_from_proc() {
         let proc = proc_with(7);
         let (watch, mut watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
         watcher.note(&record(1, 7, What::Executed));
@@ -445,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anybody_it_ends() {
+    fn it_ends_with_the_last_watch() {
         let proc = proc_with(7);
         let (watch, watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
         drop(watch);

@@ -1,4 +1,4 @@
-//! What a recording will do, all of it decided before anything is done.
+//! The plan of a recording: everything that is decided before anything is attached.
 
 mod cpus;
 mod sizes;
@@ -39,10 +39,10 @@ pub(super) struct Plan {
     pub(super) names: Naming,
     /// Classes of the trace, by id: those of the user's probes.
     pub(super) classes: Vec<EventClass>,
-    /// Classes of the state dump that the trace begins with, behind those of all probes;
-    /// empty: there is none.
+    /// Classes of the state dump at the start of the trace, numbered after those of all probes;
+    /// empty: no state dump.
     pub(super) state_dump: Vec<EventClass>,
-    /// How to read the events that tell names.
+    /// Events with the names of threads.
     pub(super) task_events: Arc<[TaskEvent]>,
     /// How many events of each class are recorded, by class id.
     pub(super) throttles: Vec<Throttle>,
@@ -61,7 +61,7 @@ pub(super) struct Plan {
     /// In discard mode an open packet is closed after this time, so that little is lost with
     /// the recorder, and a chunk has what happened in its time.
     pub(super) flush_interval: Duration,
-    /// Tell about them at the end.
+    /// Report on them at the end.
     pub(super) stats: bool,
     /// What is recorded with each event about its thread.
     pub(super) contexts: Vec<fetch::Context>,
@@ -69,14 +69,16 @@ pub(super) struct Plan {
     pub(super) origin: Origin,
     /// By class, whether its events have stacks of processes.
     pub(super) user_stacks: Arc<[bool]>,
-    /// Events that have a snapshot taken.
+    /// The events that trigger snapshots.
     pub(super) trigger: Option<Arc<Trigger>>,
 }
 
 impl Plan {
     pub(super) fn new(options: &Options) -> Result<Self> {
         if options.snapshot_on.is_some() && options.mode == Mode::Discard {
-            bail!("--snapshot-on needs --mode overwrite: without it all events are written anyway");
+            bail!(
+                "--snapshot-on needs --mode overwrite: in discard mode all events are written anyway"
+            );
         }
         let scope = Scope::new(options)?;
         let tracefs = Tracefs::open()?;
@@ -204,7 +206,7 @@ impl Plan {
 }
 
 /// What to record, as it was typed: each with its text, or one for the default probes. The
-/// probe that has snapshots taken is recorded, too; what is said for it elsewhere counts.
+/// probe that triggers snapshots is recorded, too, with the filter and the stacks of other -e.
 fn requests(options: &Options) -> Vec<ProbeRequest> {
     let mut requests = options.probes.clone();
     if let Some(text) = &options.snapshot_on {
@@ -237,21 +239,21 @@ fn throttles(requests: &[ProbeRequest], probes: &[ResolvedProbe]) -> Vec<Throttl
     }
 }
 
-/// Whether the trace begins with a state dump. Says why not where one could be expected.
+/// Whether the trace begins with a state dump. Prints why not if one could be expected.
 fn dumps_state(options: &Options) -> bool {
     let wanted =
         options.state_dump && options.names == Naming::Lttng && options.mode == Mode::Discard;
     if wanted && !state_dump::has_global_ids() {
         eprintln!(
-            "tracer: note: the trace has no state dump: threads have other ids in this \
-             namespace of processes than in events"
+            "tracer: note: the trace has no state dump: in this PID namespace threads have other \
+             ids than in events"
         );
         return false;
     }
     wanted
 }
 
-/// The probes that `texts` name, their classes called as `names` says.
+/// The probes that `texts` name, with classes named according to `names`.
 fn named(
     files: &KernelFiles,
     texts: &[String],
@@ -264,8 +266,8 @@ fn named(
     Ok(probes)
 }
 
-/// What happens in the recorder and says something of others is recorded, too: its command is
-/// a process, and a switch away from it says who runs on the CPU from then on.
+/// Records some events of the recorder itself, because they concern other processes: it forks
+/// the command, and a switch away from it shows what runs on the CPU next.
 fn follow_recorder(probes: &mut [ResolvedProbe]) {
     for probe in probes {
         if let Place::Tracepoint {

@@ -19,11 +19,11 @@ pub(super) const FLIGHT_RING: RangeInclusive<Size> = Size(1 << 20)..=Size(8 << 2
 /// The largest event fits beside a packet's header.
 const SMALLEST_PACKET: Size = Size(MAX_EVENT_LEN as u64 * 2);
 
-/// Sub-buffers have this size where nothing else is said.
+/// The default size of sub-buffers, at most.
 const LARGEST_DEFAULT_PACKET: Size = Size(1 << 20);
 
-/// What is written at once: larger pieces are cheaper for the disk (`cargo xtask bench sinks
-/// --sweep`). What is overwritten at once is not more than an eighth.
+/// The size of a sub-buffer, which is written at once: larger pieces are cheaper for the disk (`cargo xtask bench sinks
+/// --sweep`). In overwrite mode it is at most an eighth of the buffer.
 pub(super) fn default_packet(mode: Mode, buffer: Size) -> Size {
     match mode {
         Mode::Discard => LARGEST_DEFAULT_PACKET,
@@ -36,7 +36,7 @@ pub(super) fn slots_of(buffer: Size, packet: Size) -> Result<u16> {
     let slots = buffer.0 / packet.0;
     if slots < 2 {
         bail!(
-            "a buffer of {buffer} has no two sub-buffers of {packet}: try --buffer-size {} or a \
+            "a buffer of {buffer} does not hold two sub-buffers of {packet}: try --buffer-size {} or a \
              smaller --subbuf-size",
             Size(packet.0 * 8)
         );
@@ -50,8 +50,8 @@ pub(super) fn slots_of(buffer: Size, packet: Size) -> Result<u16> {
     })
 }
 
-/// The size that is used for `asked`: a power of two of whole pages, not less than what the
-/// user asked for. Says so when it differs.
+/// The size that is used for `asked`: a power of two of whole pages, at least as large. Prints
+/// a note if it differs.
 pub(super) fn whole_pages(asked: Size, what: &str, max: u64) -> Result<Size> {
     let minimum = if what == "sub-buffer" {
         SMALLEST_PACKET.0.max(page_size() as u64)

@@ -113,7 +113,7 @@ fn at_the_kernels_limit_pages_are_waited_for() {
     assert!(received.join().unwrap() == source.expected);
 }
 
-/// Sends packets with some system calls answered by `rule`; gives what the sink tells.
+/// Sends packets with some system calls answered by `rule`; returns its report.
 fn report_with(
     spares: usize,
     rule: impl FnMut(&mut Call<'_>) -> Option<Result<usize, Errno>> + Send + 'static,
@@ -207,7 +207,7 @@ fn a_peer_that_goes_while_pages_are_waited_for_is_an_error() {
 }
 
 #[test]
-fn behind_a_broken_frame_comes_nothing() {
+fn nothing_is_sent_after_a_broken_frame() {
     let (stream, peer) = connection();
     let mut turn = 0;
     let calls = Faults::new(move |call| {

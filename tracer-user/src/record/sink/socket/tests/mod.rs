@@ -1,5 +1,5 @@
 //! Real connections on this machine, on which the kernel copies what arrives; where a test
-//! is about a network that does not, completions are told apart from that.
+//! is about a network that does not, completions are tested separately.
 
 mod faults;
 
@@ -43,7 +43,7 @@ fn sink_of<C: Calls>(source: &TestStream, socket: &Arc<SharedSocket<C>>) -> Sock
     SocketSink::new(Arc::clone(socket), source.number, pool)
 }
 
-/// Has the kernel answer, but for completions: those are as of a network that reads pages.
+/// Lets the kernel answer, except for completions: those are as of a network that reads pages.
 fn gathering(mut call: Call<'_>) -> Option<Result<usize, Errno>> {
     let Call::ReadCompletion { found, .. } = &mut call else {
         return None;
@@ -202,7 +202,7 @@ fn an_address_is_known_from_a_path() {
 }
 
 #[test]
-fn where_nobody_listens_the_error_says_what_to_start() {
+fn if_nothing_listens_the_error_says_what_to_start() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -220,7 +220,7 @@ fn an_address_without_a_port_is_refused() {
 }
 
 #[test]
-fn a_connection_is_made_to_whoever_listens() {
+fn a_connection_is_made_to_a_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     let socket = SharedSocket::connect(&address).unwrap();

@@ -345,7 +345,8 @@ mod tests {
             folder: OsString::from_vec(b"/\xff".to_vec()).into(),
         });
         let error = encode(&request).unwrap_err();
-        assert!(error.to_string().contains("UTF-8"), "{error}");
+        let error = format!("{:#}", anyhow::Error::new(error));
+        assert!(error.contains("UTF-8"), "{error}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::trace::folder::chunk::METADATA;
 /// Writes a file per stream, with its index.
 #[derive(Debug)]
 pub struct Folder {
-    folder: TraceFolder,
+    place: TraceFolder,
     kind: SinkKind,
     packet_bytes: usize,
 }
@@ -23,7 +23,7 @@ impl Folder {
     #[must_use]
     pub fn new(folder: TraceFolder, kind: SinkKind, packet_bytes: usize) -> Self {
         Self {
-            folder,
+            place: folder,
             kind,
             packet_bytes,
         }
@@ -32,19 +32,19 @@ impl Folder {
 
 impl Output for Folder {
     fn name(&self) -> String {
-        self.folder.name()
+        self.place.name()
     }
 
     fn folder(&self) -> Option<&Path> {
-        Some(self.folder.path())
+        Some(self.place.path())
     }
 
     fn begin(&self, _uuid: [u8; 16], metadata: &str) -> Result<(), OutputError> {
-        Ok(self.folder.write_metadata(metadata)?)
+        Ok(self.place.write_metadata(metadata)?)
     }
 
     fn extend_metadata(&self, text: &str) -> Result<(), OutputError> {
-        Ok(append_metadata(&self.folder.path().join(METADATA), text)?)
+        Ok(append_metadata(&self.place.path().join(METADATA), text)?)
     }
 
     fn sink(
@@ -52,18 +52,18 @@ impl Output for Folder {
         cpu: u32,
         _pool: Option<&Arc<Pool>>,
     ) -> Result<Option<Box<dyn Sink>>, OutputError> {
-        let folder = self.folder.path();
+        let folder = self.place.path();
         let sink = stream_sink(folder, cpu, self.kind, self.packet_bytes)?;
         Ok(Some(Box::new(sink)))
     }
 
     fn sidecar(&self, kind: Sidecar, lines: &str) -> io::Result<Retention> {
-        kind.append_in(self.folder.path(), lines)?;
+        kind.append_in(self.place.path(), lines)?;
         Ok(Retention::Kept)
     }
 
     fn finish(&self) -> Result<Option<ClosedChunks>, OutputError> {
-        self.folder.keep().map(|()| None)
+        self.place.keep().map(|()| None)
     }
 }
 

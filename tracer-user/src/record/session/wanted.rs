@@ -223,7 +223,7 @@ pub(super) fn split(request: &mut ProbeRequest) -> Result<()> {
     };
     if let (probe, Some(filter)) = probe_and_filter(text) {
         if request.filter.is_some() {
-            bail!("`{text}` has a filter, and another one with -f: join them with `&&`");
+            bail!("`{text}` has a filter, and another one with --filter: join them with `&&`");
         }
         request.filter = Some(filter.to_owned());
         request.text = Some(probe.to_owned());

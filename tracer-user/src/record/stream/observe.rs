@@ -106,7 +106,7 @@ impl fmt::Debug for Observers {
         f.debug_struct("Observers")
             .field("count", &self.list.len())
             .field("in_packets", &self.in_packets)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

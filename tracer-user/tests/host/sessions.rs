@@ -251,7 +251,7 @@ fn no_session_is_no_failure_of_a_list() {
         (&*stdout(&output), &*stderr(&output)),
         (
             "",
-            "tracer: no session is running; `tracer record` starts one\n"
+            "tracer: no session is running; start one with `tracer record`\n"
         )
     );
     assert!(!sockets.folder().exists(), "asking made a folder");

@@ -11,7 +11,7 @@ use crate::record::output::files::{
 };
 use crate::trace::folder::chunk::METADATA;
 
-/// A trace folder. Unless it is [kept](Self::keep), what was created is removed again.
+/// A trace folder. Unless the trace is kept, what was created is removed again.
 #[derive(Debug)]
 pub struct TraceFolder {
     path: PathBuf,

@@ -263,7 +263,7 @@ fn what_cannot_be_followed_is_refused() {
     };
     let without_start = [
         "--follow needs a process to start from",
-        "-p PID",
+        "--pid",
         "--only-command",
     ];
     refused(&["--follow"], &["true"], &without_start);

@@ -50,7 +50,8 @@ pub(super) fn run(Args { json }: Args) -> anyhow::Result<ExitCode> {
             Found::Running(status) => sessions.push(*status),
             Found::Mute { pid, error, .. } => {
                 let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-                eprintln!("tracer: note: {error}{process}");
+                let error = anyhow::Error::new(error);
+                eprintln!("tracer: note: {error:#}{process}");
             }
             Found::Dead(name) => eprintln!(
                 "tracer: note: the recorder of `{name}` was killed and its socket was removed; \
@@ -111,7 +112,7 @@ fn row(status: &Status) -> [String; HEADINGS.len()] {
     [
         status.session.to_string(),
         status.pid.to_string(),
-        status.mode.as_str().to_owned(),
+        status.mode_name().to_owned(),
         since.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         grouped(status.events),
         grouped(status.lost),
@@ -149,7 +150,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::record::control::protocol::Mode;
+    use crate::record::subbuf::Mode;
 
     fn status(probes: &[&str], command: &[&str]) -> Status {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();

@@ -7,16 +7,20 @@
 //! | [`stream`] | batching events into packets |
 //! | [`subbuf`] | sub-buffers with one owner, between the writer and the reader of a stream |
 //! | [`pool`] | pages for them, used again and again |
-//! | [`sink`] | where packets go |
+//! | [`sink`] | writing packets to a file, a pipe or a socket |
+//! | [`output`] | where a trace goes: packets, metadata, names |
 //! | [`session`] | a recording, joined from all of the above |
 //! | [`control`] | names of running recordings, and the socket by which their owner talks to one |
 
 pub mod attach;
+pub(crate) mod clock;
 pub mod control;
+pub mod output;
 pub mod pool;
 pub mod programs;
 pub mod ring;
 pub mod session;
 pub mod sink;
+pub(crate) mod size;
 pub mod stream;
 pub mod subbuf;

@@ -53,7 +53,7 @@ fn when_the_time_is_over_a_running_command_is_ended() {
         .command(["sh", "-c", "exec sleep 1000"])
         .run();
     assert_eq!(recording.status.code(), Some(0), "{}", recording.stderr);
-    assert!(recording.stderr.contains("the time was over"));
+    assert!(recording.stderr.contains("--duration elapsed"));
     assert_whole(&recording);
 }
 

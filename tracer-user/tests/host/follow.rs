@@ -262,12 +262,12 @@ fn what_cannot_be_followed_is_refused() {
         });
     };
     let without_start = [
-        "--follow: nothing to begin with",
-        "-p PID",
+        "--follow needs a process to start from",
+        "--pid",
         "--only-command",
     ];
     refused(&["--follow"], &["true"], &without_start);
-    let without_command = ["--only-command: there is no command", "behind `--`"];
+    let without_command = ["--only-command needs a command", "after `--`"];
     refused(&["--only-command"], &[], &without_command);
 }
 

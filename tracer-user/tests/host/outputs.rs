@@ -255,7 +255,7 @@ fn a_peer_that_goes_ends_the_recording() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains(&address), "{said}");
-    assert!(said.contains("whoever read it has gone"), "{said}");
+    assert!(said.contains("its reader has closed it"), "{said}");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_reader_that_goes_ends_the_recording() {
     let output = recorder.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("whoever read it has gone"), "{said}");
+    assert!(said.contains("its reader has closed it"), "{said}");
 }
 
 #[test]

@@ -233,7 +233,7 @@ fn a_cpu_that_is_not_online_is_named() {
     let recorder = Recorder::new(&[&PROBE[..], &["-C", "0,4095"]].concat());
     assert_refused(
         recorder,
-        &["cannot record CPU 4095: it is not online", "online are [0"],
+        &["cannot record CPU 4095: it is offline", "(online: 0"],
     );
 }
 

@@ -223,7 +223,7 @@ fn a_full_disk_ends_the_recording_and_leaves_chunks() {
     let recording = recorder.in_mount_namespace(&script).run();
     let parts = [
         "No space left on device",
-        "events could not be written, the trace up to there is readable",
+        "events could not be written, the trace up to that point is readable",
         "the trace could no longer be written",
     ];
     recording.assert_failed(1, &parts);
@@ -283,7 +283,7 @@ fn what_has_no_folder_has_no_chunks() {
         assert_eq!(output.status.code(), Some(1));
         let said = crate::common::stderr(&output);
         assert!(
-            said.contains("--rotate-size, --rotate-time and --max-size are for"),
+            said.contains("--rotate-size, --rotate-time and --max-size need a trace folder"),
             "{said}"
         );
     }

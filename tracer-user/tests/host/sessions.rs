@@ -262,7 +262,7 @@ fn in_discard_mode_there_is_no_snapshot() {
     let sockets = Sockets::new();
     let running = sockets.start("demo");
     let reason = format!(
-        "session `demo` refuses: it writes everything it records to `{}`; record with --mode \
+        "session `demo` refuses: it writes all events to `{}`; record with --mode \
          overwrite to take snapshots",
         running.trace_dir().display()
     );
@@ -313,7 +313,7 @@ fn a_signal_asks_for_a_snapshot_and_ends_nothing() {
         (sockets.session()["events"].as_u64().unwrap() > before).then_some(())
     });
     let recording = end(running);
-    let said = "tracer: warning: no snapshot: it writes everything it records to `";
+    let said = "tracer: warning: cannot take a snapshot: it writes all events to `";
     assert!(recording.stderr.contains(said), "{}", recording.stderr);
 }
 
@@ -346,7 +346,7 @@ fn without_a_place_for_sockets_a_recording_without_a_name_goes_on() {
         .run();
     let said = &recording.stderr;
     assert!(said.contains("it is not a folder"), "{said}");
-    assert!(said.contains("recording goes on"), "{said}");
+    assert!(said.contains("recording continues"), "{said}");
     assert!(recording.trace().of("syscall_entry_kill").count() > 0);
 }
 

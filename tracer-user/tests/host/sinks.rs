@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use tracer::record::sink::{FileSink, Sink as _, SinkKind, Way};
+use tracer::record::sink::{FileSink, Sink as _, SinkKind, WriteMethod};
 use tracer::sys::memory::PageBuffer;
 
 use crate::on_disk::{folder, run};
@@ -96,7 +96,7 @@ fn resident_bytes(path: &Path) -> u64 {
 }
 
 /// Writes packets of several sizes; the file must hold exactly them. Gives the way taken.
-fn write_packets(folder: &Path, kind: SinkKind, count: u64) -> Way {
+fn write_packets(folder: &Path, kind: SinkKind, count: u64) -> WriteMethod {
     let path = folder.join("stream");
     let mut sink = FileSink::create(&path, kind, PACKET).unwrap();
     let mut expected = Vec::new();
@@ -110,7 +110,7 @@ fn write_packets(folder: &Path, kind: SinkKind, count: u64) -> Way {
     }
     sink.finish().unwrap();
     let way = sink.report().way;
-    if way == Way::Direct {
+    if way == WriteMethod::Direct {
         assert_eq!(resident_bytes(&path), 0, "through the page cache after all");
     }
     assert!(fs::read(&path).unwrap() == expected, "{way}");
@@ -129,10 +129,13 @@ fn write_packets(folder: &Path, kind: SinkKind, count: u64) -> Way {
 #[test]
 fn ext4_and_xfs_take_packets_past_the_page_cache() {
     for disk in [Mounted::ext4(64 << 20), Mounted::xfs(320 << 20)] {
-        assert_eq!(write_packets(&disk.path(), SinkKind::Auto, 60), Way::Direct);
+        assert_eq!(
+            write_packets(&disk.path(), SinkKind::Auto, 60),
+            WriteMethod::Direct
+        );
         assert_eq!(
             write_packets(&disk.path(), SinkKind::Direct, 60),
-            Way::Direct
+            WriteMethod::Direct
         );
     }
 }
@@ -142,9 +145,12 @@ fn ext4_and_xfs_take_packets_by_splice_and_copy() {
     for disk in [Mounted::ext4(64 << 20), Mounted::xfs(320 << 20)] {
         assert_eq!(
             write_packets(&disk.path(), SinkKind::Splice, 60),
-            Way::Splice
+            WriteMethod::Splice
         );
-        assert_eq!(write_packets(&disk.path(), SinkKind::Copy, 60), Way::Copy);
+        assert_eq!(
+            write_packets(&disk.path(), SinkKind::Copy, 60),
+            WriteMethod::Copy
+        );
     }
 }
 
@@ -153,7 +159,7 @@ fn tmpfs_takes_packets_by_splice_and_says_why() {
     let memory = Mounted::tmpfs(64 << 20);
     assert_eq!(
         write_packets(&memory.path(), SinkKind::Auto, 60),
-        Way::Splice
+        WriteMethod::Splice
     );
     let path = memory.path().join("other");
     let sink = FileSink::create(&path, SinkKind::Auto, PACKET).unwrap();

@@ -17,7 +17,7 @@ use crate::record::control::{ControlError, RuntimeDir, SessionName};
 /// A recorder answers this at once; one that does not has other things to do.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is behind a socket of the folder.
+/// What a socket of the folder belongs to.
 #[derive(Debug)]
 pub enum Found {
     /// A recording.
@@ -26,7 +26,7 @@ pub enum Found {
     Mute {
         /// Its name.
         name: SessionName,
-        /// Its process id, if the kernel says.
+        /// Its process id, if known.
         pid: Option<u32>,
         /// Why.
         error: ControlError,
@@ -38,7 +38,7 @@ pub enum Found {
 /// Asks all sessions how they go.
 ///
 /// # Errors
-/// When the folder cannot be read; what is wrong with one session is said in its place.
+/// If the folder cannot be read. Problems with one session are reported in its place.
 pub fn sessions(runtime: &RuntimeDir) -> Result<Vec<Found>, ControlError> {
     let mut found = Vec::new();
     for name in runtime.names()? {

@@ -1,4 +1,4 @@
-//! Finding out whether a recorder is behind a socket.
+//! Finding out whether a recorder listens to a socket.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -10,18 +10,18 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 use crate::sys::socket::peer;
 
-/// What is behind a path.
+/// What is at a path.
 #[derive(Debug)]
 pub(super) enum Contact {
     /// Nothing is there.
     Absent,
-    /// A socket that nobody listens to: its recorder was killed.
+    /// A socket that nothing listens to: its recorder was killed.
     Dead,
     /// Not a socket.
     Foreign,
-    /// A recorder; so many wait for it already that it cannot be connected to.
+    /// A recorder with too many waiting clients to connect to.
     Crowded,
-    /// A recorder, and its process id if the kernel says.
+    /// A recorder, and its process id if known.
     Live(UnixStream, Option<u32>),
 }
 
@@ -58,13 +58,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_behind_a_path_is_told_apart() {
+    fn what_is_at_a_path_is_distinguished() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sock");
         assert!(matches!(contact(&path).unwrap(), Contact::Absent));
         let listener = UnixListener::bind(&path).unwrap();
         let Contact::Live(_, pid) = contact(&path).unwrap() else {
-            panic!("nobody listens");
+            panic!("nothing listens");
         };
         assert_eq!(pid, Some(std::process::id()));
         drop(listener);

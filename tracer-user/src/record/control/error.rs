@@ -1,4 +1,4 @@
-//! What can go wrong between a recorder and those who ask it.
+//! Errors of the control socket, on both sides.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::record::control::SessionName;
 use crate::record::control::protocol::ProtocolError;
 use crate::record::control::runtime::RUNTIME_DIR_VARIABLE;
 
-/// Why a name cannot be claimed, or a session cannot be asked.
+/// Why a name cannot be claimed, or a session does not reply.
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// The folder of sockets is not safe to use.
@@ -20,18 +20,18 @@ pub enum ControlError {
         /// What is wrong with it.
         problem: FolderProblem,
     },
-    /// The system refused something.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    /// A system call failed.
+    #[error("cannot {action} `{}`", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
-        /// With what.
+        /// The file.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// Something that no recorder made has the socket's name.
-    #[error("cannot make the control socket `{}`: what is there is no socket; remove it", .0.display())]
+    /// A file that is not a socket has the name of the socket.
+    #[error("cannot make the control socket `{}`: it exists and is not a socket; remove it", .0.display())]
     NotASocket(PathBuf),
     /// A live recorder has this name.
     #[error(
@@ -43,30 +43,30 @@ pub enum ControlError {
     InUse {
         /// The name.
         name: SessionName,
-        /// The recorder that has it, if the kernel says.
+        /// The recorder that has it, if known.
         pid: Option<u32>,
     },
     /// No recorder has this name.
     #[error("no session `{0}` is running; `tracer sessions` lists those that are")]
     NoSuchSession(SessionName),
-    /// A recorder has this name and says nothing.
+    /// A recorder has this name and does not reply.
     #[error(
         "session `{0}` does not answer: it is still attaching its probes, or stopped; try again"
     )]
     NoAnswer(SessionName),
-    /// The recorder went away, or its recording ended, with the question open.
+    /// The recording ended before it replied.
     #[error("session `{0}` ended before it answered")]
     Ended(SessionName),
-    /// The recorder says no.
+    /// The recorder refused the request.
     #[error("session `{name}` refuses: {reason}")]
     Refused {
         /// The session.
         name: SessionName,
-        /// Its words.
+        /// Its reason.
         reason: String,
     },
-    /// What was to be said, or what was heard, is not what the protocol has.
-    #[error("cannot talk to session `{name}`: {source}")]
+    /// A message could not be sent, or not understood.
+    #[error("cannot talk to session `{name}`")]
     Protocol {
         /// The session.
         name: SessionName,

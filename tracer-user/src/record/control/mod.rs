@@ -1,5 +1,5 @@
 //! Control of running recordings: each has a name and a unix socket, by which its owner asks
-//! how it goes or has it write a snapshot.
+//! its status or for a snapshot.
 //!
 //! A recorder [claims](ControlSocket::claim) its [name](SessionName) in the
 //! [folder of sockets](RuntimeDir) and [serves](Server) the socket; [`client`] is the other

@@ -1,4 +1,4 @@
-//! What a recorder and those who ask it say to each other: one request for each connection,
+//! The protocol between a recorder and its clients: one request for each connection,
 //! and its reply, each a line of JSON.
 //!
 //! ```text
@@ -24,6 +24,7 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt};
 
 use crate::record::control::SessionName;
+use crate::record::subbuf::Mode;
 
 /// The version that this program speaks.
 pub const VERSION: u32 = 1;
@@ -35,24 +36,24 @@ pub const MAX_REQUEST_LEN: usize = 64 << 10;
 /// Bytes of a reply at most. A command line, which a status repeats, can have 2 MiB.
 pub const MAX_REPLY_LEN: usize = 16 << 20;
 
-/// What a recorder is asked.
+/// A request to a recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
-    /// How the recording goes.
+    /// The state of the recording.
     Status,
-    /// To write what its buffers hold.
+    /// Write what the buffers hold.
     Snapshot(SnapshotRequest),
 }
 
-/// What a snapshot is to be.
+/// The snapshot to take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRequest {
     /// The folder to write, an absolute path.
     pub folder: PathBuf,
 }
 
-/// What a recorder answers.
+/// The reply of a recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
@@ -60,11 +61,11 @@ pub enum Reply {
     Status(Status),
     /// To [`Request::Snapshot`], once the snapshot is complete.
     Snapshot(SnapshotReply),
-    /// Why there is no other answer.
+    /// Why the request was refused.
     Error(String),
 }
 
-/// How a recording goes. The names of these fields are those of `tracer sessions --json`.
+/// The state of a recording. The names of these fields are those of `tracer sessions --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Name of the session.
@@ -72,6 +73,7 @@ pub struct Status {
     /// Process id of the recorder.
     pub pid: u32,
     /// What a full buffer does.
+    #[serde(with = "ModeText")]
     pub mode: Mode,
     /// When recording began, as RFC 3339 text in UTC.
     pub since: Timestamp,
@@ -98,23 +100,21 @@ pub struct Status {
     pub command: Vec<String>,
 }
 
-/// What a full buffer does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Drops the newest events.
+/// How [`Mode`] is written in JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Mode", rename_all = "snake_case")]
+enum ModeText {
     Discard,
-    /// Drops the oldest sub-buffer.
     Overwrite,
 }
 
-impl Mode {
-    /// The word that the command line and the protocol have for it.
+impl Status {
+    /// The mode as the command line and the protocol spell it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Discard => "discard",
-            Self::Overwrite => "overwrite",
+    pub fn mode_name(&self) -> &'static str {
+        match self.mode {
+            Mode::Discard => "discard",
+            Mode::Overwrite => "overwrite",
         }
     }
 }
@@ -150,11 +150,11 @@ pub enum ProtocolError {
     )]
     Version(u32),
     /// It is not JSON, or no message.
-    #[error("a message is not understood: {0}")]
-    Malformed(serde_json::Error),
-    /// It cannot be said in JSON: a path that is not UTF-8.
-    #[error("a message cannot be written: {0}")]
-    Unspeakable(serde_json::Error),
+    #[error("cannot parse a message")]
+    Malformed(#[source] serde_json::Error),
+    /// It cannot be written as JSON: a path that is not UTF-8.
+    #[error("cannot write a message as JSON")]
+    NotJson(#[source] serde_json::Error),
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -173,18 +173,18 @@ struct AnyMessage {
     version: u32,
 }
 
-/// The line that says `body`.
+/// The line with `body`.
 pub fn encode<T: Serialize>(body: &T) -> Result<Vec<u8>, ProtocolError> {
     let message = Message {
         version: VERSION,
         body,
     };
-    let mut line = serde_json::to_vec(&message).map_err(ProtocolError::Unspeakable)?;
+    let mut line = serde_json::to_vec(&message).map_err(ProtocolError::NotJson)?;
     line.push(b'\n');
     Ok(line)
 }
 
-/// What a line says.
+/// The body of a line.
 pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, ProtocolError> {
     // The version first: a message of another one may look wrong in any way.
     let AnyMessage { version } = serde_json::from_slice(line).map_err(ProtocolError::Malformed)?;
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_understood() {
+    fn messages_are_read_as_written() {
         let replies = [Reply::Status(status()), Reply::Error("no\n\"such\"".into())];
         for reply in replies {
             let understood: Reply = decode(&encode(&reply).unwrap()).unwrap();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_an_error() {
+    fn what_is_not_a_message_is_an_error() {
         for line in [
             &b"GET / HTTP/1.1\n"[..],
             b"{}\n",
@@ -340,12 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_not_utf8_cannot_be_said() {
+    fn a_path_that_is_not_utf8_cannot_be_written() {
         let request = Request::Snapshot(SnapshotRequest {
             folder: OsString::from_vec(b"/\xff".to_vec()).into(),
         });
         let error = encode(&request).unwrap_err();
-        assert!(error.to_string().contains("UTF-8"), "{error}");
+        let error = format!("{:#}", anyhow::Error::new(error));
+        assert!(error.contains("UTF-8"), "{error}");
     }
 
     #[test]

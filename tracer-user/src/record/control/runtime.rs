@@ -30,7 +30,7 @@ pub struct RuntimeDir {
     folder: OwnedFd,
 }
 
-/// Held while a socket is made or removed; whoever else wants to do that waits.
+/// Held while a socket is created or removed; others wait for it.
 #[derive(Debug)]
 pub(super) struct Lock {
     /// A lock of flock(2) goes with its open file.
@@ -38,7 +38,7 @@ pub(super) struct Lock {
 }
 
 impl RuntimeDir {
-    /// Where the folder is, by the environment.
+    /// The folder, as the environment names it.
     #[must_use]
     pub fn default_path() -> PathBuf {
         match env::var_os(RUNTIME_DIR_VARIABLE) {
@@ -50,7 +50,7 @@ impl RuntimeDir {
     /// Opens the folder at `path`, and makes it first if there is nothing.
     ///
     /// # Errors
-    /// When it belongs to somebody else, is open to others, or is no folder.
+    /// If it belongs to another user, is open to others, or is not a folder.
     pub fn create(path: &Path) -> Result<Self, ControlError> {
         match fs::DirBuilder::new().mode(0o700).create(path) {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
@@ -77,7 +77,7 @@ impl RuntimeDir {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::NOTDIR | Errno::LOOP) => return Err(problem(FolderProblem::NotAFolder)),
             Err(Errno::ACCESS) => {
-                // What keeps this user out may be said better than by the error.
+                // There may be a better explanation than the error.
                 use std::os::unix::fs::MetadataExt;
                 return Err(match fs::symlink_metadata(path) {
                     Ok(found) if found.uid() != geteuid().as_raw() => {
@@ -102,7 +102,7 @@ impl RuntimeDir {
         }))
     }
 
-    /// Where the socket of a session is.
+    /// The path of the socket of a session.
     #[must_use]
     pub fn socket_path(&self, name: &SessionName) -> PathBuf {
         self.path.join(format!("{name}{SUFFIX}"))

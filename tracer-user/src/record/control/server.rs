@@ -1,6 +1,6 @@
 //! The recorder's side of its control socket.
 //!
-//! Each connection is a task of its own, which reads one request and hands it to the session
+//! Each connection is a separate task, which reads one request and hands it to the session
 //! as a [`Call`]. So a client that hangs, talks nonsense or vanishes is no matter of the
 //! session's; there are limits on how long and how many.
 
@@ -16,8 +16,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::record::control::ControlSocket;
 use crate::record::control::protocol::{
-    MAX_REQUEST_LEN, Reply, Request, SnapshotReply, SnapshotRequest, Status, decode, encode,
-    receive_line,
+    MAX_REQUEST_LEN, ProtocolError, Reply, Request, SnapshotReply, SnapshotRequest, Status, decode,
+    encode, receive_line,
 };
 use crate::record::control::socket::SocketFile;
 use crate::sys::socket::peer;
@@ -96,7 +96,7 @@ impl Server {
     pub async fn next(&mut self) -> Call {
         match self.calls.recv().await {
             Some(call) => call,
-            // The accepting task has panicked: nothing comes any more.
+            // The accepting task has panicked: no more calls.
             None => std::future::pending().await,
         }
     }
@@ -111,7 +111,7 @@ impl Server {
     }
 }
 
-/// Accepts connections until nobody receives their calls.
+/// Accepts connections until the receiver of their calls is gone.
 async fn accept(listener: UnixListener, calls: mpsc::Sender<Call>, patience: Duration) {
     let mut connections = JoinSet::new();
     loop {
@@ -148,23 +148,23 @@ async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>, patience: D
             line = timeout(patience, receive_line(&mut stream, MAX_REQUEST_LEN)) => {
                 match line.map(|line| line.and_then(|line| decode(&line))) {
                     Ok(Ok(request)) => answer(request, &calls).await,
-                    Ok(Err(error)) => Some(Reply::Error(error.to_string())),
+                    Ok(Err(error)) => Some(Reply::Error(with_causes(error))),
                     Err(_) => None,
                 }
             }
         }
     };
     let Some(reply) = reply else { return };
-    let line = encode(&reply).or_else(|error| encode(&Reply::Error(error.to_string())));
+    let line = encode(&reply).or_else(|error| encode(&Reply::Error(with_causes(error))));
     if let Ok(line) = line {
         // A client that has gone, or hangs, does without.
         let _ = timeout(patience, stream.write_all(&line)).await;
     }
 }
 
-/// Lets in whoever may control this process anyway.
+/// Accepts clients that may control this process anyway.
 fn admit(stream: &UnixStream) -> Result<(), String> {
-    let peer = peer(stream).map_err(|error| format!("cannot tell who asks: {error}"))?;
+    let peer = peer(stream).map_err(|error| format!("cannot identify the client: {error}"))?;
     if peer.uid == 0 || peer.uid == geteuid().as_raw() {
         Ok(())
     } else {
@@ -198,3 +198,8 @@ async fn ask<T>(
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;
+
+/// The error and its causes in a line.
+fn with_causes(error: ProtocolError) -> String {
+    format!("{:#}", anyhow::Error::new(error))
+}

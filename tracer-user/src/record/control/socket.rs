@@ -9,11 +9,11 @@ use crate::record::control::contact::{Contact, contact};
 use crate::record::control::runtime::failed;
 use crate::record::control::{ControlError, RuntimeDir, SessionName};
 
-/// A name that this process has, and the socket that says so to others. Who connects waits
+/// A name that this process has claimed, and the socket for it. A client that connects waits
 /// until it is [served](super::Server::start). The socket's file goes with its value.
 #[derive(Debug)]
 pub struct ControlSocket {
-    /// Dropped before the listener: until that is closed nobody takes the file for dead and
+    /// Dropped before the listener: until that is closed nothing takes the file for dead and
     /// puts another in its place.
     pub(super) file: SocketFile,
     pub(super) listener: UnixListener,
@@ -29,7 +29,7 @@ pub(super) struct SocketFile {
 }
 
 impl ControlSocket {
-    /// Takes a name. A socket that a killed recorder left behind is replaced.
+    /// Takes a name. A socket that a killed recorder has left is replaced.
     ///
     /// # Errors
     /// [`ControlError::InUse`] when a live recorder has the name.
@@ -55,7 +55,7 @@ impl ControlSocket {
             identity(&path)
         };
         let identity = close_to_others().map_err(|error| {
-            // The error that is told matters more.
+            // The first error matters more.
             let _ = fs::remove_file(&path);
             failed("close to others", &path)(error)
         })?;
@@ -86,7 +86,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Removes the socket of a session if nobody listens to it; true if so.
+/// Removes the socket of a session if nothing listens to it; true if so.
 pub(super) fn remove_dead(runtime: &RuntimeDir, name: &SessionName) -> Result<bool, ControlError> {
     let path = runtime.socket_path(name);
     let _lock = runtime.lock()?;

@@ -1,4 +1,4 @@
-//! A session without a recording behind its socket.
+//! A session without a recording: for tests.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -13,14 +13,15 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::record::control::protocol::{
-    MAX_REPLY_LEN, Mode, ProtocolError, Reply, Status, decode, read_line,
+    MAX_REPLY_LEN, ProtocolError, Reply, Status, decode, read_line,
 };
 use crate::record::control::{Call, ControlSocket, RuntimeDir, Server, SessionName};
+use crate::record::subbuf::Mode;
 
 /// Longer than any test waits.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// A served socket in a folder of its own.
+/// A served socket in a private folder.
 pub(super) struct FakeSession {
     folder: TempDir,
     stop: oneshot::Sender<()>,

@@ -22,7 +22,7 @@ impl Extent {
         MemoryMap::anonymous(bytes).map(Self::of)
     }
 
-    /// All pages of a mapping that is writable and that nobody else accesses, be it of
+    /// All pages of a mapping that is writable and not accessed by anything else, be it of
     /// anonymous memory or of a memfd.
     pub(super) fn of(mapping: MemoryMap) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Extent {
         }
     }
 
-    /// Has the kernel supply all pages.
+    /// Makes the kernel supply all pages.
     pub(super) fn populate(&mut self) {
         for page in self.bytes_mut().chunks_mut(page_size()) {
             page[0] = 0;
@@ -42,7 +42,7 @@ impl Extent {
     /// Cuts it in two, the first with `bytes`, a multiple of the page size.
     ///
     /// # Panics
-    /// Where that is not inside, or not between two pages.
+    /// If that is not inside, or not between two pages.
     #[must_use]
     pub fn split_at(self, bytes: usize) -> (Self, Self) {
         assert!(bytes > 0 && bytes < self.len && bytes.is_multiple_of(page_size()));
@@ -59,7 +59,7 @@ impl Extent {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: offset and length are inside the mapping, which lives as long as `self`;
-        // no other extent has these bytes, so whoever changes them has borrowed `self`.
+        // no other extent has these bytes, so changing them needs a borrow of `self`.
         unsafe { std::slice::from_raw_parts(self.start(), self.len) }
     }
 

@@ -1,9 +1,9 @@
 //! Pages for sub-buffers, used again and again.
 //!
 //! A [`PageRun`] is the memory of one sub-buffer: whole pages, which may come from several
-//! places, owned by whoever holds the value. A [`Pool`] gives runs out and takes them back.
+//! places, owned by the holder of the value. A [`Pool`] hands out runs and takes them back.
 //! What a sink still holds, because a pipe or a socket may read it, is simply not given
-//! back yet: the pool supplies other pages meanwhile, up to its limit, and then says so.
+//! back yet: the pool supplies other pages meanwhile, up to its limit.
 //!
 //! Runs are kept when they come back, so that in steady state no page is allocated. The
 //! model is the kernel's `ring_buffer_alloc_read_page`/`ring_buffer_free_read_page`
@@ -47,7 +47,7 @@ pub struct PoolStats {
     /// Runs that are ready to be given out.
     pub spare: usize,
     /// Accesses to runs, since they were made, that were neither at the place of the one
-    /// before nor behind it; only of runs that have come back.
+    /// before nor after it; only of runs that have come back.
     pub random_accesses: u64,
 }
 
@@ -89,7 +89,7 @@ impl Pool {
     /// An empty pool; runs are allocated when they are asked for.
     ///
     /// # Errors
-    /// Where `run_bytes` is not a multiple of the page size, or 0.
+    /// If `run_bytes` is not a multiple of the page size, or 0.
     pub fn new(config: PoolConfig) -> io::Result<Self> {
         if config.run_bytes == 0 || !config.run_bytes.is_multiple_of(page_size()) {
             return Err(io::Error::new(
@@ -120,7 +120,7 @@ impl Pool {
         self.config.reuse
     }
 
-    /// A run that nobody else uses, with arbitrary content. None at the limit, or where the
+    /// A run for exclusive use, with arbitrary content. None at the limit, or if the
     /// kernel has no memory.
     #[must_use]
     pub fn take(&self) -> Option<PageRun> {
@@ -153,7 +153,7 @@ impl Pool {
         Some(PageRun::new(vec![pages], Some(ticket)))
     }
 
-    /// Takes a run back whose pages nothing reads any more: not a pipe, not a device, not a
+    /// Takes a run back whose pages nothing reads: not a pipe, not a device, not a
     /// socket.
     pub fn give_back(&self, mut run: PageRun) {
         let mut state = self.state();

@@ -56,7 +56,7 @@ impl PageRun {
     /// A run of the given pages, in that order, which belongs to no pool.
     ///
     /// # Panics
-    /// Where there are none.
+    /// If there are none.
     #[must_use]
     pub fn of_extents(extents: Vec<Extent>) -> Self {
         assert!(!extents.is_empty(), "a run has at least one page");
@@ -82,7 +82,7 @@ impl PageRun {
     /// Copies `bytes` to `offset`.
     ///
     /// # Panics
-    /// Where they would not fit.
+    /// If they would not fit.
     #[inline]
     pub fn write_at(&mut self, offset: usize, bytes: &[u8]) {
         if let Some(place) = self.on_last_page(offset, bytes.len()) {
@@ -97,7 +97,7 @@ impl PageRun {
     /// Sets `len` bytes from `offset` to 0.
     ///
     /// # Panics
-    /// Where the run has fewer.
+    /// If the run has fewer.
     pub fn zero_at(&mut self, offset: usize, len: usize) {
         self.access(offset, len, |place, _| place.fill(0));
     }
@@ -105,7 +105,7 @@ impl PageRun {
     /// Copies the bytes at `offset` to `bytes`.
     ///
     /// # Panics
-    /// Where the run has fewer.
+    /// If the run has fewer.
     pub fn read_at(&mut self, offset: usize, bytes: &mut [u8]) {
         self.access(offset, bytes.len(), |place, done| {
             bytes[done..done + place.len()].copy_from_slice(place);
@@ -128,7 +128,7 @@ impl PageRun {
     /// extent.
     ///
     /// # Panics
-    /// Where the run has fewer.
+    /// If the run has fewer.
     #[must_use]
     pub fn io_slices(&self, len: usize) -> Vec<IoSlice<'_>> {
         assert!(len <= self.len, "{len} bytes of a run of {}", self.len);
@@ -158,7 +158,7 @@ impl PageRun {
         self.extents[self.cached].bytes_mut().get_mut(at..at + len)
     }
 
-    /// Calls `each` with the pieces of memory behind `len` bytes from `offset`, and with how
+    /// Calls `each` with the pieces of memory of `len` bytes from `offset`, and with how
     /// many bytes were before each.
     fn access(&mut self, offset: usize, len: usize, mut each: impl FnMut(&mut [u8], usize)) {
         assert!(
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "of a run of")]
-    fn a_write_behind_the_end_is_refused() {
+    fn a_write_past_the_end_is_refused() {
         let mut run = scattered(2);
         run.write_at(2 * page_size() - 1, &[1, 2]);
     }

@@ -17,7 +17,7 @@ pub struct CpuStates {
 }
 
 impl CpuStates {
-    /// Maps the array of `count` states behind `map`.
+    /// Maps the array of `count` states of `map`.
     pub fn map(map: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
         let bytes = (count * size_of::<CpuState>()).next_multiple_of(page_size());
         Ok(Self {

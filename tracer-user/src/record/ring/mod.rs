@@ -124,7 +124,7 @@ impl Ring {
     }
 
     fn data(&self) -> *const u8 {
-        // SAFETY: one page behind the start of a mapping that is longer.
+        // SAFETY: one page after the start of a mapping that is longer.
         unsafe { self.producer_and_data.as_ptr().add(page_size()) }
     }
 

@@ -12,7 +12,7 @@ use crate::record::session::command::{Command, Running, exit_code};
 use crate::record::session::options::Options;
 use crate::record::session::progress::ProgressLine;
 use crate::record::session::requests::Requests;
-use crate::record::session::streams::Failure;
+use crate::record::stream::shared::Failure;
 
 /// Why a recording ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ pub(super) async fn command_status(
                     running.wait().await?
                 }
             };
-            // The command did as it was told when its time was over.
+            // The command ended by the signal that it was sent when its time was over.
             let obeyed =
                 std::os::unix::process::ExitStatusExt::signal(&status) == Some(sent.as_raw());
             Ok(if end == End::Duration && obeyed {

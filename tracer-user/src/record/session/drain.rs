@@ -11,14 +11,10 @@ use anyhow::{Context, Result};
 use rustix::event::{Timespec, epoll};
 use tracer_common::EventHeader;
 
+use crate::record::clock::monotonic_ns;
 use crate::record::ring::{CpuStates, Ring};
-use crate::record::session::flight::Job;
-use crate::record::session::mappings::Watch;
-use crate::record::session::output::monotonic_ns;
-use crate::record::session::plan::{Plan, TaskEvent};
-use crate::record::session::streams::{Failure, Input, Link, Order};
-use crate::record::session::tasks::TaskLog;
-use crate::record::session::trigger::Trigger;
+use crate::record::session::plan::Plan;
+use crate::record::stream::shared::{CopyJob, Failure, Order, StreamLink};
 use crate::record::stream::{StreamStats, StreamWriter};
 use crate::record::subbuf::{ClassTotals, WriterStats};
 use crate::sys::thread_cpu_ns;
@@ -30,15 +26,45 @@ const POLL_INTERVAL: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// Where a drain is told what to do, and passes it on.
+/// What connects a drain to the control side and to the reader of its stream.
 pub(super) struct Ends {
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<StreamLink>,
     pub(super) orders: Receiver<Order>,
     /// To the reader, in overwrite mode.
-    pub(super) jobs: Option<Sender<Job>>,
+    pub(super) jobs: Option<Sender<CopyJob>>,
     pub(super) failure: Failure,
-    /// Told of stacks of processes, if they are recorded.
-    pub(super) watch: Option<Watch>,
+}
+
+/// The writing end of a stream. Dropped, it wakes the reader and the control side.
+pub(super) struct Input {
+    // Before the other field: the bell rings when the stream has ended.
+    pub(super) writer: StreamWriter,
+    _end: InputEnd,
+}
+
+struct InputEnd {
+    link: Arc<StreamLink>,
+    failure: Failure,
+}
+
+impl Input {
+    pub(super) fn new(writer: StreamWriter, link: &Arc<StreamLink>, failure: Failure) -> Self {
+        Self {
+            writer,
+            _end: InputEnd {
+                link: Arc::clone(link),
+                failure,
+            },
+        }
+    }
+}
+
+impl Drop for InputEnd {
+    fn drop(&mut self) {
+        self.link.outlet_bell.ring();
+        // After an order to finish, nothing waits for it.
+        self.failure.note();
+    }
 }
 
 /// Drains one ring into one stream.
@@ -46,38 +72,32 @@ pub(super) struct Drain {
     cpu: u32,
     ring: Ring,
     intake: Intake,
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
     orders: Receiver<Order>,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<CopyJob>>,
     flush_interval: Duration,
     /// What the stream begins with, before anything from the ring.
     prologue: state_dump::Events,
 }
 
-/// Everything behind the ring; apart from it, because events are borrowed from the ring.
+/// Everything after the ring; a separate struct, because events are borrowed from the ring.
 struct Intake {
     cpu: u32,
     input: Input,
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
     states: Arc<CpuStates>,
+    /// Classes below this are recorded; others are for observers only.
     classes: u32,
     /// Where the rest of the prologue begins.
     prologue_position: usize,
     /// Events of the prologue that are written.
     prologue_events: u64,
-    task_events: Arc<[TaskEvent]>,
-    trigger: Option<Arc<Trigger>>,
-    watch: Option<Watch>,
-    /// By class, whether its events have stacks of processes.
-    user_stacks: Arc<[bool]>,
-    tasks: Arc<TaskLog>,
-    task_lines: String,
     malformed: u64,
     /// How often no sub-buffer was free.
     waits: u64,
 }
 
-/// What a drain has come to.
+/// Totals of a drain.
 #[derive(Debug)]
 pub(super) struct Drained {
     pub(super) stats: StreamStats,
@@ -87,7 +107,7 @@ pub(super) struct Drained {
     pub(super) overwritten: ClassTotals,
     /// Events lost in the ring.
     pub(super) lost: u64,
-    /// Records of the ring that are no events.
+    /// Records of the ring that are not events.
     pub(super) malformed: u64,
     /// How often the ring had to wait for a free sub-buffer.
     pub(super) waits: u64,
@@ -95,12 +115,12 @@ pub(super) struct Drained {
     pub(super) cpu_ns: u64,
 }
 
-/// What is in a ring behind what was taken.
+/// What is left in a ring.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     Nothing,
     Events,
-    /// Something for which no sub-buffer is free.
+    /// Events for which no sub-buffer is free.
     Blocked,
 }
 
@@ -111,7 +131,6 @@ impl Drain {
         writer: StreamWriter,
         states: &Arc<CpuStates>,
         plan: &Plan,
-        tasks: &Arc<TaskLog>,
         ends: Ends,
     ) -> Self {
         let Ends {
@@ -119,7 +138,6 @@ impl Drain {
             orders,
             jobs,
             failure,
-            watch,
         } = ends;
         Self {
             cpu,
@@ -132,12 +150,6 @@ impl Drain {
                 classes: plan.classes.len() as u32,
                 prologue_position: 0,
                 prologue_events: 0,
-                task_events: Arc::clone(&plan.task_events),
-                trigger: plan.trigger.clone(),
-                watch,
-                user_stacks: Arc::clone(&plan.user_stacks),
-                tasks: Arc::clone(tasks),
-                task_lines: String::new(),
                 malformed: 0,
                 waits: 0,
             },
@@ -149,20 +161,20 @@ impl Drain {
         }
     }
 
-    /// Has the stream tell of the time from `start_ns` on.
+    /// Sets the time from which the stream covers events.
     pub(super) fn begin_at(&mut self, start_ns: u64) {
         self.intake.input.writer.begin_at(start_ns);
     }
 
-    /// Has the stream begin with these events, which are before all of the ring.
+    /// Lets the stream begin with these events, before all of the ring.
     pub(super) fn begin_with(&mut self, events: state_dump::Events) {
         self.prologue = events;
     }
 
     pub(super) fn run(mut self) -> Result<Drained> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        // Edge-triggered: woken when the programs say that a batch is ready. A level-triggered
-        // wait would return for each single event.
+        // Edge-triggered: woken when the programs submit a batch. A level-triggered wait would
+        // return for each single event.
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&poll, self.ring.as_fd(), epoll::EventData::new_u64(0), edge)?;
         let level = epoll::EventFlags::IN;
@@ -180,6 +192,8 @@ impl Drain {
                 }
             }
             let mut left = self.lap();
+            // Before orders are passed on: a snapshot has what observers need for it.
+            self.intake.input.writer.observe();
             let is_due = self.jobs.is_none() && flushed.elapsed() >= self.flush_interval;
             if left != Left::Blocked && (finishing || is_due || !snapshots.is_empty()) {
                 // What is in memory is not to be overwritten by a packet without events.
@@ -224,18 +238,18 @@ impl Drain {
         }
     }
 
-    /// Hands jobs to whoever reads the stream. In discard mode there is nobody who could.
-    fn pass_on(&self, snapshots: &mut Vec<Job>) {
+    /// Passes jobs to the reader of the stream. In discard mode there are none.
+    fn pass_on(&self, snapshots: &mut Vec<CopyJob>) {
         for job in snapshots.drain(..) {
             if let Some(jobs) = &self.jobs {
-                // An error means that the reader has failed, which joining it tells.
+                // An error means that the reader has failed, which joining it reports.
                 let _ = jobs.send(job);
             }
         }
     }
 
     /// Takes what is in the ring, and what comes meanwhile, until it is empty or has been
-    /// gone round once: orders are not to wait for a pause.
+    /// drained once around: orders must not wait for a pause.
     fn lap(&mut self) -> Left {
         let Self {
             ring,
@@ -286,28 +300,19 @@ impl Drain {
 }
 
 impl Intake {
-    /// Takes one event from the ring; breaks where no sub-buffer is free for it.
+    /// Takes one event from the ring; breaks if no sub-buffer is free for it.
     fn take(&mut self, event: &[u8]) -> ControlFlow<()> {
         let Some(header) = EventHeader::read(event) else {
             self.malformed += 1;
             return ControlFlow::Continue(());
         };
         if header.class >= self.classes {
-            self.note_task(event, &header);
+            let observers = self.input.writer.observers();
+            observers.see_unrecorded(event, &header);
             return ControlFlow::Continue(());
         }
         let size = header.size as usize;
-        let event = &event[..size.min(event.len())];
-        self.write(event, &header)?;
-        if let Some(trigger) = &self.trigger {
-            trigger.look(event, &header, self.cpu);
-        }
-        if let Some(watch) = &self.watch
-            && self.user_stacks.get(header.class as usize) == Some(&true)
-        {
-            watch.saw_stack(header.pid);
-        }
-        ControlFlow::Continue(())
+        self.write(&event[..size.min(event.len())], &header)
     }
 
     /// Takes what the stream begins with, or the rest of it; breaks as [`take`](Self::take).
@@ -335,41 +340,18 @@ impl Intake {
         }
     }
 
-    /// An event that the recorder asked for itself: a thread has a new name.
-    fn note_task(&mut self, event: &[u8], header: &EventHeader) {
-        for task in self
-            .task_events
-            .iter()
-            .filter(|task| task.class == header.class)
-        {
-            if let Some(line) = task.line(event, header) {
-                self.task_lines.push_str(&line);
-            }
-        }
-        if self.task_lines.len() > 4096 {
-            self.flush_tasks();
-        }
-    }
-
-    fn flush_tasks(&mut self) {
-        if !self.task_lines.is_empty() {
-            self.tasks.append(&self.task_lines);
-            self.task_lines.clear();
-        }
-    }
-
-    /// Closes the stream; false if no sub-buffer is free for what it has to tell.
+    /// Closes the stream; false if no sub-buffer is free for its last packet.
     fn finish(&mut self) -> bool {
-        self.flush_tasks();
+        self.input.writer.observers().flush();
         let lost = self.states.lost(self.cpu);
         let finished = self.input.writer.finish(monotonic_ns(), lost);
         self.link.outlet_bell.ring_if_expected();
         finished.is_ok()
     }
 
-    /// Closes the open packet; false if no sub-buffer is free for what it has to tell.
+    /// Closes the open packet; false if no sub-buffer is free to report a loss.
     fn flush(&mut self) -> bool {
-        self.flush_tasks();
+        self.input.writer.observers().flush();
         let flushed = self.input.writer.flush(self.states.lost(self.cpu));
         self.link.outlet_bell.ring_if_expected();
         flushed.is_ok()

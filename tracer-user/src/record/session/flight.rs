@@ -5,33 +5,13 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use tokio::sync::oneshot;
-
 use crate::record::pool::Pool;
-use crate::record::session::outlet::{Delivered, Written};
 use crate::record::sink::{Sink, total_len};
 use crate::record::stream::Preamble;
-use crate::record::subbuf::{ClassTotals, NotNow, Peeked, Reader, ReaderStats};
+use crate::record::stream::shared::{CopyJob, Delivered, Overtaken, StreamCopy, Written};
+use crate::record::subbuf::{NotNow, Peeked, Reader};
 use crate::sys::thread_cpu_ns;
 use crate::trace::ctf::packet::PacketHeader;
-
-/// Has a stream written to a sink as it is now.
-pub(super) struct Job {
-    pub(super) sink: Box<dyn Sink>,
-    pub(super) reply: oneshot::Sender<io::Result<Part>>,
-}
-
-/// One stream of a snapshot.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) written: Written,
-    /// When the first packet begins; none: there is none.
-    pub(super) begin_ns: Option<u64>,
-    /// When the last one ends.
-    pub(super) end_ns: u64,
-    /// Packets behind the first that were overwritten while the others were being written.
-    pub(super) overtaken: u64,
-}
 
 /// Reads one stream.
 pub(super) struct FlightReader {
@@ -39,22 +19,15 @@ pub(super) struct FlightReader {
     pool: Arc<Pool>,
 }
 
-/// What was overwritten while it was being read, and is in no writer's count.
-#[derive(Clone, Debug)]
-pub(super) struct Overtaken {
-    pub(super) stats: ReaderStats,
-    pub(super) classes: ClassTotals,
-}
-
 impl FlightReader {
     pub(super) fn new(reader: Reader, pool: Arc<Pool>) -> Self {
         Self { reader, pool }
     }
 
-    /// Carries out jobs until none can come any more.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) -> Delivered {
-        while let Ok(Job { sink, reply }) = jobs.recv() {
-            // Whoever asked may have gone.
+    /// Carries out jobs until their sender is gone.
+    pub(super) fn run(mut self, jobs: &Receiver<CopyJob>) -> Delivered {
+        while let Ok(CopyJob { sink, reply }) = jobs.recv() {
+            // The snapshot may have been given up.
             let _ = reply.send(self.write_to(sink));
         }
         Delivered {
@@ -70,7 +43,7 @@ impl FlightReader {
 
     /// Writes what is there when it begins, oldest first; what the writer overwrites
     /// meanwhile is left out.
-    fn write_to(&mut self, sink: Box<dyn Sink>) -> io::Result<Part> {
+    fn write_to(&mut self, sink: Box<dyn Sink>) -> io::Result<StreamCopy> {
         let mut copy = Copy::new(sink);
         let mut waiting = self.reader.positions();
         while !waiting.is_empty() {
@@ -98,7 +71,7 @@ impl FlightReader {
 struct Copy {
     sink: Box<dyn Sink>,
     written: Written,
-    /// Loss before the first packet: the copy tells of what comes behind only.
+    /// Loss before the first packet: the copy reports only what was lost after it.
     lost_before: u64,
     begin_ns: Option<u64>,
     end_ns: u64,
@@ -129,7 +102,7 @@ impl Copy {
         if self.begin_ns.is_none() && header.events_discarded > 0 {
             self.write(&Preamble::before(&header)?.pieces())?;
         }
-        // Nobody else sees the packet meanwhile.
+        // The reader owns the packet meanwhile.
         header.write_to(packet.header_mut());
         let written = self.write(&packet.io_slices());
         original.write_to(packet.header_mut());
@@ -142,7 +115,7 @@ impl Copy {
         Ok(())
     }
 
-    /// Packets that the writer went over. Without one before them nobody misses them.
+    /// Packets that the writer has overwritten. Before the first packet they are not missed.
     fn note_overtaken(&mut self, packets: u64) {
         if self.begin_ns.is_some() {
             self.overtaken += packets;
@@ -155,9 +128,9 @@ impl Copy {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<Part> {
+    fn finish(mut self) -> io::Result<StreamCopy> {
         self.sink.finish()?;
-        Ok(Part {
+        Ok(StreamCopy {
             written: self.written,
             begin_ns: self.begin_ns,
             end_ns: self.end_ns,

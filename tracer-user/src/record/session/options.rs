@@ -1,27 +1,27 @@
 //! What the user asked for.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::record::attach::Rate;
 use crate::record::control::SessionName;
+use crate::record::output::RotateOptions;
 use crate::record::sink::SinkKind;
+use crate::record::size::Size;
 use crate::record::subbuf::Mode;
 use crate::trace::lttng::Naming;
 
 /// A recording as the user described it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The name of the session; none: one by the process id, which may be done without.
+    /// The name of the session; none: one made of the process id.
     pub session: Option<SessionName>,
     /// What to record of which probes, at least one request.
     pub probes: Vec<ProbeRequest>,
-    /// How events and their fields are called in the trace.
+    /// Whose names events and their fields have in the trace.
     pub names: Naming,
-    /// Begin a trace of LTTng's names in discard mode with what is there then.
+    /// Begin the trace with a state dump, with LTTng's names and in discard mode.
     pub state_dump: bool,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;
     /// it, the path of a FIFO and `tcp://HOST:PORT` take the trace as
@@ -31,22 +31,22 @@ pub struct Options {
     pub force: bool,
     /// What happens when the buffers are full.
     pub mode: Mode,
-    /// In overwrite mode: `PROBE if FILTER`, an event that has a snapshot taken.
+    /// In overwrite mode: `PROBE if FILTER`, an event that triggers a snapshot.
     pub snapshot_on: Option<String>,
-    /// How many snapshots it has taken at most.
+    /// How many snapshots it triggers at most.
     pub snapshot_count: u32,
     /// Size of the buffer of each CPU: of its ring, or of its sub-buffers in overwrite mode.
     pub buffer_size: Size,
     /// Size of a packet; none: the default for the mode.
     pub subbuf_size: Option<Size>,
-    /// Sub-buffers of each CPU that wait for the output, in discard mode; one more is on its
-    /// way.
+    /// Sub-buffers of each CPU that can wait for the output, in discard mode; one more is being
+    /// written.
     pub subbuf_count: u16,
-    /// Use fresh pages for each packet, to see what reusing them is worth.
+    /// Use fresh pages for each packet, to measure what reusing them saves.
     pub no_page_reuse: bool,
-    /// Tell about the sub-buffers and their pages at the end.
+    /// Report on the sub-buffers and their pages at the end.
     pub stats: bool,
-    /// Which way packets take to their files.
+    /// How packets are written to files.
     pub sink: SinkKind,
     /// Write the trace in chunks.
     pub rotate: RotateOptions,
@@ -88,9 +88,9 @@ pub struct ProbeRequest {
     pub text: Option<String>,
     /// Only events for which this holds.
     pub filter: Option<String>,
-    /// At most so many events of each class, on all CPUs together.
+    /// At most this many events of each class, on all CPUs together.
     pub limit: Option<Rate>,
-    /// One of so many events of each class, on each CPU.
+    /// One in this many events of each class, on each CPU.
     pub every: Option<u32>,
     /// With each event the call stack at that moment.
     pub stack: Option<StackRequest>,
@@ -105,76 +105,4 @@ pub enum StackRequest {
     User,
     /// Both.
     Both,
-}
-
-/// When a new chunk is begun, and how many stay. With any of them a trace is in chunks.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RotateOptions {
-    /// When the packets of this one have so many bytes.
-    pub size: Option<Size>,
-    /// After this time.
-    pub time: Option<Duration>,
-    /// The oldest chunks are removed, so that all together have at most so many bytes.
-    pub max_size: Option<Size>,
-}
-
-/// A size in bytes, written as `4096`, `256K`, `8M` or `1G` (powers of 1024).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
-
-/// Why a text is not a size.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a size; write a number of bytes, or one with K, M or G: 256K, 8M")]
-pub struct SizeError(String);
-
-impl FromStr for Size {
-    type Err = SizeError;
-
-    fn from_str(text: &str) -> Result<Self, SizeError> {
-        let error = || SizeError(text.to_owned());
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "k" | "kb" | "kib" => 1 << 10,
-            "m" | "mb" | "mib" => 1 << 20,
-            "g" | "gb" | "gib" => 1 << 30,
-            _ => return Err(error()),
-        };
-        let number: u64 = digits.parse().map_err(|_| error())?;
-        number.checked_mul(unit).map(Self).ok_or_else(error)
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, suffix) in [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")] {
-            if self.0 >= unit && self.0.is_multiple_of(unit) {
-                return write!(f, "{}{suffix}", self.0 / unit);
-            }
-        }
-        write!(f, "{}", self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_with_their_units() {
-        let read = |text: &str| text.parse::<Size>().map(|size| size.0);
-        assert_eq!(read("4096"), Ok(4096));
-        assert_eq!(read("256K"), Ok(256 << 10));
-        assert_eq!(read("8MiB"), Ok(8 << 20));
-        assert!(read("8X").is_err());
-        assert!(read("M").is_err());
-        assert!(read("99999999999G").is_err());
-    }
-
-    #[test]
-    fn sizes_are_shown_in_the_largest_unit_that_divides_them() {
-        assert_eq!(Size(8 << 20).to_string(), "8M");
-        assert_eq!(Size(12 << 10).to_string(), "12K");
-        assert_eq!(Size(1000).to_string(), "1000");
-    }
 }

@@ -4,12 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::record::pool::{Pool, PoolStats};
-use crate::record::session::flight::Overtaken;
-use crate::record::session::streams::{Failure, Link};
-use crate::record::sink::{Sink, SinkReport};
+use crate::record::pool::Pool;
+use crate::record::sink::Sink;
 use crate::record::stream::Preamble;
-use crate::record::subbuf::{ClassCount, ClassTotals, NotNow, Packet, Reader, Taken};
+use crate::record::stream::shared::{Delivered, Failure, StreamLink, Written};
+use crate::record::subbuf::{ClassCount, NotNow, Packet, Reader, Taken};
 use crate::sys::thread_cpu_ns;
 use crate::trace::ctf::packet::PacketHeader;
 
@@ -17,10 +16,10 @@ use crate::trace::ctf::packet::PacketHeader;
 pub(super) struct Outlet {
     reader: Reader,
     output: Output,
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
 }
 
-/// Everything behind the reader; apart from it, because packets are borrowed from it.
+/// Everything after the reader; a separate struct, because packets are borrowed from it.
 struct Output {
     sink: Box<dyn Sink>,
     pool: Arc<Pool>,
@@ -29,37 +28,12 @@ struct Output {
     unwritten: u64,
     /// Classes of the packet that is being written.
     classes: Vec<ClassCount>,
-    /// Events of classes from here on have not fired, and are not counted.
+    /// Events of other classes are those of the state dump, and are not counted.
     probe_classes: u32,
     /// Why the sink takes no more.
     failed: Option<io::Error>,
     failure: Failure,
-    link: Arc<Link>,
-}
-
-/// What a sink has taken.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Written {
-    pub(super) packets: u64,
-    pub(super) events: u64,
-    pub(super) bytes: u64,
-    pub(super) classes: ClassTotals,
-}
-
-/// What a reader of a stream has come to.
-#[derive(Debug, Default)]
-pub(super) struct Delivered {
-    pub(super) written: Written,
-    /// Events of packets that it has not taken.
-    pub(super) unwritten: u64,
-    /// Why writing failed.
-    pub(super) error: Option<io::Error>,
-    /// Which way packets took; none: nowhere, in overwrite mode.
-    pub(super) sink: Option<SinkReport>,
-    pub(super) overtaken: Option<Overtaken>,
-    pub(super) pool: PoolStats,
-    /// CPU time of the thread in nanoseconds.
-    pub(super) cpu_ns: u64,
+    link: Arc<StreamLink>,
 }
 
 impl Outlet {
@@ -68,7 +42,7 @@ impl Outlet {
         sink: Box<dyn Sink>,
         pool: Arc<Pool>,
         failure: &Failure,
-        link: &Arc<Link>,
+        link: &Arc<StreamLink>,
         probe_classes: u32,
     ) -> Self {
         Self {
@@ -120,16 +94,16 @@ impl Outlet {
     }
 }
 
-/// Tells the drain and the control side, also when the thread panics.
+/// Notifies the drain and the control side, also if the thread panics.
 struct OnExit {
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
     failure: Failure,
 }
 
 impl Drop for OnExit {
     fn drop(&mut self) {
         self.link.note_outlet_gone();
-        // At the end of the stream nobody listens any more.
+        // At the end of the stream, nothing waits for it.
         self.failure.note();
     }
 }
@@ -172,7 +146,7 @@ impl Output {
             self.sink.take(packet)?;
             return Ok(());
         }
-        // For comparison: each sub-buffer in pages of its own.
+        // For comparison: fresh pages for each sub-buffer.
         let written = self.sink.write_packet(&packet.io_slices());
         if let Some(run) = self.pool.take() {
             self.pool.give_back(packet.detach(run).into_run());

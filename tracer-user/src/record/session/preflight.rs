@@ -1,4 +1,4 @@
-//! What must hold before a recording is worth starting.
+//! Checks before a recording starts.
 
 use anyhow::{Context, Result, bail};
 
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn without_privileges_the_way_out_is_named() {
+    fn without_privileges_the_error_says_how_to_get_them() {
         let error = usable(Some(b"object"), false).unwrap_err().to_string();
         assert!(error.contains("run `sudo tracer record"), "{error}");
     }

@@ -1,13 +1,13 @@
-//! The line that shows how a recording goes, on a terminal only.
+//! The progress line, on terminals only.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::record::session::streams::{Link, StreamCounter};
+use crate::record::stream::shared::{StreamCounter, StreamLink};
 
-/// Attaching and detaching many probes takes seconds; few are not worth a line.
+/// Attaching and detaching this many probes may take seconds; fewer are not worth a line.
 const PROBE_LINE_FROM: usize = 50;
 
 /// Shows how many probes are attached or detached.
@@ -44,14 +44,14 @@ impl Drop for ProbeProgress {
 
 /// Shows elapsed time, events, rate, size and loss.
 pub(super) struct ProgressLine {
-    links: Vec<Arc<Link>>,
+    links: Vec<Arc<StreamLink>>,
     started: Instant,
     last: (Instant, u64),
     shown: bool,
 }
 
 impl ProgressLine {
-    pub(super) fn new(links: Vec<Arc<Link>>, quiet: bool) -> Self {
+    pub(super) fn new(links: Vec<Arc<StreamLink>>, quiet: bool) -> Self {
         let now = Instant::now();
         Self {
             links,
@@ -77,7 +77,7 @@ impl ProgressLine {
         let rate = events.saturating_sub(events_then) as f64 / seconds;
         self.last = (Instant::now(), events);
         line(&format!(
-            "recording {} s, {} events, {}/s, {}B, {} lost (Ctrl-C ends)",
+            "recording {} s, {} events, {}/s, {}B, {} lost (Ctrl-C to stop)",
             self.started.elapsed().as_secs(),
             short(events as f64),
             short(rate),
@@ -97,7 +97,7 @@ impl Drop for ProgressLine {
 
 /// Replaces the terminal's current line.
 pub(super) fn line(text: &str) {
-    // A terminal that is gone needs no line.
+    // If the terminal is gone, there is nothing to show.
     let _ = write!(stderr(), "\r\x1b[K{text}");
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn short(number: f64) -> String {
     format!("{number:.0} ")
 }
 
-/// A whole number with its thousands set apart: `1,204`.
+/// A whole number with grouped thousands: `1,204`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

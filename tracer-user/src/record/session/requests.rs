@@ -1,5 +1,4 @@
-//! What a running recording is asked from outside, by its control socket or by SIGUSR1, and
-//! what it answers.
+//! Requests to a running recording, from its control socket or by SIGUSR1, and the replies.
 
 use std::io::{IsTerminal, stderr};
 use std::path::{self, Path};
@@ -11,20 +10,20 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::record::control::protocol::{Mode, SnapshotReply, SnapshotRequest, Status};
+use crate::record::control::protocol::{SnapshotReply, SnapshotRequest, Status};
 use crate::record::control::{
     Answer, Call, ControlError, ControlSocket, RuntimeDir, Server, SessionName,
 };
-use crate::record::session::Recording;
 use crate::record::session::options::Options;
 use crate::record::session::plan::Plan;
 use crate::record::session::progress::{self, grouped, short};
+use crate::record::session::recording::Recording;
 use crate::record::session::snapshot::{Snapshot, Snapshots};
-use crate::record::session::streams::{Link, StreamCounter};
 use crate::record::session::trigger::Trigger;
-use crate::record::subbuf;
+use crate::record::stream::shared::{StreamCounter, StreamLink};
+use crate::record::subbuf::Mode;
 
-/// What stands for standard output.
+/// Standard output, as an argument of `--output`.
 const STDOUT: &str = "-";
 
 /// The name of a recording that is about to begin, and the socket that goes with it.
@@ -34,8 +33,8 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Takes the name of the recording. One that nobody has asked for, and cannot be had, is
-    /// done without.
+    /// Claims the name of the recording. If that fails for a name that the user did not choose,
+    /// the recording goes without.
     pub(super) fn new(options: &Options) -> Result<Self> {
         let name = options
             .session
@@ -45,8 +44,9 @@ impl Claim {
             Ok(socket) => Some(socket),
             Err(error) if options.session.is_some() => return Err(error.into()),
             Err(error) => {
+                let error = anyhow::Error::new(error);
                 eprintln!(
-                    "tracer: warning: {error}; recording goes on, unseen by `tracer sessions`"
+                    "tracer: warning: {error:#}; recording continues, but `tracer sessions` cannot list it"
                 );
                 None
             }
@@ -54,7 +54,7 @@ impl Claim {
         Ok(Self { name, socket })
     }
 
-    /// Begins to take requests, in the context of a runtime.
+    /// Starts serving requests, in the context of a runtime.
     pub(super) fn serve(
         self,
         options: &Options,
@@ -91,7 +91,7 @@ fn status_at_start(
         absolute.display().to_string()
     };
     let output = match (folder, options.output.as_deref()) {
-        _ if options.mode == subbuf::Mode::Overwrite => None,
+        _ if options.mode == Mode::Overwrite => None,
         (Some(folder), _) => Some(absolute(folder)),
         (None, Some(pipe)) if pipe != Path::new(STDOUT) => Some(absolute(pipe)),
         (None, _) => Some(STDOUT.to_owned()),
@@ -99,10 +99,7 @@ fn status_at_start(
     Status {
         session,
         pid: process::id(),
-        mode: match options.mode {
-            subbuf::Mode::Discard => Mode::Discard,
-            subbuf::Mode::Overwrite => Mode::Overwrite,
-        },
+        mode: options.mode,
         since: Timestamp::now(),
         events: 0,
         bytes: 0,
@@ -128,9 +125,9 @@ fn status_at_start(
 /// Requests to a running recording.
 pub(super) struct Requests {
     server: Option<Server>,
-    /// The status, but for what is counted.
+    /// The status, without counts.
     at_start: Status,
-    links: Vec<Arc<Link>>,
+    links: Vec<Arc<StreamLink>>,
     /// In overwrite mode.
     snapshots: Option<Arc<Snapshots>>,
     trigger: Option<Arc<Trigger>>,
@@ -166,22 +163,22 @@ impl Requests {
         }
     }
 
-    /// Takes a snapshot into a new folder in the current one, which nobody waits for.
+    /// Takes a snapshot into a new folder in the current one, in the background.
     pub(super) fn snapshot_here(&mut self) {
         let folder = path::absolute(self.at_start.session.snapshot_folder());
         let (answer, answered) = Answer::new();
         match folder {
             Ok(folder) => self.snapshot(SnapshotRequest { folder }, answer),
-            Err(error) => answer.give(Err(format!("there is no current folder: {error}"))),
+            Err(error) => answer.give(Err(format!("cannot find the current folder: {error}"))),
         }
         let quiet = self.quiet;
         self.running.spawn(async move {
             let ended = |_| Err("the recording has ended".to_owned());
-            tell(answered.await.unwrap_or_else(ended), quiet);
+            report(answered.await.unwrap_or_else(ended), quiet);
         });
     }
 
-    /// Has a snapshot taken, or says why not.
+    /// Takes a snapshot in the background, or replies why not.
     fn snapshot(&mut self, request: SnapshotRequest, answer: Answer<SnapshotReply>) {
         let Some(snapshots) = self.snapshots.clone() else {
             return answer.give(Err(self.why_no_snapshots()));
@@ -200,10 +197,7 @@ impl Requests {
             Some(STDOUT) | None => "standard output".to_owned(),
             Some(path) => format!("`{path}`"),
         };
-        format!(
-            "it writes everything it records to {to}; record with --mode overwrite to take \
-             snapshots"
-        )
+        format!("it writes all events to {to}; record with --mode overwrite to take snapshots")
     }
 
     fn status(&self) -> Status {
@@ -220,8 +214,7 @@ impl Requests {
         }
     }
 
-    /// Waits for snapshots that are being taken, takes no more requests, and gives the name
-    /// back.
+    /// Waits for snapshots that are being taken, stops serving, and releases the name.
     pub(super) async fn close(mut self) {
         while self.running.join_next().await.is_some() {}
         if let Some(server) = self.server {
@@ -240,8 +233,8 @@ fn reply(snapshot: Snapshot) -> SnapshotReply {
     }
 }
 
-/// Says what a snapshot that nobody waits for came to.
-fn tell(answer: Result<SnapshotReply, String>, quiet: bool) {
+/// Prints the result of a snapshot that no client waits for.
+fn report(answer: Result<SnapshotReply, String>, quiet: bool) {
     if quiet && answer.is_ok() {
         return;
     }
@@ -255,6 +248,6 @@ fn tell(answer: Result<SnapshotReply, String>, quiet: bool) {
             short(reply.bytes as f64),
             reply.folder.display()
         ),
-        Err(reason) => eprintln!("tracer: warning: no snapshot: {reason}"),
+        Err(reason) => eprintln!("tracer: warning: cannot take a snapshot: {reason}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Which processes a recording is about.
+//! Which processes are recorded.
 
 use anyhow::{Result, bail};
 
@@ -16,16 +16,16 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// What `options` ask for. What a command starts is its own work, so a recording of it
-    /// alone follows.
+    /// What `options` ask for. What a command starts is part of it, so `--only-command` implies
+    /// `--follow`.
     pub(super) fn new(options: &Options) -> Result<Self> {
         if options.only_command && options.command.is_empty() {
-            bail!("--only-command: there is no command; add it behind `--`, as in `-- make`");
+            bail!("--only-command needs a command; add it after `--`, as in `-- make`");
         }
         if options.follow && options.pids.is_empty() && !options.only_command {
             bail!(
-                "--follow: nothing to begin with; name processes by -p PID, or record a command \
-                 by --only-command"
+                "--follow needs a process to start from; name one with --pid, or record a command \
+                 with --only-command"
             );
         }
         let follows = options.follow || options.only_command;

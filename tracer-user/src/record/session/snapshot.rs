@@ -1,5 +1,5 @@
-//! Snapshots: what the sub-buffers of a recording in overwrite mode hold, written as a trace
-//! of its own while recording goes on.
+//! Snapshots: what the sub-buffers of a recording in overwrite mode hold, written as a
+//! separate trace while recording continues.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,20 +8,17 @@ use std::{fmt, fs, io};
 use anyhow::{Context, Result, bail};
 use tokio::sync::{Mutex, oneshot};
 
-use crate::record::session::flight::{Job, Part};
+use crate::record::output::{Folder, Memory, Output, Sidecar, TraceFolder};
 use crate::record::session::mappings::Watch;
-use crate::record::session::output::{Description, TraceFolder, monotonic_ns};
 use crate::record::session::progress::{grouped, short};
-use crate::record::session::stack_notes::StackNotes;
-use crate::record::session::streams::{Commander, Order};
-use crate::record::session::tasks::TaskLog;
-use crate::record::sink::{Sink, SinkKind};
+use crate::record::session::streams::Commander;
+use crate::record::session::thread_names;
+use crate::record::sink::SinkKind;
+use crate::record::stream::shared::{CopyJob, Order, StreamCopy};
 
 /// Takes the snapshots of a recording, one at a time.
 pub(super) struct Snapshots {
-    description: Description,
-    tasks: Arc<TaskLog>,
-    stack_notes: StackNotes,
+    memory: Arc<Memory>,
     watch: Option<Watch>,
     commanders: Vec<Commander>,
     kind: SinkKind,
@@ -45,18 +42,14 @@ pub(super) struct Snapshot {
 impl Snapshots {
     /// Of these streams, with sub-buffers of `packet_bytes`.
     pub(super) fn new(
-        description: Description,
-        tasks: Arc<TaskLog>,
-        stack_notes: StackNotes,
+        memory: Arc<Memory>,
         watch: Option<Watch>,
         commanders: Vec<Commander>,
         kind: SinkKind,
         packet_bytes: usize,
     ) -> Self {
         Self {
-            description,
-            tasks,
-            stack_notes,
+            memory,
             watch,
             commanders,
             kind,
@@ -68,72 +61,75 @@ impl Snapshots {
     /// Writes what the streams hold to a new folder at `path`, or one that is empty.
     ///
     /// # Errors
-    /// Where it cannot be written; nothing is left behind then.
+    /// If it cannot be written; then nothing of it is left.
     pub(super) async fn take(&self, path: &Path) -> Result<Snapshot> {
         if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
             bail!("the folder `{}` is not empty; name another", path.display());
         }
-        self.write(TraceFolder::create(Some(path), false)?).await
+        let folder = TraceFolder::create(Some(path), false)?;
+        let output = Folder::new(folder, self.kind, self.packet_bytes);
+        self.write(&output).await
     }
 
-    /// Writes it to a folder that is there.
-    pub(super) async fn write(&self, mut folder: TraceFolder) -> Result<Snapshot> {
+    /// Writes what the streams hold to an output that was not begun.
+    pub(super) async fn write(&self, output: &dyn Output) -> Result<Snapshot> {
         let _turn = self.turn.lock().await;
-        folder.write_metadata(&self.description)?;
-        let sink = |cpu| -> Result<Box<dyn Sink>> {
-            Ok(Box::new(folder.sink(cpu, self.kind, self.packet_bytes)?))
-        };
+        self.memory.begin_copy(output)?;
         let mut snapshot = Snapshot::default();
         let mut span: Option<(u64, u64)> = None;
-        for (cpu, part) in self.order(sink)? {
-            let part = part
+        for (cpu, copy) in self.order(output)? {
+            let copy = copy
                 .await
-                .with_context(|| format!("nobody reads the stream of CPU {cpu}"))??;
-            snapshot.add(&part);
-            if let Some(begin_ns) = part.begin_ns {
-                let (begin, end) = span.unwrap_or((begin_ns, part.end_ns));
-                span = Some((begin.min(begin_ns), end.max(part.end_ns)));
+                .with_context(|| format!("the thread that reads CPU {cpu} has ended"))??;
+            snapshot.add(&copy);
+            if let Some(begin_ns) = copy.begin_ns {
+                let (begin, end) = span.unwrap_or((begin_ns, copy.end_ns));
+                span = Some((begin.min(begin_ns), end.max(copy.end_ns)));
             }
         }
         snapshot.span_ns = span.map_or(0, |(begin, end)| end - begin);
-        let names = TaskLog::create(folder.path())?;
-        names.append(&self.tasks.recent());
-        names.snapshot(monotonic_ns());
+        self.memory.copy_sidecar(Sidecar::Tasks, output)?;
+        thread_names::write_running(output);
         if let Some(watch) = &self.watch {
-            // An error: what is noted stays as it is, which the end of the recording tells.
+            // An error means that the thread is gone, which the summary reports.
             let _ = watch.noted().await;
         }
-        self.stack_notes.write_to(folder.path())?;
-        snapshot.folder = folder.path().to_owned();
-        folder.keep()?;
+        self.memory.copy_sidecar(Sidecar::KernelSymbols, output)?;
+        self.memory.copy_sidecar(Sidecar::Mappings, output)?;
+        if let Some(folder) = output.folder() {
+            folder.clone_into(&mut snapshot.folder);
+        }
+        output.finish()?;
         Ok(snapshot)
     }
 
-    /// Has every stream written as it is now, to the sinks that `sink` gives for its CPU.
-    fn order(
-        &self,
-        sink: impl Fn(u32) -> Result<Box<dyn Sink>>,
-    ) -> Result<Vec<(u32, oneshot::Receiver<io::Result<Part>>)>> {
-        // All sinks before the first order, so that nothing is begun that cannot be ended.
+    /// Orders every stream to be copied, as it is now, to its sink of `output`.
+    fn order(&self, output: &dyn Output) -> Result<Vec<(u32, Copying)>> {
+        // All sinks before the first order: no copy is started that cannot be completed.
         let commanders = self.commanders.iter();
         let sinks = commanders
-            .map(|stream| sink(stream.cpu))
+            .map(|stream| Ok(output.sink(stream.cpu, None)?))
             .collect::<Result<Vec<_>>>()?;
-        let orders = self.commanders.iter().zip(sinks).map(|(stream, sink)| {
-            let (reply, part) = oneshot::channel();
-            stream.order(Order::Snapshot(Job { sink, reply }));
-            (stream.cpu, part)
-        });
-        Ok(orders.collect())
+        let mut copies = Vec::with_capacity(sinks.len());
+        for (stream, sink) in self.commanders.iter().zip(sinks) {
+            let Some(sink) = sink else { continue };
+            let (reply, copy) = oneshot::channel();
+            stream.order(Order::Snapshot(CopyJob { sink, reply }));
+            copies.push((stream.cpu, copy));
+        }
+        Ok(copies)
     }
 }
 
+/// A copy of a stream that was ordered.
+type Copying = oneshot::Receiver<io::Result<StreamCopy>>;
+
 impl Snapshot {
-    fn add(&mut self, part: &Part) {
-        self.events += part.written.events;
-        self.bytes += part.written.bytes;
-        self.packets += part.written.packets;
-        self.overtaken += part.overtaken;
+    fn add(&mut self, copy: &StreamCopy) {
+        self.events += copy.written.events;
+        self.bytes += copy.written.bytes;
+        self.packets += copy.written.packets;
+        self.overtaken += copy.overtaken;
     }
 }
 
@@ -150,8 +146,8 @@ impl fmt::Display for Snapshot {
         if self.overtaken > 0 {
             write!(
                 f,
-                "\n{} packets were overwritten before they were written: events come faster than \
-                 the disk takes them",
+                "\n{} packets were overwritten before they were written: events arrive faster than \
+                 the disk can write them",
                 grouped(self.overtaken)
             )?;
         }

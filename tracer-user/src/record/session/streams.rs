@@ -3,127 +3,28 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow};
-use tokio::sync::Notify;
 
 use crate::record::session::drain::{Drain, Drained};
-use crate::record::session::flight::{FlightReader, Job};
-use crate::record::session::outlet::{Delivered, Outlet};
-use crate::record::stream::StreamWriter;
-use crate::sys::bell::Bell;
+use crate::record::session::flight::FlightReader;
+use crate::record::session::outlet::Outlet;
+use crate::record::stream::shared::{CopyJob, Delivered, Order, StreamLink};
 
-/// What the threads of a stream share beside its sub-buffers.
-#[derive(Debug)]
-pub(super) struct Link {
-    /// Rings when there are orders, or a sub-buffer is free that was waited for.
-    pub(super) drain_bell: Bell,
-    /// Rings when there is a packet that was waited for, or none will be.
-    pub(super) outlet_bell: Bell,
-    pub(super) counter: StreamCounter,
-    outlet_gone: AtomicBool,
-}
-
-/// Running numbers of one stream, for the line of progress.
-#[derive(Debug, Default)]
-pub(super) struct StreamCounter {
-    pub(super) events: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) lost: AtomicU64,
-    pub(super) overwritten: AtomicU64,
-}
-
-impl Link {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            drain_bell: Bell::new()?,
-            outlet_bell: Bell::new()?,
-            counter: StreamCounter::default(),
-            outlet_gone: AtomicBool::new(false),
-        })
-    }
-
-    /// Nobody takes packets any more: waiting for room would be in vain.
-    pub(super) fn note_outlet_gone(&self) {
-        // Relaxed: nothing is read by it, and the bell comes behind.
-        self.outlet_gone.store(true, Ordering::Relaxed);
-        self.drain_bell.ring();
-    }
-
-    pub(super) fn is_outlet_gone(&self) -> bool {
-        self.outlet_gone.load(Ordering::Relaxed)
-    }
-}
-
-/// What a drain is told to do.
-pub(super) enum Order {
-    /// Take what is in the ring, close the packet, and have the reader do this then.
-    Snapshot(Job),
-    /// Take what is in the ring, close the stream, and end.
-    Finish,
-}
-
-/// Tells the control side that a stream can no longer be written.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Failure(Arc<Notify>);
-
-impl Failure {
-    pub(super) fn note(&self) {
-        self.0.notify_one();
-    }
-
-    pub(super) async fn happened(&self) {
-        self.0.notified().await;
-    }
-}
-
-/// The writing end of a stream. However it ends, those who wait for more are told.
-pub(super) struct Input {
-    // Before the other field: the bell rings when the stream has ended.
-    pub(super) writer: StreamWriter,
-    _end: InputEnd,
-}
-
-struct InputEnd {
-    link: Arc<Link>,
-    failure: Failure,
-}
-
-impl Input {
-    pub(super) fn new(writer: StreamWriter, link: &Arc<Link>, failure: Failure) -> Self {
-        Self {
-            writer,
-            _end: InputEnd {
-                link: Arc::clone(link),
-                failure,
-            },
-        }
-    }
-}
-
-impl Drop for InputEnd {
-    fn drop(&mut self) {
-        self.link.outlet_bell.ring();
-        // Where it was told to end, nobody listens any more.
-        self.failure.note();
-    }
-}
-
-/// The end of a stream at which it is told what to do.
+/// Gives orders to a stream.
 #[derive(Clone)]
 pub(super) struct Commander {
     pub(super) cpu: u32,
-    link: Arc<Link>,
+    link: Arc<StreamLink>,
     orders: Sender<Order>,
 }
 
 impl Commander {
-    /// For a new stream; gives also what its threads need.
-    pub(super) fn new(cpu: u32) -> Result<(Self, Arc<Link>, Receiver<Order>)> {
-        let link = Arc::new(Link::new().context("cannot make a stream")?);
+    /// For a new stream; also returns what its threads need.
+    pub(super) fn new(cpu: u32) -> Result<(Self, Arc<StreamLink>, Receiver<Order>)> {
+        let link = Arc::new(StreamLink::new().context("cannot make a stream")?);
         let (orders, receiver) = mpsc::channel();
         let this = Self {
             cpu,
@@ -134,7 +35,7 @@ impl Commander {
     }
 
     pub(super) fn order(&self, order: Order) {
-        // An error means that the drain has failed, which joining it tells.
+        // An error means that the drain has failed, which joining it reports.
         let _ = self.orders.send(order);
         self.link.drain_bell.ring();
     }
@@ -152,8 +53,8 @@ pub(super) struct Stream {
 pub(super) enum Reading {
     /// In discard mode, packet after packet.
     Outlet(Outlet),
-    /// In overwrite mode, when told to.
-    Flight(FlightReader, Receiver<Job>),
+    /// In overwrite mode, for snapshots.
+    Flight(FlightReader, Receiver<CopyJob>),
 }
 
 impl Reading {
@@ -165,7 +66,7 @@ impl Reading {
     }
 }
 
-/// What a stream has come to.
+/// Totals of a stream.
 #[derive(Debug)]
 pub(super) struct FinishedStream {
     pub(super) cpu: u32,
@@ -174,7 +75,7 @@ pub(super) struct FinishedStream {
 }
 
 impl FinishedStream {
-    /// Events that are recorded: that the sink has, or, in overwrite mode, that came into
+    /// Recorded events: those that the sink has taken, or, in overwrite mode, those that reached
     /// memory.
     pub(super) fn recorded(&self) -> u64 {
         match self.delivered.overtaken {
@@ -191,7 +92,7 @@ impl FinishedStream {
         }
     }
 
-    /// Recorded events that were overwritten since.
+    /// Recorded events that were overwritten later.
     pub(super) fn overwritten(&self) -> u64 {
         let overtaken = self.delivered.overtaken.as_ref();
         self.drained.packets.overwritten_events
@@ -239,7 +140,7 @@ impl Streams {
             let outlet = named("output")
                 .spawn(move || reading.run())
                 .context("cannot start an output thread")?;
-            // Where this fails, the stream ends with its drain, and the other thread with it.
+            // If this fails, the stream ends with its drain, and the other thread with it.
             let drain = named("drain")
                 .spawn(move || drain.run())
                 .context("cannot start a drain thread")?;
@@ -259,18 +160,18 @@ impl Streams {
         commanders.collect()
     }
 
-    pub(super) fn links(&self) -> Vec<Arc<Link>> {
+    pub(super) fn links(&self) -> Vec<Arc<StreamLink>> {
         self.running
             .iter()
             .map(|stream| Arc::clone(&stream.commander.link))
             .collect()
     }
 
-    /// Has every thread empty its ring and close its stream. Nothing may be attached any
-    /// more, or what is emitted meanwhile is left out.
+    /// Makes every drain empty its ring and close its stream. Events that are emitted meanwhile
+    /// are left out.
     pub(super) fn finish(mut self) -> Result<Vec<FinishedStream>> {
         self.order_to_finish();
-        // All of them, also where one has failed.
+        // All of them, even if one has failed.
         let ended: Vec<_> = self.running.drain(..).map(Running::join).collect();
         ended.into_iter().collect()
     }
@@ -285,7 +186,7 @@ impl Streams {
 impl Running {
     fn join(self) -> Result<FinishedStream> {
         let cpu = self.cpu;
-        // Both before either is judged: the sink is finished behind a drain that has failed.
+        // Join both before looking at either: the sink is finished after a drain has failed.
         let (drained, delivered) = (self.drain.join(), self.outlet.join());
         let drained = drained.map_err(|_| anyhow!("the drain thread of CPU {cpu} panicked"))??;
         let delivered = delivered
@@ -303,7 +204,7 @@ impl Drop for Streams {
     fn drop(&mut self) {
         self.order_to_finish();
         for stream in self.running.drain(..) {
-            // What went wrong has been reported, or will be by the panic hook.
+            // An error was reported, and a panic printed by its hook.
             let _ = stream.join();
         }
     }
@@ -313,12 +214,15 @@ impl Drop for Streams {
 mod tests {
     use std::io::IoSlice;
     use std::pin::pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context as Task, Waker};
 
     use super::*;
     use crate::record::pool::{Pool, PoolConfig};
-    use crate::record::sink::{Sink, SinkReport, Way};
-    use crate::record::stream::{HEADER_LEN, StreamIdentity};
+    use crate::record::session::drain::Input;
+    use crate::record::sink::{Sink, SinkReport, WriteMethod};
+    use crate::record::stream::shared::Failure;
+    use crate::record::stream::{HEADER_LEN, StreamIdentity, StreamWriter};
     use crate::record::subbuf::{self, Mode};
     use crate::sys::page_size;
 
@@ -338,7 +242,7 @@ mod tests {
 
         fn report(&self) -> SinkReport {
             SinkReport {
-                way: Way::Copy,
+                way: WriteMethod::Copy,
                 reason: None,
             }
         }
@@ -381,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_drain_that_has_failed_the_sink_is_finished() {
+    fn the_sink_is_finished_after_a_drain_has_failed() {
         let finished = Arc::default();
         let error = dying(&Failure::default(), &finished).join().unwrap_err();
         assert!(error.to_string().contains("the ring is gone"), "{error}");

@@ -1,4 +1,4 @@
-//! Events that have a snapshot taken: `--snapshot-on 'PROBE if FILTER'`.
+//! Events that trigger snapshots: `--snapshot-on 'PROBE if FILTER'`.
 
 use std::borrow::Cow;
 use std::fs;
@@ -11,10 +11,11 @@ use tracer_common::EventHeader;
 
 use crate::probe::ResolvedProbe;
 use crate::probe::filter::{EventContext, Filter, FilterError, Resolved, probe_and_filter};
+use crate::record::stream::observe::Observer;
 use crate::trace::event::EventClass;
 use crate::trace::lttng;
 
-/// What stands before `if`: a probe that is recorded, too.
+/// The part before `if`: a probe, which is also recorded.
 pub(super) fn probe_of(text: &str) -> &str {
     probe_and_filter(text).0
 }
@@ -39,7 +40,7 @@ impl Trigger {
     /// Reads `text`, whose probe is `watched` and is recorded as some of `classes`.
     ///
     /// # Errors
-    /// Where the filter has no meaning.
+    /// If the filter does not apply to any event of the probe.
     pub(super) fn new(
         text: &str,
         limit: u32,
@@ -76,7 +77,7 @@ impl Trigger {
     }
 
     /// Looks at an event of a recorded class.
-    pub(super) fn look(&self, event: &[u8], header: &EventHeader, cpu: u32) {
+    fn look(&self, event: &[u8], header: &EventHeader, cpu: u32) {
         let Some(Some(rule)) = self.rules.get(header.class as usize) else {
             return;
         };
@@ -93,12 +94,11 @@ impl Trigger {
     }
 
     fn is_loaded(&self) -> bool {
-        // Relaxed: nothing is read by it; one event too many is left to `fired`.
+        // Relaxed: no data depends on it; `fired` ignores an event too many.
         self.left.load(Ordering::Relaxed) > 0
     }
 
-    /// Waits until it fires, for the one that takes the snapshots. Events that come at once
-    /// ask for one snapshot.
+    /// Waits until it fires. Events at about the same time trigger one snapshot.
     pub(super) async fn fired(&self) {
         if !self.is_loaded() {
             return std::future::pending().await;
@@ -106,6 +106,32 @@ impl Trigger {
         self.fired.notified().await;
         // Relaxed: as above.
         self.left.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Shows the events of one CPU to the trigger.
+pub(super) struct TriggerObserver {
+    trigger: Arc<Trigger>,
+    cpu: u32,
+}
+
+impl TriggerObserver {
+    pub(super) fn new(trigger: &Arc<Trigger>, cpu: u32) -> Self {
+        Self {
+            trigger: Arc::clone(trigger),
+            cpu,
+        }
+    }
+}
+
+impl Observer for TriggerObserver {
+    fn wants(&self, class: u32) -> bool {
+        let rule = self.trigger.rules.get(class as usize);
+        rule.is_some_and(Option::is_some)
+    }
+
+    fn see(&mut self, event: &[u8], header: &EventHeader) {
+        self.trigger.look(event, header, self.cpu);
     }
 }
 
@@ -160,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn events_that_come_at_once_use_up_one_snapshot() {
+    fn events_at_the_same_time_trigger_one_snapshot() {
         let trigger = trigger(2);
         for _ in 0..2 {
             for _ in 0..3 {
@@ -172,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fires_as_often_as_it_may() {
+    fn it_fires_at_most_as_often_as_its_limit() {
         let trigger = trigger(1);
         look(&trigger);
         assert!(has_fired(&trigger));

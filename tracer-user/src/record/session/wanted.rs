@@ -29,7 +29,7 @@ const ADDRESS: IntegerType = IntegerType::natural(8, false, Display::Hexadecimal
 /// them is what it asks for.
 ///
 /// # Errors
-/// Where a filter has no meaning for any class of its request.
+/// If a filter does not apply to any class of its request.
 pub(super) fn apply(
     requests: &[ProbeRequest],
     files: &KernelFiles,
@@ -137,7 +137,7 @@ fn check_sources(condition: &Condition, probe: &ResolvedProbe) -> Result<()> {
     Ok(())
 }
 
-/// The contexts that were asked for, in their order in the events, which are told of them.
+/// The contexts that were asked for, in their order in the events, which get them as fields.
 pub(super) fn contexts(
     names: &[String],
     files: &KernelFiles,
@@ -223,7 +223,7 @@ pub(super) fn split(request: &mut ProbeRequest) -> Result<()> {
     };
     if let (probe, Some(filter)) = probe_and_filter(text) {
         if request.filter.is_some() {
-            bail!("`{text}` has a filter, and another one with -f: join them with `&&`");
+            bail!("`{text}` has a filter, and another one with --filter: join them with `&&`");
         }
         request.filter = Some(filter.to_owned());
         request.text = Some(probe.to_owned());

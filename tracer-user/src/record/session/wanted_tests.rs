@@ -128,7 +128,7 @@ fn a_field_of_the_kernel_that_is_compared_wrongly_is_not_missing() {
 }
 
 #[test]
-fn stacks_are_fields_behind_all_others() {
+fn stacks_are_fields_after_all_others() {
     let asked = |stack| ProbeRequest {
         stack,
         ..request("sched:sched_waking")

@@ -1,4 +1,4 @@
-//! A pipe of one's own, through which pages go to a file.
+//! A private pipe, through which pages go to a file.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -7,7 +7,7 @@ use rustix::pipe::PipeFlags;
 
 use crate::sys::output::{Call, Calls};
 
-/// A pipe that knows how much is in it. Dropped, it lets go of all pages that are.
+/// A pipe that counts its content. Dropped, it releases the pages in it.
 #[derive(Debug)]
 pub(super) struct Conduit {
     read_end: OwnedFd,
@@ -48,7 +48,7 @@ impl Conduit {
     }
 
     /// Puts in the first of `bytes`, as many as fit; the pipe must be empty, or this would
-    /// wait for a reader that there is not.
+    /// wait for a reader that does not exist.
     pub(super) fn fill(&mut self, calls: &mut impl Calls, bytes: &[u8]) -> Result<(), Errno> {
         debug_assert_eq!(self.filled, 0);
         self.filled = calls.call(Call::Vmsplice {

@@ -27,12 +27,12 @@ pub(super) fn switch_on(calls: &mut impl Calls, file: BorrowedFd<'_>) -> Result<
     if is_in_memory(file) {
         return Err("tmpfs keeps its files in memory".to_owned());
     }
-    // A kernel or a file system that does not know the question leaves it to the attempt.
-    let told = statx(file, c"", AtFlags::EMPTY_PATH, DIRECT_ALIGNMENT)
+    // If the kernel or the file system does not support the query, the attempt decides.
+    let answer = statx(file, c"", AtFlags::EMPTY_PATH, DIRECT_ALIGNMENT)
         .ok()
-        .filter(|told| told.stx_mask & DIRECT_ALIGNMENT.bits() != 0);
-    if let Some(told) = told {
-        check_alignment(told.stx_dio_mem_align, told.stx_dio_offset_align)?;
+        .filter(|answer| answer.stx_mask & DIRECT_ALIGNMENT.bits() != 0);
+    if let Some(answer) = answer {
+        check_alignment(answer.stx_dio_mem_align, answer.stx_dio_offset_align)?;
     }
     calls
         .call(Call::SetDirect {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_direct_io_says_so_with_zeros() {
+    fn a_file_without_direct_io_reports_zeros() {
         assert!(check_alignment(0, 0).unwrap_err().contains("no direct I/O"));
     }
 

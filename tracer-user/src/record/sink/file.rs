@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use crate::record::sink::growth::Growth;
 use crate::record::sink::transfer::Transfer;
-use crate::record::sink::{Sink, SinkKind, SinkReport, Way, direct, total_len};
+use crate::record::sink::{Sink, SinkKind, SinkReport, WriteMethod, direct, total_len};
 use crate::sys::output::{Call, Calls, KernelCalls};
 
-/// Appends packets to a file of its own.
+/// Appends packets to a file.
 ///
 /// The file's size covers whole packets, and while one is being written at most a part of
 /// it; space is allocated ahead without showing in the size. Packets must be whole pages in
@@ -29,12 +29,12 @@ pub struct FileSink<C = KernelCalls> {
 }
 
 impl FileSink {
-    /// Creates the file, readable by its owner alone: a trace tells what others do. Packets
+    /// Creates the file, readable by its owner alone: a trace shows what others do. Packets
     /// are `packet_bytes` at most; larger ones only take longer.
     ///
     /// # Errors
-    /// Where the file cannot be made, or for [`SinkKind::Direct`] where the file system
-    /// does no direct I/O.
+    /// If the file cannot be created, or for [`SinkKind::Direct`] if the file system does no
+    /// direct I/O.
     pub fn create(path: &Path, kind: SinkKind, packet_bytes: usize) -> io::Result<Self> {
         Self::create_with(KernelCalls, path, kind, packet_bytes)
     }
@@ -56,11 +56,11 @@ impl<C: Calls> FileSink<C> {
             .open(path)
             .map_err(|error| named(path, "cannot create", &error))?;
         let (way, reason) = match kind {
-            SinkKind::Copy => (Way::Copy, None),
-            SinkKind::Splice => (Way::Splice, None),
+            SinkKind::Copy => (WriteMethod::Copy, None),
+            SinkKind::Splice => (WriteMethod::Splice, None),
             SinkKind::Auto => match direct::switch_on(&mut calls, file.as_fd()) {
-                Ok(()) => (Way::Direct, None),
-                Err(why) => (Way::Splice, Some(why)),
+                Ok(()) => (WriteMethod::Direct, None),
+                Err(why) => (WriteMethod::Splice, Some(why)),
             },
             SinkKind::Direct => {
                 direct::switch_on(&mut calls, file.as_fd()).map_err(|why| {
@@ -68,7 +68,7 @@ impl<C: Calls> FileSink<C> {
                     let error = io::Error::new(io::ErrorKind::Unsupported, why);
                     named(path, "no direct I/O to", &error)
                 })?;
-                (Way::Direct, None)
+                (WriteMethod::Direct, None)
             }
         };
         Ok(Self {
@@ -133,7 +133,7 @@ impl<C: Calls> Sink for FileSink<C> {
                 file: self.file.as_fd(),
             })
             .map_err(|error| named(&self.path, "cannot write back", &io::Error::from(error)))?;
-        // Written to the end, and nobody will find it.
+        // All of it was written, to a file without a name.
         if self.file.metadata()?.nlink() == 0 {
             return Err(named(
                 &self.path,

@@ -14,7 +14,7 @@ const FIRST_STEP: u64 = 1 << 20;
 const LARGEST_STEP: u64 = 16 << 20;
 
 /// Allocates ahead of the packets, in pieces that grow with the file. The file's size is
-/// not touched: whoever reads meanwhile, or after a crash, sees packets only.
+/// not touched: a reader sees only packets, meanwhile and after a crash.
 #[derive(Debug)]
 pub(super) struct Growth {
     /// Up to where the file has space, in bytes; `None` once that cannot be had.
@@ -29,8 +29,8 @@ impl Growth {
         }
     }
 
-    /// Sees to space for the bytes from `start` to `end`, and some more. That it cannot is
-    /// no error: the write will tell.
+    /// Allocates space for the bytes from `start` to `end`, and some more. A failure is not an
+    /// error: the write will report it.
     pub(super) fn make_room(
         &mut self,
         calls: &mut impl Calls,

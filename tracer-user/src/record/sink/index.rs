@@ -6,16 +6,15 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::record::sink::{Sink, SinkReport, direct, total_len};
+use crate::record::sink::{Sink, SinkReport, direct, packet_header, total_len};
 use crate::sys::memory::PageBuffer;
 use crate::sys::output::KernelCalls;
 use crate::sys::page_size;
-use crate::trace::ctf::PacketHeader;
 use crate::trace::ctf::index::{IndexEntry, header};
 
 /// Writes the index of what another sink takes.
 ///
-/// An entry is made when its packet has been written: the index never tells of more than
+/// An entry is made when its packet has been written: the index never lists more than
 /// there is. Entries are written by whole pages, past the page cache where that is possible,
 /// so that indexing takes no memory of the kernel's; the last ones are written at the end. An
 /// index that cannot be written, or not on, is removed and the recording goes on: readers do
@@ -120,7 +119,7 @@ impl<S: Sink> IndexedSink<S> {
     fn give_up(&mut self, why: &dyn std::fmt::Display) {
         if let Some(index) = self.index.take() {
             log::warn!("the index `{}` is removed: {why}", index.path.display());
-            // Somebody else may have been faster.
+            // It may have been removed already.
             let _ = fs::remove_file(&index.path);
         }
     }
@@ -131,8 +130,7 @@ impl<S: Sink> Sink for IndexedSink<S> {
         self.inner
             .write_packet(pieces)
             .inspect_err(|_| self.finish_index())?;
-        let first_page = pieces.first().map_or(&[][..], |piece| piece);
-        match PacketHeader::parse(first_page) {
+        match packet_header(pieces) {
             Ok(header) => self.append(&IndexEntry::new(self.offset, &header).to_bytes()),
             Err(error) => self.give_up(&error),
         }
@@ -158,6 +156,7 @@ impl<S: Sink> Sink for IndexedSink<S> {
 mod tests {
     use super::*;
     use crate::record::sink::{FileSink, SinkKind};
+    use crate::trace::ctf::PacketHeader;
     use crate::trace::ctf::index::parse;
 
     fn packet(sequence: u64, len: usize) -> Vec<u8> {

@@ -10,16 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::record::sink::{Sink, SinkReport, Way, total_len};
+use crate::record::sink::{Sink, SinkReport, WriteMethod, total_len};
 use crate::sys::output::{Call, Calls, KernelCalls};
 use crate::trace::folder::frames::Frame;
 
 /// A pipe or FIFO that takes a trace as [frames](crate::trace::folder::frames).
 ///
 /// It is written by copy. Pages that are spliced into a pipe change when they are rewritten
-/// before the reader has them, and how far a reader is, nobody says: what it takes by `tee`
-/// or `splice` it may keep for as long as it likes, in pipes of its own. So no page could
-/// ever be reused.
+/// before the reader has them, and nothing reports how far a reader is: what it takes by `tee`
+/// or `splice` it may keep for as long as it likes, in private pipes. So no page could ever
+/// be reused.
 ///
 /// A slow reader makes all streams wait; what the rings cannot hold meanwhile is lost there
 /// and counted.
@@ -33,7 +33,7 @@ pub struct SharedPipe<C = KernelCalls> {
 struct State<C> {
     calls: C,
     file: OwnedFd,
-    /// Why a frame was broken off: whatever came behind it would be taken for its rest.
+    /// Why a frame was broken off: anything after it would be taken for its rest.
     broken: Option<Errno>,
 }
 
@@ -42,12 +42,12 @@ impl SharedPipe {
     /// prints there from now on goes to standard error.
     ///
     /// # Errors
-    /// Where it is a terminal.
+    /// If it is a terminal.
     pub fn stdout() -> io::Result<Self> {
         let stdout = io::stdout();
         if rustix::termios::isatty(&stdout) {
             return Err(io::Error::other(
-                "a trace is nothing for a terminal; pipe it into `tracer report -`",
+                "refusing to write a binary trace to a terminal; pipe it into `tracer report -`",
             ));
         }
         let file = rustix::io::fcntl_dupfd_cloexec(&stdout, 3)?;
@@ -55,7 +55,7 @@ impl SharedPipe {
         Ok(Self::new(file, "standard output"))
     }
 
-    /// Opens the FIFO at `path`, and waits until somebody reads it.
+    /// Opens the FIFO at `path`, and waits for a reader.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).open(path)?;
         Ok(Self::new(file.into(), &path.display().to_string()))
@@ -107,7 +107,7 @@ impl<C: Calls> SharedPipe<C> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.send(frame, pieces).map_err(|error| {
             let why = if error == Errno::PIPE {
-                "whoever read it has gone".to_owned()
+                "its reader has closed it".to_owned()
             } else {
                 io::Error::from(error).to_string()
             };
@@ -144,8 +144,8 @@ impl<C: Calls> State<C> {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
-                    // Whoever gave us the pipe may have set O_NONBLOCK. An interrupted wait
-                    // is followed by another attempt in any case.
+                    // The pipe may have been opened with O_NONBLOCK. An interrupted wait is
+                    // followed by another attempt in any case.
                     let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None);
                 }
                 Err(error) => {
@@ -184,7 +184,7 @@ impl<C: Calls> Sink for PipeSink<C> {
 
     fn report(&self) -> SinkReport {
         SinkReport {
-            way: Way::Pipe,
+            way: WriteMethod::Pipe,
             reason: None,
         }
     }

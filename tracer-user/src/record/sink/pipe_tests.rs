@@ -6,7 +6,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::*;
 use crate::record::sink::faults::Faults;
-use crate::record::sink::source::{PACKET, SUB_BUFFERS, Source};
+use crate::record::sink::test_stream::{PACKET, SUB_BUFFERS, TestStream};
 use crate::sys::memory::PageBuffer;
 use crate::trace::folder::frames::{HEADER_LEN, unpack};
 
@@ -66,7 +66,7 @@ fn a_late_reader_sees_the_bytes_that_were_sent() {
     // A frame may begin and end in the middle of the pipe's pages.
     let whole = ROUNDS * SUB_BUFFERS * (PACKET + 2 * 4096);
     rustix::pipe::fcntl_setpipe_size(&write_end, whole).unwrap();
-    let mut source = Source::new(0, 0);
+    let mut source = TestStream::new(0, 0);
     let pool = Arc::clone(&source.pool);
     let mut sink = PipeSink::new(Arc::new(SharedPipe::new(write_end, "the pipe")), 0);
     for _ in 0..ROUNDS * SUB_BUFFERS {
@@ -164,7 +164,7 @@ fn a_reader_that_has_gone_is_an_error_once_and_for_all() {
 }
 
 #[test]
-fn behind_a_broken_frame_comes_nothing() {
+fn nothing_is_written_after_a_broken_frame() {
     let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     let mut turn = 0;
     let calls = Faults::new(move |call| {

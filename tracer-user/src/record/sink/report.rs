@@ -1,16 +1,16 @@
-//! Which way packets shall take, and which they took.
+//! How packets shall be written, and how they were.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The way that the user asks for.
+/// The method that the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SinkKind {
     /// The best that works: [`Direct`](Self::Direct), then [`Splice`](Self::Splice), then
     /// [`Copy`](Self::Copy).
     #[default]
     Auto,
-    /// `O_DIRECT`, and an error at the start where the file system has it not.
+    /// `O_DIRECT`; an error at the start if the file system does not support it.
     Direct,
     /// Through the page cache.
     Splice,
@@ -42,9 +42,9 @@ impl FromStr for SinkKind {
     }
 }
 
-/// How bytes come from a sub-buffer to where they go.
+/// How bytes get from a sub-buffer to their destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
+pub enum WriteMethod {
     /// `vmsplice` and `splice` to a file opened with `O_DIRECT`: the device reads our pages.
     Direct,
     /// `vmsplice` and `splice`: the kernel copies our pages into its page cache.
@@ -59,7 +59,7 @@ pub enum Way {
     SocketCopy,
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for WriteMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Direct => "O_DIRECT splice",
@@ -72,12 +72,12 @@ impl fmt::Display for Way {
     }
 }
 
-/// Which way a sink takes, and why not a better one.
+/// How a sink writes packets, and why not in a better way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SinkReport {
-    /// The way of the packet that it took last.
-    pub way: Way,
-    /// What keeps it from a better one; `None` if it is the one that was asked for.
+    /// The method of the latest packet.
+    pub way: WriteMethod,
+    /// What prevents a better one; `None` if it is the one that was asked for.
     pub reason: Option<String>,
 }
 
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_report_says_why_there_is_no_better_way() {
         let report = SinkReport {
-            way: Way::Splice,
+            way: WriteMethod::Splice,
             reason: Some("tmpfs has no direct I/O".to_owned()),
         };
         assert_eq!(

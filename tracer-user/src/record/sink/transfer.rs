@@ -1,11 +1,11 @@
-//! Bytes from memory to a place in a file, by the best way that works.
+//! Bytes from memory to an offset in a file, by the best method that works.
 
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
 use crate::record::sink::conduit::Conduit;
-use crate::record::sink::{SinkReport, Way};
+use crate::record::sink::{SinkReport, WriteMethod};
 use crate::sys::output::{Call, Calls};
 
 /// Moves bytes, and goes over to the next way when the kernel does not take one.
@@ -14,10 +14,10 @@ use crate::sys::output::{Call, Calls};
 /// in the middle of a packet goes on exactly there.
 #[derive(Debug)]
 pub(super) struct Transfer {
-    way: Way,
+    way: WriteMethod,
     reasons: Vec<String>,
     /// Made for the first packet. After an error it is thrown away with what is in it, so
-    /// that no pages stay behind and no old bytes come before new ones.
+    /// that no pages are left in it and no old bytes come before new ones.
     conduit: Option<Conduit>,
     conduit_bytes: usize,
     /// Whether a file with `O_DIRECT` does without for a while.
@@ -30,7 +30,7 @@ pub(super) struct Transfer {
 impl Transfer {
     /// Starts with `way`; `reason` says why with no better one. A pipe will have room for
     /// `packet_bytes`.
-    pub(super) fn new(way: Way, reason: Option<String>, packet_bytes: usize) -> Self {
+    pub(super) fn new(way: WriteMethod, reason: Option<String>, packet_bytes: usize) -> Self {
         Self {
             way,
             reasons: reason.into_iter().collect(),
@@ -63,7 +63,7 @@ impl Transfer {
     /// Goes through the page cache with a file that has `O_DIRECT`, or past it again. Both
     /// may be mixed as long as they write different pages.
     pub(super) fn detour(&mut self, calls: &mut impl Calls, file: BorrowedFd<'_>, wanted: bool) {
-        if self.way == Way::Direct && self.detouring != wanted {
+        if self.way == WriteMethod::Direct && self.detouring != wanted {
             let call = Call::SetDirect { file, on: !wanted };
             // A file that keeps its flag is written as before.
             if calls.call(call).is_ok() {
@@ -73,7 +73,7 @@ impl Transfer {
     }
 
     /// Puts all of `bytes` at `offset` of `file`. When this returns, with or without an
-    /// error, nothing refers to the memory of `bytes` any more: `splice` to a file returns
+    /// error, nothing refers to the memory of `bytes`: `splice` to a file returns
     /// when the kernel has copied (page cache) or the device has read them (`O_DIRECT`).
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl Transfer {
         bytes: &[u8],
         offset: u64,
     ) -> Result<usize, Step> {
-        if self.way == Way::Copy {
+        if self.way == WriteMethod::Copy {
             let written = calls.call(Call::WriteAt {
                 file,
                 bytes,
@@ -123,7 +123,7 @@ impl Transfer {
             Some(conduit) => conduit,
             none => none.insert(
                 Conduit::new(calls, self.conduit_bytes)
-                    .map_err(|error| Step::Unfit(format!("no pipe: {error}")))?,
+                    .map_err(|error| Step::Unfit(format!("cannot create a pipe: {error}")))?,
             ),
         };
         if conduit.filled() == 0 {
@@ -131,7 +131,7 @@ impl Transfer {
             return match conduit.fill(calls, bytes) {
                 Ok(()) => Ok(0),
                 Err(error) => Err(Step::of(error)
-                    .unwrap_or_else(|| Step::Unfit(format!("vmsplice is refused: {error}")))),
+                    .unwrap_or_else(|| Step::Unfit(format!("vmsplice is not possible: {error}")))),
             };
         }
         match conduit.empty(calls, file, offset) {
@@ -143,7 +143,10 @@ impl Transfer {
                 | Errno::PERM
                 | Errno::ACCESS
                 | Errno::NOTBLK),
-            ) => Err(Step::Unfit(format!("{} is refused: {error}", self.way))),
+            ) => Err(Step::Unfit(format!(
+                "{} is not possible: {error}",
+                self.way
+            ))),
             Err(error) => Err(Step::of(error).unwrap_or(Step::Failed(error))),
         }
     }
@@ -155,12 +158,12 @@ impl Transfer {
             self.reasons.push(why);
         }
         self.detouring = false;
-        if self.way == Way::Direct {
+        if self.way == WriteMethod::Direct {
             // A file that keeps the flag refuses the next ways, too, and says so.
             let _ = calls.call(Call::SetDirect { file, on: false });
-            self.way = Way::Splice;
+            self.way = WriteMethod::Splice;
         } else {
-            self.way = Way::Copy;
+            self.way = WriteMethod::Copy;
         }
     }
 }

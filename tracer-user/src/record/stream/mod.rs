@@ -1,15 +1,19 @@
 //! The writing side of one stream: events are batched into packets.
 //!
-//! An event is copied as it is, behind the one before it, into the open sub-buffer. When
-//! that is full or a timer says so, the packet is closed: its header gets the time span, the
+//! An event is copied unchanged into the open sub-buffer, after the one before it. When that
+//! is full or a timer expires, the packet is closed: its header gets the time span, the
 //! sizes and the loss so far, and the sub-buffer goes to the stream's reader.
 
 mod counts;
+pub(crate) mod events;
+pub(crate) mod observe;
 mod preamble;
+pub(crate) mod shared;
 
 use tracer_common::EventHeader;
 
 use self::counts::OpenCounts;
+use self::observe::Observers;
 use crate::record::subbuf::{AppendError, ClassTotals, Closing, Writer, WriterStats};
 use crate::sys::page_size;
 use crate::trace::ctf::packet::{PACKET_HEADER_LEN, PacketHeader};
@@ -51,11 +55,14 @@ pub struct StreamWriter {
     open: OpenCounts,
     first_ns: u64,
     last_ns: u64,
-    /// Loss that the last packet told of.
-    told: u64,
+    /// Loss that the last packet has reported.
+    reported: u64,
     stats: StreamStats,
     /// Events of closed packets.
     closed: ClassTotals,
+    observers: Observers,
+    /// Bytes of the open packet that they have seen.
+    observed: usize,
 }
 
 impl StreamWriter {
@@ -67,16 +74,43 @@ impl StreamWriter {
             open: OpenCounts::new(classes),
             first_ns: identity.start_ns,
             last_ns: identity.start_ns,
-            told: 0,
+            reported: 0,
             stats: StreamStats::default(),
             closed: ClassTotals::default(),
+            observers: Observers::default(),
+            observed: HEADER_LEN,
             identity,
             writer,
         }
     }
 
-    /// Has the stream tell of the time from `start_ns` on (`CLOCK_MONOTONIC` in nanoseconds).
-    /// There may be no event yet.
+    /// Shows the events to these observers. Called before the first event.
+    pub(crate) fn observe_by(&mut self, observers: Observers) {
+        self.observers = observers;
+    }
+
+    /// The observers, for events that are in no packet.
+    pub(crate) fn observers(&mut self) -> &mut Observers {
+        &mut self.observers
+    }
+
+    /// Shows the observers what was appended since they were shown something.
+    pub(crate) fn observe(&mut self) {
+        if !self.observers.want_packets() {
+            return;
+        }
+        let Some(content) = self.writer.content_len() else {
+            return;
+        };
+        if content > self.observed {
+            let new = self.observed..content;
+            self.observers.see_packet(&self.writer.content(), new);
+            self.observed = content;
+        }
+    }
+
+    /// Sets the time from which the stream covers events (`CLOCK_MONOTONIC` in nanoseconds).
+    /// Called before the first event.
     pub fn begin_at(&mut self, start_ns: u64) {
         (self.first_ns, self.last_ns) = (start_ns, start_ns);
     }
@@ -121,7 +155,7 @@ impl StreamWriter {
     /// this CPU; it is asked when a packet is closed.
     ///
     /// # Errors
-    /// Where the reader has to give up a sub-buffer first; the event was not taken.
+    /// If the reader has to free a sub-buffer first; the event was not taken.
     pub fn push(
         &mut self,
         event: &[u8],
@@ -153,7 +187,7 @@ impl StreamWriter {
             self.writer.patch(start, &timestamp_ns.to_le_bytes());
             self.stats.clamped += 1;
         }
-        // The first packet tells of all time since recording began.
+        // The first packet covers all time since recording began.
         if self.open.events() == 0 && self.writer.closed_packets() > 0 {
             self.first_ns = timestamp_ns;
         }
@@ -162,27 +196,28 @@ impl StreamWriter {
         self.stats.events += 1;
     }
 
-    /// Closes the open packet, if it holds events or has a loss to tell.
+    /// Closes the open packet, if it holds events or has a loss to report.
     ///
     /// # Errors
-    /// Where the loss needs a packet and no sub-buffer is free.
+    /// If the loss needs a packet and no sub-buffer is free.
     pub fn flush(&mut self, discarded: u64) -> Result<(), Full> {
-        if self.open.events() > 0 || self.stats.oversized + discarded > self.told {
+        if self.open.events() > 0 || self.stats.oversized + discarded > self.reported {
             self.writer.open()?;
             self.close(discarded);
         }
         Ok(())
     }
 
-    /// Closes the stream: its last packet tells of all time up to `end_ns`
+    /// Closes the stream: its last packet covers all time up to `end_ns`
     /// (`CLOCK_MONOTONIC` in nanoseconds), without events if there are none left. A stream
-    /// without any packet stays so. Readers look at the time that all streams tell of.
+    /// without any packet stays empty. Readers look at the time that all streams cover.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
     pub fn finish(&mut self, end_ns: u64, discarded: u64) -> Result<(), Full> {
         let has_packets = self.closed_packets() > 0;
-        if has_packets || self.open.events() > 0 || self.stats.oversized + discarded > self.told {
+        if has_packets || self.open.events() > 0 || self.stats.oversized + discarded > self.reported
+        {
             self.writer.open()?;
             self.last_ns = self.last_ns.max(end_ns);
             self.close(discarded);
@@ -194,6 +229,8 @@ impl StreamWriter {
         let Some(content_len) = self.writer.content_len() else {
             return;
         };
+        self.observe();
+        self.observed = HEADER_LEN;
         // Events that were too large are lost, too.
         let discarded = discarded + self.stats.oversized;
         let events = self.open.events();
@@ -221,13 +258,13 @@ impl StreamWriter {
             packet_len,
             events,
             classes,
-            discarded_before: self.told,
+            discarded_before: self.reported,
         };
         self.writer.close(closing, |page, position| {
             // The first number is left for a preamble.
             let sequence = position + 1;
             PacketHeader { sequence, ..header }.write_to(page);
         });
-        self.told = discarded;
+        self.reported = discarded;
     }
 }

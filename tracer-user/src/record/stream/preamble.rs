@@ -9,8 +9,8 @@ use crate::trace::ctf::packet::{FIRST_EVENT_OFFSET, PacketHeader};
 /// An empty packet without a loss.
 ///
 /// Readers count a loss from one packet to the next (`events_discarded` is cumulative), and
-/// can say nothing of one that the first packet of a stream tells of. This packet before it
-/// gives them something to count from.
+/// cannot count one that the first packet of a stream reports. This packet before it gives them
+/// something to count from.
 #[derive(Debug)]
 pub struct Preamble(PageBuffer);
 
@@ -18,7 +18,7 @@ impl Preamble {
     /// The packet that belongs before one with this header.
     ///
     /// # Errors
-    /// Where there is no memory.
+    /// If there is no memory.
     pub fn before(first: &PacketHeader) -> io::Result<Self> {
         let mut page = PageBuffer::new(page_size())?;
         PacketHeader {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_comes_before_the_first_packet_and_knows_no_loss() {
+    fn it_comes_before_the_first_packet_and_reports_no_loss() {
         let first = PacketHeader {
             sequence: 7,
             events_discarded: 3,

@@ -33,7 +33,7 @@
 //! }
 //! ```
 //!
-//! Nor can a use behind `put`:
+//! Nor can a use after `put`:
 //!
 //! ```compile_fail,E0382
 //! fn late(packet: tracer::record::subbuf::Taken<'_>) -> u64 {
@@ -72,7 +72,7 @@ pub use totals::ClassTotals;
 pub use tracer_common::subbuf::{Mode, NotNow};
 pub use writer::{AppendError, Closing, Writer, WriterStats};
 
-/// Where each event starts: at a multiple of so many bytes (CTF 1.8 §4.1; the alignment of
+/// Each event starts at a multiple of this many bytes (CTF 1.8 §4.1; the alignment of
 /// the event header that the metadata declares).
 pub const EVENT_ALIGN: usize = 8;
 
@@ -81,7 +81,7 @@ pub const EVENT_ALIGN: usize = 8;
 pub struct Config {
     /// Sub-buffers for the writer; the reader has one more.
     pub slots: u16,
-    /// What happens when all have packets that nobody has taken.
+    /// What happens when all hold packets that were not taken.
     pub mode: Mode,
     /// Bytes at the start of each packet that are written when it is closed; at most a page.
     pub header_len: usize,

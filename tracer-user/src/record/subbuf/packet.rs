@@ -6,8 +6,8 @@ use crate::record::pool::PageRun;
 
 /// A closed packet with its pages.
 ///
-/// In a sub-buffer it belongs to the owner of the sub-buffer; detached from it, to whoever
-/// holds the value, and with it the duty to give the pages back to their pool.
+/// In a sub-buffer it belongs to the owner of the sub-buffer; detached from it, to the holder
+/// of the value, who must give the pages back to their pool.
 #[derive(Debug)]
 pub struct Packet {
     pub(super) run: PageRun,
@@ -94,12 +94,12 @@ impl Packet {
     /// Copies the bytes at `offset` of the packet to `bytes`.
     ///
     /// # Panics
-    /// Where the pages end before.
+    /// If the pages end before.
     pub fn read_at(&mut self, offset: usize, bytes: &mut [u8]) {
         self.run.read_at(offset, bytes);
     }
 
-    /// Its pages, to be given back to the pool when nothing reads them any more.
+    /// Its pages, to be given back to the pool when nothing reads them.
     #[must_use]
     pub fn into_run(self) -> PageRun {
         self.run

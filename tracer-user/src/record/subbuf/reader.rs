@@ -14,8 +14,8 @@ pub struct Reader {
     shared: Arc<Shared>,
     /// The spare, or the packet that is held.
     own: OwnedIndex,
-    /// Where the packet that is held has to go back.
-    peeked: Option<Place>,
+    /// The slot of the packet that is held.
+    peeked: Option<PeekedSlot>,
     stats: ReaderStats,
     overwritten: ClassTotals,
 }
@@ -31,7 +31,7 @@ pub struct ReaderStats {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct PeekedSlot {
     position: u64,
     /// The sub-buffer that was left there.
     left: u16,
@@ -63,9 +63,9 @@ impl Reader {
     /// Takes the oldest packet; its slot is the writer's again at once. Never waits.
     ///
     /// # Errors
-    /// [`NotNow::Again`] where the writer has just overwritten that packet: ask again at
-    /// once, for the one that is the oldest now. [`NotNow::Empty`] where no packet is closed,
-    /// [`NotNow::Finished`] where none will be.
+    /// [`NotNow::Again`] if the writer has just overwritten that packet: ask again at
+    /// once, for the one that is the oldest now. [`NotNow::Empty`] if no packet is closed,
+    /// [`NotNow::Finished`] if none will be.
     pub fn get(&mut self) -> Result<Taken<'_>, NotNow> {
         self.settle();
         let table = self.shared.table();
@@ -75,7 +75,7 @@ impl Reader {
         Ok(Taken { reader: self })
     }
 
-    /// Whether [`get`](Self::get) would say something else than [`NotNow::Empty`].
+    /// Whether [`get`](Self::get) would not return [`NotNow::Empty`].
     #[must_use]
     pub fn has_news(&self) -> bool {
         let table = self.shared.table();
@@ -91,11 +91,11 @@ impl Reader {
         self.settle();
         let left = self.own.get();
         self.shared.table().get(position, &mut self.own)?;
-        self.peeked = Some(Place { position, left });
+        self.peeked = Some(PeekedSlot { position, left });
         Ok(Peeked { reader: self })
     }
 
-    /// Positions of the packets that wait: the oldest, and the one behind the newest.
+    /// Positions of the packets that wait: the oldest, and the one after the newest.
     #[must_use]
     pub fn positions(&self) -> Range<u64> {
         let positions = self.shared.table().positions;
@@ -106,7 +106,7 @@ impl Reader {
 
     /// Puts back the packet that was peeked at, if there is one; true if that worked.
     fn settle(&mut self) -> bool {
-        let Some(Place { position, left }) = self.peeked.take() else {
+        let Some(PeekedSlot { position, left }) = self.peeked.take() else {
             return true;
         };
         let table = self.shared.table();
@@ -140,12 +140,12 @@ impl Taken<'_> {
     /// Copies the bytes at `offset` of the packet to `bytes`.
     ///
     /// # Panics
-    /// Where the pages end before.
+    /// If the pages end before.
     pub fn read_at(&mut self, offset: usize, bytes: &mut [u8]) {
         self.reader.packet_mut().read_at(offset, bytes);
     }
 
-    /// Packets that wait behind this one, and how many can.
+    /// Packets that wait after this one, and how many can.
     #[must_use]
     pub fn backlog(&self) -> (u64, u64) {
         let positions = self.reader.positions();
@@ -161,7 +161,7 @@ impl Taken<'_> {
     /// and the spare gets others.
     ///
     /// # Panics
-    /// Where `spare` has another size.
+    /// If `spare` has another size.
     #[must_use = "the pages have to go back to their pool"]
     pub fn detach(self, spare: PageRun) -> Packet {
         let packet = self.reader.packet_mut();
@@ -178,7 +178,7 @@ impl Deref for Taken<'_> {
     }
 }
 
-/// A packet that is looked at: nobody changes it meanwhile. Dropped, it goes back.
+/// A packet that is looked at, and does not change meanwhile. Dropped, it goes back.
 #[derive(Debug)]
 #[must_use = "it was taken for nothing"]
 pub struct Peeked<'r> {
@@ -189,7 +189,7 @@ impl Peeked<'_> {
     /// Copies the bytes at `offset` of the packet to `bytes`.
     ///
     /// # Panics
-    /// Where the pages end before.
+    /// If the pages end before.
     pub fn read_at(&mut self, offset: usize, bytes: &mut [u8]) {
         self.reader.packet_mut().read_at(offset, bytes);
     }

@@ -1,5 +1,6 @@
 //! The writing side: filling sub-buffers one after the other.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -57,8 +58,8 @@ pub struct Closing<'a> {
     pub discarded_before: u64,
 }
 
-/// Fills the sub-buffers of one stream. There is one per stream; dropped, it tells the
-/// reader that no packet follows, and what is in the open packet is lost.
+/// Fills the sub-buffers of one stream. There is one per stream; dropped, it ends
+/// the stream for the reader, and what is in the open packet is lost.
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -117,17 +118,27 @@ impl Writer {
         &self.overwritten
     }
 
-    /// Where the content of the open packet ends: behind its last event, or behind its
-    /// header. None if no packet is open.
+    /// Where the content of the open packet ends: after its last event, or after its header.
+    /// None if no packet is open.
     #[must_use]
     pub fn content_len(&self) -> Option<usize> {
         self.open.as_ref().map(|open| open.end)
     }
 
+    /// The content of the open packet, for observers: one piece per extent of its pages. Empty
+    /// if no packet is open.
+    pub(crate) fn content(&mut self) -> Vec<IoSlice<'_>> {
+        let Some(open) = &mut self.open else {
+            return Vec::new();
+        };
+        let packet = self.shared.sub_buffer_mut(&mut open.owned);
+        packet.run.io_slices(open.end)
+    }
+
     /// Opens the next packet, unless one is open. Never waits.
     ///
     /// # Errors
-    /// In discard mode, where the reader has taken none of the sub-buffers.
+    /// In discard mode, if the reader has taken none of the sub-buffers.
     pub fn open(&mut self) -> Result<(), Full> {
         if self.open.is_some() {
             return Ok(());
@@ -152,7 +163,7 @@ impl Writer {
     /// two events are zeroed.
     ///
     /// # Errors
-    /// [`AppendError::NoRoom`] where the packet has to be [closed](Self::close) first;
+    /// [`AppendError::NoRoom`] if the packet has to be [closed](Self::close) first;
     /// otherwise the event is lost, and counted.
     pub fn append(&mut self, event: &[u8]) -> Result<usize, AppendError> {
         let room = self.capacity - self.header_len.next_multiple_of(EVENT_ALIGN);
@@ -168,7 +179,7 @@ impl Writer {
         }
         let open = self.open.as_mut().ok_or(AppendError::Full)?;
         let start = open.end.next_multiple_of(EVENT_ALIGN);
-        // Alignment may lead behind the end.
+        // Alignment may lead past the end.
         if self.capacity.saturating_sub(start) < event.len() {
             return Err(AppendError::NoRoom);
         }
@@ -184,7 +195,7 @@ impl Writer {
     /// Writes over a part of the open packet.
     ///
     /// # Panics
-    /// Where that is not in the content of an open packet.
+    /// If that is not in the content of an open packet.
     pub fn patch(&mut self, offset: usize, bytes: &[u8]) {
         let open = self.open.as_mut();
         let open = open.filter(|open| offset + bytes.len() <= open.end);
@@ -198,7 +209,7 @@ impl Writer {
     /// open.
     ///
     /// # Panics
-    /// Where `packet_len` is less than the content or more than the capacity.
+    /// If `packet_len` is less than the content or more than the capacity.
     pub fn close(
         &mut self,
         closing: Closing<'_>,
@@ -213,7 +224,7 @@ impl Writer {
             self.capacity
         );
         let packet = self.shared.sub_buffer_mut(&mut open.owned);
-        // What an earlier packet left there is nobody's to see.
+        // Bytes of an earlier packet must not show.
         packet.run.zero_at(open.end, packet_len - open.end);
         write_header(packet.run.header_mut(), open.position);
         packet.sequence = open.position;

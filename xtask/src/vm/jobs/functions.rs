@@ -195,7 +195,7 @@ fn verify_crowd(kernel: Kernel, outcome: &Outcome, name: &str, follows_all: bool
             .is_none_or(|ns| ns < SLEEP_MS * 1_000_000)
     });
     ensure!(short.is_none(), "a thread slept less: {short:?}");
-    let skipped = kept.number_before(" events that fired inside");
+    let skipped = kept.number_before(" events missed");
     // Kernels before 6.7 keep that number to themselves.
     let expected = match kernel {
         Kernel::V6_1 => 0,

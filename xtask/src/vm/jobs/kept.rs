@@ -107,7 +107,7 @@ impl Kept {
     /// CPU until they go on for recursion.
     pub(super) fn skipped(&self, outcome: &Outcome) -> u64 {
         if outcome.release.starts_with("7.") {
-            self.number_before(" events that fired inside another probe")
+            self.number_before(" events missed")
         } else {
             0
         }

@@ -1,13 +1,12 @@
 //! Notes where the code of processes is whose user stacks are recorded: addresses mean
 //! something only as long as the process lives.
 //!
-//! As perf has it, the kernel tells each process that begins, each program that is executed and
-//! each mapping of code, by a ring for each CPU; a thread of its own ([`Watcher`]) makes lines of
-//! them. They are written for processes of which a drain has seen a stack
+//! As for perf, the kernel reports each new process, each execution of a program and each
+//! mapping of code, in a ring per CPU; a separate thread ([`Watcher`]) formats them as lines. They are written for processes of which a drain has seen a stack
 //! ([`Watch::saw_stack`]), and remembered of others: most processes of a machine have none. What
 //! was mapped before the recording is read from `/proc/PID/maps` when a stack is seen.
 //!
-//! Rings are not merged: each line has its time, and whoever reads them sorts.
+//! Rings are not merged: each line has its time, and readers sort them.
 
 mod pids;
 mod proc;
@@ -22,12 +21,15 @@ use std::{io, mem};
 
 use rustix::event::{Timespec, epoll};
 use tokio::sync::oneshot;
+use tracer_common::EventHeader;
 
 use self::pids::Pids;
 use self::proc::Proc;
 use self::records::{Record, What};
 use self::unseen::Unseen;
-use crate::record::session::output::monotonic_ns;
+use crate::record::clock::monotonic_ns;
+use crate::record::output::Retention;
+use crate::record::stream::observe::Observer;
 use crate::sys::bell::Bell;
 use crate::sys::perf;
 use crate::sys::perf_ring::PerfRing;
@@ -43,10 +45,10 @@ const INTERVAL: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// The rings of all CPUs that are online, from when on everything is told.
+/// The rings of all online CPUs. Everything after this is reported.
 ///
 /// # Errors
-/// Where the kernel refuses them.
+/// If the kernel refuses them.
 pub(super) fn open_rings() -> io::Result<Vec<PerfRing>> {
     let cpus = aya::util::online_cpus().map_err(|(_, error)| error)?;
     cpus.into_iter()
@@ -84,15 +86,15 @@ impl Watch {
         }
     }
 
-    /// Tells when everything is noted of the stacks that were seen up to now, and how many
-    /// records of the kernel were lost; an error: the thread is gone.
+    /// Completes when the mappings for all stacks seen so far are written, with the number of
+    /// records that the kernel has lost; an error: the thread is gone.
     pub(super) fn noted(&self) -> oneshot::Receiver<u64> {
         let (reply, noted) = oneshot::channel();
         self.request(Request::Answer(reply));
         noted
     }
 
-    /// As [`noted`](Self::noted), and ends the thread: nothing is written behind the answer.
+    /// As [`noted`](Self::noted), and ends the thread: nothing is written after the answer.
     pub(super) fn end(self) -> oneshot::Receiver<u64> {
         let (reply, noted) = oneshot::channel();
         self.request(Request::End(reply));
@@ -100,13 +102,39 @@ impl Watch {
     }
 
     fn request(&self, request: Request) {
-        // An error means that the thread is gone, which `noted` tells.
+        // An error means that the thread is gone, which `noted` reports.
         let _ = self.requests.send(request);
         self.bell.ring();
     }
 }
 
-/// Makes lines of what the kernel tells.
+/// Shows the stacks in the events of a stream to the watch.
+pub(super) struct StackObserver {
+    watch: Watch,
+    /// By class, whether its events have user stacks.
+    user_stacks: Arc<[bool]>,
+}
+
+impl StackObserver {
+    pub(super) fn new(watch: &Watch, user_stacks: &Arc<[bool]>) -> Self {
+        Self {
+            watch: watch.clone(),
+            user_stacks: Arc::clone(user_stacks),
+        }
+    }
+}
+
+impl Observer for StackObserver {
+    fn wants(&self, class: u32) -> bool {
+        self.user_stacks.get(class as usize) == Some(&true)
+    }
+
+    fn see(&mut self, _event: &[u8], header: &EventHeader) {
+        self.watch.saw_stack(header.pid);
+    }
+}
+
+/// Formats what the kernel reports as lines.
 pub(super) struct Watcher {
     rings: Vec<PerfRing>,
     seen: Arc<Pids>,
@@ -125,7 +153,7 @@ impl Watcher {
     /// Reads these `rings`, and what is mapped already from `proc`.
     ///
     /// # Errors
-    /// Where there are no file descriptors to wait with.
+    /// If there are no file descriptors to wait with.
     pub(super) fn new(rings: Vec<PerfRing>, proc: &Path) -> io::Result<(Watch, Self)> {
         let bell = Arc::new(Bell::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -159,7 +187,7 @@ impl Watcher {
     /// Serves requests until [`Watch::end`], or until the last [`Watch`] is gone; `write` gets whole lines of
     /// [`sidecar::mappings`](crate::trace::sidecar::mappings), and says whether earlier ones will be forgotten:
     /// processes of which more stacks are seen are noted anew then.
-    pub(super) fn run(mut self, mut write: impl FnMut(&str) -> bool) {
+    pub(super) fn run(mut self, mut write: impl FnMut(&str) -> Retention) {
         let mut events = Vec::with_capacity(1);
         loop {
             self.bell.still();
@@ -172,7 +200,7 @@ impl Watcher {
             match epoll::wait(&self.poll, room, Some(&INTERVAL)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
-                    log::warn!("cannot wait for what processes map: {error}");
+                    log::warn!("cannot wait for mappings of processes: {error}");
                     return;
                 }
             }
@@ -180,7 +208,7 @@ impl Watcher {
     }
 
     /// Does what there is to do; whether that was all.
-    fn serve(&mut self, write: &mut impl FnMut(&str) -> bool) -> bool {
+    fn serve(&mut self, write: &mut impl FnMut(&str) -> Retention) -> bool {
         let mut stacks = Vec::new();
         let mut answers = Vec::new();
         let ends = loop {
@@ -196,17 +224,17 @@ impl Watcher {
                 Err(TryRecvError::Disconnected) => return true,
             }
         };
-        // Behind the requests: what was mapped before a stack was seen is in the rings now.
+        // After the requests: what was mapped before a stack was seen is in the rings now.
         self.read_rings();
         for pid in stacks {
-            self.tell_of(pid);
+            self.describe(pid);
         }
         let lines = mem::take(&mut self.lines);
-        if !lines.is_empty() && write(&lines) {
+        if !lines.is_empty() && write(&lines) == Retention::Aging {
             self.seen.clear();
         }
         for answer in answers {
-            // An error means that nobody waits any more.
+            // An error means that nothing waits for the answer.
             let _ = answer.send(self.lost);
         }
         ends
@@ -218,10 +246,10 @@ impl Watcher {
         for ring in &mut rings {
             records.clear();
             if let Err(error) = ring.take(&mut records) {
-                log::warn!("cannot read what processes map: {error}");
+                log::warn!("cannot read mappings of processes: {error}");
             }
             if let Err(error) = records::read(&records, |record| self.note(&record)) {
-                log::warn!("cannot read what processes map: {error}");
+                log::warn!("cannot read mappings of processes: {error}");
             }
         }
         self.rings = rings;
@@ -252,7 +280,7 @@ impl Watcher {
             if let &What::Made { parent } = what
                 && self.seen.insert(parent)
             {
-                self.tell_of(parent);
+                self.describe(parent);
             }
             return;
         }
@@ -268,7 +296,7 @@ impl Watcher {
     }
 
     /// Writes what is known of a process, and of those that made it: it may have their code.
-    fn tell_of(&mut self, pid: u32) {
+    fn describe(&mut self, pid: u32) {
         let mut pids = vec![pid];
         while let Some(pid) = pids.pop() {
             let history = self.unseen.take(pid);
@@ -325,7 +353,7 @@ mod tests {
         let mut written = String::new();
         assert!(!watcher.serve(&mut |lines: &str| {
             written += lines;
-            false
+            Retention::Kept
         }));
         written
     }
@@ -369,13 +397,13 @@ mod tests {
         let path = |address| &*mappings.find(7, 3, address).unwrap().path;
         assert_eq!(path(0x5000), b"/lib");
         assert_eq!(path(0x1000), b"/before");
-        // Those it makes later bring nobody new.
+        // Later children of it add no other process.
         watcher.note(&record(8, 7, What::Made { parent: 6 }));
         assert_eq!(written(&mut watcher, &watch, &[]), "8 7 new 6\n");
     }
 
     #[test]
-    fn behind_a_loss_everything_is_looked_at() {
+    fn after_a_loss_everything_is_read_from_proc() {
         let proc = proc_with(7);
         let (watch, mut watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
         watcher.note(&record(1, 7, What::Executed));
@@ -391,7 +419,7 @@ mod tests {
         let proc = proc_with(7);
         let (watch, mut watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
         watch.saw_stack(7);
-        assert!(!watcher.serve(&mut |_: &str| true));
+        assert!(!watcher.serve(&mut |_: &str| Retention::Aging));
         assert!(written(&mut watcher, &watch, &[7]).contains("/before"));
     }
 
@@ -404,7 +432,7 @@ mod tests {
             scope.spawn(|| {
                 watcher.run(|lines| {
                     written.push(lines.to_owned());
-                    false
+                    Retention::Kept
                 });
             });
             // One way stays open.
@@ -416,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anybody_it_ends() {
+    fn it_ends_with_the_last_watch() {
         let proc = proc_with(7);
         let (watch, watcher) = Watcher::new(Vec::new(), proc.path()).unwrap();
         drop(watch);

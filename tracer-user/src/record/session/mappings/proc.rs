@@ -29,7 +29,7 @@ impl Proc {
     /// The code of a process, and when it was read.
     ///
     /// # Errors
-    /// Where the process is gone.
+    /// If the process is gone.
     pub(super) fn read(
         &mut self,
         pid: u32,
@@ -50,7 +50,7 @@ impl Proc {
         Ok((read_ns, mappings.collect()))
     }
 
-    /// What the kernel told, with the build id where it found none.
+    /// A mapping that the kernel reported, with the build id added if it found none.
     pub(super) fn complete(&mut self, pid: u32, mapped: &Mapped<'_>) -> Mapping {
         let build_id = match mapped.file {
             File::BuildId(build_id) => build_id.into(),
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(found, expected);
     }
 
-    /// As `/proc` says, and for what the kernel told without a build id.
+    /// As `/proc` says, and for what the kernel reported without a build id.
     #[test]
     fn build_ids_are_those_of_the_files_that_are_mapped() {
         let own = std::process::id();

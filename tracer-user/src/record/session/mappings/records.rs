@@ -1,4 +1,4 @@
-//! What the kernel tells of processes: records of a perf event that
+//! What the kernel reports about processes: records of a perf event that
 //! [`perf::open_mappings`](crate::sys::perf::open_mappings) opened.
 //!
 //! Layouts are those of the kernel's `include/uapi/linux/perf_event.h`.
@@ -84,7 +84,7 @@ pub(super) struct Malformed {
 /// Gives all records of `bytes` to `take`.
 ///
 /// # Errors
-/// At the first that cannot be read; what is behind it is left out.
+/// At the first that cannot be read; what follows is left out.
 pub(super) fn read(mut bytes: &[u8], mut take: impl FnMut(Record<'_>)) -> Result<(), Malformed> {
     while !bytes.is_empty() {
         let (kind, misc, size) = header(bytes).ok_or(Malformed {

@@ -7,24 +7,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use self::process::Process;
-use crate::record::session::output::monotonic_ns;
+use crate::record::clock::monotonic_ns;
 use crate::trace::lttng::state_dump::{Entry, Events};
 
-/// Events for the first stream of a recording, and what they tell of.
+/// Events for the first stream of a recording, and how much they describe.
 #[derive(Debug)]
 pub(super) struct StateDump {
     pub(super) events: Events,
     pub(super) contents: Contents,
 }
 
-/// How much a state dump tells of.
+/// How much a state dump describes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) threads: u64,
     pub(super) files: u64,
 }
 
-/// Where a look at the machine begins.
+/// The roots of what is read.
 #[derive(Clone, Debug)]
 struct Roots {
     proc: PathBuf,

@@ -1,11 +1,11 @@
-//! What was left out as the user wished: no loss, and told apart from losses.
+//! Events that --every and --limit left out: not a loss, and reported apart from losses.
 
 use std::fmt::Write;
 
 use crate::record::attach::{KernelCounts, LeftOut};
 use crate::record::session::summary::{LISTED_CLASSES, grouped};
 
-/// Tells how many events were left out, in all and of each class.
+/// Writes how many events were left out, in total and of each class.
 pub(super) fn write(out: &mut String, counts: &KernelCounts, names: &[String]) -> std::fmt::Result {
     let mut classes: Vec<(u32, LeftOut)> = counts
         .left_out
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_is_told_by_option_and_class() {
+    fn left_out_events_are_listed_by_option_and_class() {
         let left_out = |by_every, by_limit| LeftOut { by_every, by_limit };
         let counts = KernelCounts {
             left_out: vec![
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_left_out_nothing_is_told() {
+    fn without_left_out_events_nothing_is_written() {
         let mut out = String::new();
         write(&mut out, &KernelCounts::default(), &[]).unwrap();
         assert_eq!(out, "");

@@ -1,10 +1,10 @@
-//! What `--stats` tells: sub-buffers and their pages.
+//! What `--stats` adds to the summary: sub-buffers and their pages.
 
 use std::fmt::{Result, Write};
 
-use crate::record::session::options::Size;
 use crate::record::session::progress::{grouped, short};
 use crate::record::session::streams::FinishedStream;
+use crate::record::size::Size;
 use crate::sys::page_size;
 
 /// Writes a line for each stream, with sub-buffers of `run_bytes`.
@@ -19,8 +19,8 @@ pub(super) fn write(out: &mut String, streams: &[FinishedStream], run_bytes: usi
         let pool = &delivered.pool;
         writeln!(
             out,
-            "CPU {cpu}: {} packets through {} sub-buffers of {}: {} pages allocated for {} \
-             written; waited {} times for a free one",
+            "CPU {cpu}: {} packets through {} sub-buffers of {}; pages: {} allocated, {} written; \
+             {} waits for a free sub-buffer",
             grouped(drained.packets.packets),
             pool.existing,
             Size(run_bytes as u64),
@@ -29,20 +29,20 @@ pub(super) fn write(out: &mut String, streams: &[FinishedStream], run_bytes: usi
             grouped(drained.waits),
         )?;
         let events = drained.packets.events;
-        // Of few events the cost is that of waiting for them.
+        // With few events, most of the time is spent waiting for them.
         if events >= 10_000 {
             let drain_ns = drained.cpu_ns as f64 / events as f64;
             writeln!(
                 out,
-                "CPU {cpu}: {drain_ns:.0} ns of CPU time per event from ring to sub-buffer, {:.0} \
-                 from there: up to {} events/s can be kept up with",
+                "CPU {cpu}: CPU time per event: {drain_ns:.0} ns from ring to sub-buffer, {:.0} ns \
+                 from there to the output; sustains up to {} events/s",
                 delivered.cpu_ns as f64 / events as f64,
                 short(1e9 / drain_ns),
             )?;
         }
         if pool.random_accesses > 0 {
             let accesses = grouped(pool.random_accesses);
-            writeln!(out, "CPU {cpu}: {accesses} accesses out of order")?;
+            writeln!(out, "CPU {cpu}: {accesses} random accesses to pages")?;
         }
     }
     Ok(())

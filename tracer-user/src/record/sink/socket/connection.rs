@@ -32,7 +32,7 @@ pub(super) struct Connection<C> {
     in_flight: InFlight,
     /// Why no pages are handed over from now on.
     copies: Option<Reason>,
-    /// Why a frame was broken off: whatever came behind it would be taken for its rest.
+    /// Why a frame was broken off: anything after it would be taken for its rest.
     broken: Option<Errno>,
 }
 
@@ -82,7 +82,7 @@ impl<C: Calls> Connection<C> {
         })
     }
 
-    /// Waits until the kernel reads no pages any more.
+    /// Waits until the kernel has released all pages.
     pub(super) fn settle(&mut self) -> Result<(), Errno> {
         self.unless_broken(|this| {
             while !this.in_flight.is_empty() {
@@ -94,7 +94,7 @@ impl<C: Calls> Connection<C> {
         })
     }
 
-    /// Settles, and tells the peer that nothing follows.
+    /// Settles, and signals the end to the peer.
     pub(super) fn end(&mut self) -> Result<(), Errno> {
         self.settle()?;
         self.unless_broken(|this| {
@@ -148,7 +148,7 @@ impl<C: Calls> Connection<C> {
             .try_for_each(|piece| self.lend(piece))
     }
 
-    /// Has the kernel copy all of both.
+    /// Lets the kernel copy all of both.
     fn put(&mut self, mut head: &[u8], mut body: &[u8], more: bool) -> Result<(), Errno> {
         while !(head.is_empty() && body.is_empty()) {
             let socket = self.socket.as_fd();
@@ -170,7 +170,7 @@ impl<C: Calls> Connection<C> {
         Ok(())
     }
 
-    /// Hands all of `bytes` to the kernel, which reads them until it says otherwise.
+    /// Hands all of `bytes` to the kernel, which reads them until it reports their completion.
     fn lend(&mut self, mut bytes: &[u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {
             if self.copies.is_some() {
@@ -191,7 +191,7 @@ impl<C: Calls> Connection<C> {
         Ok(())
     }
 
-    /// Waits where the kernel asks for it; other errors are given back.
+    /// Waits if the kernel asks for it; returns other errors.
     fn pass(&mut self, error: Errno) -> Result<(), Errno> {
         match error {
             Errno::INTR => Ok(()),

@@ -4,14 +4,14 @@
 //! A packet goes out in the pages that it lies in (`MSG_ZEROCOPY`). TCP reads them until
 //! the peer has acknowledged them, and again whenever it has to send them again; so the
 //! packet leaves its sub-buffer ([`Taken::detach`]) and its pages are kept here, in order,
-//! until the kernel says by a completion on the socket's error queue that it is done with
+//! until the kernel reports by a completion on the socket's error queue that it is done with
 //! them. Only then they go back to their [`Pool`]. When that is at its limit, taking a packet
 //! waits for completions.
 //!
-//! `vmsplice` and `splice` would hand over pages as well, but nothing tells when they are
+//! `vmsplice` and `splice` would hand over pages as well, but nothing reports when they are
 //! free: when the peer is on the same machine, the pages themselves wait in its receive
 //! queue, acknowledged (`SIOCOUTQ` is 0) and not read, and change when they are rewritten.
-//! With `MSG_ZEROCOPY` the kernel copies in that case, and says so in the completion
+//! With `MSG_ZEROCOPY` the kernel copies in that case, and reports it in the completion
 //! (`SO_EE_CODE_ZEROCOPY_COPIED`). From then on packets are sent by copy, which costs less.
 
 mod connection;
@@ -27,7 +27,7 @@ use connection::Connection;
 use rustix::io::Errno;
 
 use crate::record::pool::Pool;
-use crate::record::sink::{Sink, SinkReport, Way};
+use crate::record::sink::{Sink, SinkReport, WriteMethod};
 use crate::record::subbuf::Taken;
 use crate::sys::output::{Calls, KernelCalls};
 use crate::trace::folder::frames::Frame;
@@ -54,7 +54,7 @@ impl SharedSocket {
     /// Connects to `tcp://HOST:PORT`.
     ///
     /// # Errors
-    /// Where that is no such address, or nobody listens there.
+    /// If that is not such an address, or nothing listens there.
     pub fn connect(address: &str) -> io::Result<Self> {
         let stream = open(address).map_err(|error| {
             let advice = match error.kind() {
@@ -124,7 +124,7 @@ impl<C: Calls> SharedSocket<C> {
         self.named(sent)
     }
 
-    /// Waits until the kernel is done with all pages, and tells the peer that no frame
+    /// Waits until the kernel is done with all pages, and signals the peer that no frame
     /// follows. What is still in the socket's own buffers reaches the peer later.
     pub fn end(&self) -> io::Result<()> {
         let ended = self.connection().end();
@@ -142,7 +142,7 @@ impl<C: Calls> SharedSocket<C> {
     fn named<T>(&self, outcome: Result<T, Errno>) -> io::Result<T> {
         outcome.map_err(|error| {
             let why = if matches!(error, Errno::PIPE | Errno::CONNRESET) {
-                "whoever read it has gone".to_owned()
+                "its reader has closed it".to_owned()
             } else {
                 io::Error::from(error).to_string()
             };
@@ -170,7 +170,7 @@ impl<C: Calls> SocketSink<C> {
     #[must_use]
     pub fn new(socket: Arc<SharedSocket<C>>, stream: u64, pool: Option<Arc<Pool>>) -> Self {
         let report = SinkReport {
-            way: Way::Socket,
+            way: WriteMethod::Socket,
             reason: None,
         };
         Self {
@@ -183,8 +183,8 @@ impl<C: Calls> SocketSink<C> {
 
     fn note(&mut self, copied: Option<&str>) {
         let way = match copied {
-            Some(_) => Way::SocketCopy,
-            None => Way::Socket,
+            Some(_) => WriteMethod::SocketCopy,
+            None => WriteMethod::Socket,
         };
         // Almost always as before, and then no text is made.
         if way != self.report.way || copied != self.report.reason.as_deref() {

@@ -32,7 +32,7 @@ fn short_counts_and_interruptions_change_nothing() {
         }
     });
     let socket = Arc::new(SharedSocket::with(calls, stream, "the peer"));
-    let mut source = Source::new(0, 4);
+    let mut source = TestStream::new(0, 4);
     let mut sink = sink_of(&source, &socket);
     for turn in 0..20 {
         if turn % 3 == 0 {
@@ -102,18 +102,18 @@ fn at_the_kernels_limit_pages_are_waited_for() {
         _ => None,
     });
     let socket = Arc::new(SharedSocket::with(calls, stream, "the peer"));
-    let mut source = Source::new(0, 8);
+    let mut source = TestStream::new(0, 8);
     let mut sink = sink_of(&source, &socket);
     for _ in 0..8 {
         source.send(&mut sink).unwrap();
-        assert_eq!(sink.report().way, Way::Socket);
+        assert_eq!(sink.report().way, WriteMethod::Socket);
     }
     sink.finish().unwrap();
     socket.end().unwrap();
     assert!(received.join().unwrap() == source.expected);
 }
 
-/// Sends packets with some system calls answered by `rule`; gives what the sink tells.
+/// Sends packets with some system calls answered by `rule`; returns its report.
 fn report_with(
     spares: usize,
     rule: impl FnMut(&mut Call<'_>) -> Option<Result<usize, Errno>> + Send + 'static,
@@ -122,7 +122,7 @@ fn report_with(
     let received = reader(peer);
     let calls = Faults::new(rule);
     let socket = Arc::new(SharedSocket::with(calls, stream, "the peer"));
-    let mut source = Source::new(0, spares);
+    let mut source = TestStream::new(0, spares);
     let mut sink = sink_of(&source, &socket);
     for _ in 0..4 {
         source.send(&mut sink).unwrap();
@@ -166,7 +166,7 @@ fn without_pages_to_spare_packets_are_copied() {
 fn a_peer_that_has_gone_is_an_error_once_and_for_all() {
     let (stream, peer) = connection();
     let socket = Arc::new(SharedSocket::new(stream, "tcp://there:1"));
-    let mut source = Source::new(0, 4);
+    let mut source = TestStream::new(0, 4);
     let mut sink = sink_of(&source, &socket);
     for _ in 0..4 {
         source.send(&mut sink).unwrap();
@@ -178,7 +178,7 @@ fn a_peer_that_has_gone_is_an_error_once_and_for_all() {
     for _ in 0..2 {
         let error = source.send(&mut sink).unwrap_err();
         assert!(
-            error.to_string().ends_with("whoever read it has gone"),
+            error.to_string().ends_with("its reader has closed it"),
             "{error}"
         );
     }
@@ -199,15 +199,15 @@ fn a_peer_that_goes_while_pages_are_waited_for_is_an_error() {
         None
     });
     let socket = Arc::new(SharedSocket::with(calls, stream, "the peer"));
-    let mut source = Source::new(0, 2);
+    let mut source = TestStream::new(0, 2);
     let mut sink = sink_of(&source, &socket);
     let error = (0..100).find_map(|_| source.send(&mut sink).err());
     let error = error.unwrap().to_string();
-    assert!(error.ends_with("whoever read it has gone"), "{error}");
+    assert!(error.ends_with("its reader has closed it"), "{error}");
 }
 
 #[test]
-fn behind_a_broken_frame_comes_nothing() {
+fn nothing_is_sent_after_a_broken_frame() {
     let (stream, peer) = connection();
     let mut turn = 0;
     let calls = Faults::new(move |call| {

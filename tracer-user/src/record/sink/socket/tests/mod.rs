@@ -1,5 +1,5 @@
 //! Real connections on this machine, on which the kernel copies what arrives; where a test
-//! is about a network that does not, completions are told apart from that.
+//! is about a network that does not, completions are tested separately.
 
 mod faults;
 
@@ -13,7 +13,7 @@ use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_s
 
 use super::*;
 use crate::record::sink::faults::Faults;
-use crate::record::sink::source::{PACKET, SUB_BUFFERS, Source};
+use crate::record::sink::test_stream::{PACKET, SUB_BUFFERS, TestStream};
 use crate::sys::memory::PageBuffer;
 use crate::sys::output::Call;
 use crate::sys::zero_copy::Completion;
@@ -38,12 +38,12 @@ fn reader(mut peer: TcpStream) -> thread::JoinHandle<Vec<u8>> {
 }
 
 /// The sink of such a stream, with its pool.
-fn sink_of<C: Calls>(source: &Source, socket: &Arc<SharedSocket<C>>) -> SocketSink<C> {
+fn sink_of<C: Calls>(source: &TestStream, socket: &Arc<SharedSocket<C>>) -> SocketSink<C> {
     let pool = Some(Arc::clone(&source.pool));
     SocketSink::new(Arc::clone(socket), source.number, pool)
 }
 
-/// Has the kernel answer, but for completions: those are as of a network that reads pages.
+/// Lets the kernel answer, except for completions: those are as of a network that reads pages.
 fn gathering(mut call: Call<'_>) -> Option<Result<usize, Errno>> {
     let Call::ReadCompletion { found, .. } = &mut call else {
         return None;
@@ -71,7 +71,7 @@ fn a_late_reader_sees_the_bytes_that_were_sent() {
         gathering(*call)
     });
     let socket = Arc::new(SharedSocket::with(calls, stream, "the peer"));
-    let mut source = Source::new(1, SPARES);
+    let mut source = TestStream::new(1, SPARES);
     let pool = Arc::clone(&source.pool);
     let sender = thread::spawn(move || {
         let mut sink = sink_of(&source, &socket);
@@ -123,7 +123,7 @@ fn streams_that_write_at_once_come_out_apart() {
         .map(|number| {
             let socket = Arc::clone(&socket);
             thread::spawn(move || {
-                let mut source = Source::new(number, 2);
+                let mut source = TestStream::new(number, 2);
                 let mut sink = sink_of(&source, &socket);
                 for _ in 0..PACKETS {
                     source.send(&mut sink).unwrap();
@@ -157,10 +157,10 @@ fn a_kernel_that_copies_on_the_way_is_spared_the_trouble() {
     let (stream, peer) = connection();
     let received = reader(peer);
     let socket = Arc::new(SharedSocket::new(stream, "the peer"));
-    let mut source = Source::new(0, 4);
+    let mut source = TestStream::new(0, 4);
     let mut sink = sink_of(&source, &socket);
     source.send(&mut sink).unwrap();
-    assert_eq!(sink.report().way, Way::Socket);
+    assert_eq!(sink.report().way, WriteMethod::Socket);
     sink.finish().unwrap();
     for _ in 0..20 {
         source.send(&mut sink).unwrap();
@@ -202,7 +202,7 @@ fn an_address_is_known_from_a_path() {
 }
 
 #[test]
-fn where_nobody_listens_the_error_says_what_to_start() {
+fn if_nothing_listens_the_error_says_what_to_start() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -220,7 +220,7 @@ fn an_address_without_a_port_is_refused() {
 }
 
 #[test]
-fn a_connection_is_made_to_whoever_listens() {
+fn a_connection_is_made_to_a_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     let socket = SharedSocket::connect(&address).unwrap();

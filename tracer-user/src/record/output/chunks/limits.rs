@@ -1,10 +1,10 @@
-//! When a chunk ends, and how many stay.
+//! When a chunk ends, and how many are kept.
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use thiserror::Error;
 
-use crate::record::session::options::{RotateOptions, Size};
+use crate::record::size::Size;
 
 /// Packets of each CPU that a chunk has room for, at least.
 const MIN_PACKETS: u64 = 4;
@@ -15,9 +15,53 @@ const MIN_TIME: Duration = Duration::from_millis(100);
 /// With `--max-size` alone, the chunk that is removed is this part of what there is.
 const CHUNKS_OF_MAX: u64 = 8;
 
+/// When a new chunk begins, and how many are kept. With any of them a trace is in chunks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RotateOptions {
+    /// When its packets have this many bytes.
+    pub size: Option<Size>,
+    /// After this time.
+    pub time: Option<Duration>,
+    /// The oldest chunks are removed, so that all together have at most this many bytes.
+    pub max_size: Option<Size>,
+}
+
+/// Limits that cannot be kept.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum RotationError {
+    /// Chunks would hold too few packets.
+    #[error(
+        "a chunk of {size} is too small: it must hold {MIN_PACKETS} packets of each of {cpus} \
+         CPUs; use a --rotate-size of at least {least}, or a smaller --subbuf-size"
+    )]
+    SmallChunk {
+        /// What was asked for.
+        size: Size,
+        /// The smallest possible.
+        least: Size,
+        /// How many CPUs are recorded.
+        cpus: usize,
+    },
+    /// Chunks would be begun all the time.
+    #[error("chunks of {0:?} are too short; use a --rotate-time of at least {MIN_TIME:?}")]
+    ShortChunk(Duration),
+    /// The chunk being written would be most of the trace.
+    #[error(
+        "a trace of {max} is too small: it must hold two chunks of {chunk}; use a --max-size of \
+         at least {}, or a smaller --rotate-size or --subbuf-size",
+        Size(chunk.0 * 2)
+    )]
+    SmallTrace {
+        /// What was asked for.
+        max: Size,
+        /// Size of a chunk.
+        chunk: Size,
+    },
+}
+
 /// The limits of chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::record::session) struct Rotation {
+pub struct Rotation {
     /// Bytes of packets that a chunk holds at most; none: any number.
     pub(super) chunk_bytes: Option<u64>,
     /// How long a chunk is written; none: any time.
@@ -30,11 +74,14 @@ pub(in crate::record::session) struct Rotation {
 impl Rotation {
     /// The limits that were asked for; none: the trace is not in chunks. Packets have up to
     /// `packet_bytes`, on `cpus` CPUs.
-    pub(in crate::record::session) fn of(
+    ///
+    /// # Errors
+    /// If a chunk would be too small or too short, or the trace too small for two of them.
+    pub fn of(
         asked: RotateOptions,
         packet_bytes: usize,
         cpus: usize,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Option<Self>, RotationError> {
         let RotateOptions {
             size,
             time,
@@ -45,13 +92,10 @@ impl Rotation {
         }
         let least = Size(MIN_PACKETS * packet_bytes as u64 * cpus as u64);
         if let Some(size) = size.filter(|size| *size < least) {
-            bail!(
-                "a chunk of {size} is too small: it must hold {MIN_PACKETS} packets of each of \
-                 {cpus} CPUs; use a --rotate-size of at least {least}, or a smaller --subbuf-size"
-            );
+            return Err(RotationError::SmallChunk { size, least, cpus });
         }
         if let Some(time) = time.filter(|time| *time < MIN_TIME) {
-            bail!("chunks of {time:?} are too short; use a --rotate-time of at least {MIN_TIME:?}");
+            return Err(RotationError::ShortChunk(time));
         }
         let size = match (size, max) {
             (None, Some(max)) => Some(Size(max.0 / CHUNKS_OF_MAX).max(least)),
@@ -60,12 +104,8 @@ impl Rotation {
         if let (Some(Size(chunk)), Some(max)) = (size, max)
             && max.0 / 2 < chunk
         {
-            bail!(
-                "a trace of {max} is too small: it must hold two chunks of {}; use a --max-size \
-                 of at least {}, or a smaller --rotate-size or --subbuf-size",
-                Size(chunk),
-                Size(chunk * 2)
-            );
+            let chunk = Size(chunk);
+            return Err(RotationError::SmallTrace { max, chunk });
         }
         Ok(Some(Self {
             chunk_bytes: size.map(|size| size.0),
@@ -91,7 +131,7 @@ mod tests {
         size: Option<u64>,
         time: Option<Duration>,
         max: Option<u64>,
-    ) -> Result<Option<Rotation>> {
+    ) -> Result<Option<Rotation>, RotationError> {
         let asked = RotateOptions {
             size: size.map(Size),
             time,
@@ -101,7 +141,7 @@ mod tests {
     }
 
     /// The error says this.
-    fn assert_refused(limits: Result<Option<Rotation>>, part: &str) {
+    fn assert_refused(limits: Result<Option<Rotation>, RotationError>, part: &str) {
         let error = limits.unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::record::session::chunks::open::OpenChunk;
-use crate::record::session::output::named;
+use crate::record::output::chunks::open::OpenChunk;
+use crate::record::output::files::named;
 use crate::trace::folder::chunk::METADATA;
 
 /// Complete chunks, the oldest first, and what became of those before.
@@ -25,22 +25,26 @@ struct CompleteChunk {
     events: u64,
 }
 
-/// What rotation came to.
+/// Totals of rotation.
 #[derive(Debug)]
-pub(in crate::record::session) struct ClosedChunks {
+pub struct ClosedChunks {
     /// Chunks that were begun.
-    pub(in crate::record::session) begun: u64,
-    pub(in crate::record::session) removed: Removed,
+    pub begun: u64,
+    /// Those that are gone again.
+    pub removed: Removed,
     /// Why not all of them are complete.
-    pub(in crate::record::session) error: Option<io::Error>,
+    pub error: Option<io::Error>,
 }
 
 /// Chunks that were removed to keep to the maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::record::session) struct Removed {
-    pub(in crate::record::session) chunks: u64,
-    pub(in crate::record::session) bytes: u64,
-    pub(in crate::record::session) events: u64,
+pub struct Removed {
+    /// How many.
+    pub chunks: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Events in them.
+    pub events: u64,
 }
 
 impl Kept {
@@ -59,7 +63,8 @@ impl Kept {
         });
     }
 
-    /// Removes the oldest complete chunks until there are at most `max_bytes`. Chunks that somebody else removed or moved away need no room.
+    /// Removes the oldest complete chunks until there are at most `max_bytes`. Chunks that were
+    /// removed or moved away by others need no room.
     pub(super) fn shrink_to(&mut self, max_bytes: u64) -> io::Result<()> {
         if self.bytes() > max_bytes {
             self.chunks.retain(|chunk| chunk.folder.exists());
@@ -86,9 +91,9 @@ impl Kept {
     }
 }
 
-/// Removes a chunk; false if somebody was faster.
+/// Removes a chunk; false if it is gone already.
 fn remove(folder: &Path) -> io::Result<bool> {
-    // First what makes it a chunk: readers see all of it, or none.
+    // First what makes it a trace: readers see all of it, or nothing.
     match fs::remove_file(folder.join(METADATA)).and_then(|()| fs::remove_dir_all(folder)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

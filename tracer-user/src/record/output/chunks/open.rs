@@ -3,35 +3,29 @@
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crate::record::session::chunks::count::events;
-use crate::record::session::chunks::lock;
-use crate::record::session::output::{
-    NEW_METADATA, create_folder, give_to_caller, named, stream_sink, write_new,
+use crate::record::output::chunks::count::events;
+use crate::record::output::chunks::lock;
+use crate::record::output::files::{
+    NEW_METADATA, append_metadata, create_folder, give_to_caller, named, stream_sink, write_new,
 };
-use crate::record::session::tasks::TaskLog;
-use crate::record::sink::{FileSink, IndexedSink, Sink, SinkKind, SinkReport};
-use crate::trace::ctf::PacketHeader;
+use crate::record::sink::{FileSink, IndexedSink, Sink, SinkKind, SinkReport, packet_header};
 use crate::trace::folder::chunk::{Before, LastPacket, METADATA, OPEN_METADATA, folder_name};
 
 /// What all chunks of a recording have in common.
 #[derive(Clone, Debug)]
-pub(in crate::record::session) struct ChunkPlan {
-    /// The folder that they are in.
-    pub(in crate::record::session) folder: PathBuf,
-    /// As text.
-    pub(in crate::record::session) metadata: String,
+pub struct ChunkLayout {
     /// A stream for each.
-    pub(in crate::record::session) cpus: Vec<u32>,
-    /// Which way packets take.
-    pub(in crate::record::session) sink: SinkKind,
-    /// Size of the largest packet.
-    pub(in crate::record::session) packet_bytes: usize,
+    pub cpus: Vec<u32>,
+    /// How packets are written.
+    pub kind: SinkKind,
+    /// Size of the largest packet in bytes.
+    pub packet_bytes: usize,
     /// Events of classes below this are counted.
-    pub(in crate::record::session) counted_below: u32,
+    pub counted_below: u32,
 }
 
 /// A chunk. Streams may write into it at the same time.
@@ -47,7 +41,6 @@ pub(super) struct OpenChunk {
     /// Of classes below this.
     counted_below: u32,
     streams: Vec<Mutex<ChunkStream>>,
-    names: Arc<TaskLog>,
 }
 
 #[derive(Debug)]
@@ -58,24 +51,29 @@ struct ChunkStream {
 }
 
 impl OpenChunk {
-    /// Makes a folder with empty streams. Where that fails, nothing of it is left.
-    pub(super) fn create(plan: &ChunkPlan, number: u64) -> io::Result<Self> {
+    /// Creates a folder with empty streams in `parent`. If that fails, nothing of it is left.
+    pub(super) fn create(
+        parent: &Path,
+        layout: &ChunkLayout,
+        metadata: &str,
+        number: u64,
+    ) -> io::Result<Self> {
         let start = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-        let folder = plan.folder.join(folder_name(number, &start.to_string()));
+        let folder = parent.join(folder_name(number, &start.to_string()));
         create_folder(&folder)?;
-        Self::fill(plan, number, &folder).inspect_err(|_| {
-            // The error says what is wrong with the folder.
+        Self::fill(&folder, layout, metadata, number).inspect_err(|_| {
+            // The error names the folder.
             let _ = fs::remove_dir_all(&folder);
         })
     }
 
-    fn fill(plan: &ChunkPlan, number: u64, folder: &Path) -> io::Result<Self> {
-        // The name says that all of it is there.
+    fn fill(folder: &Path, layout: &ChunkLayout, metadata: &str, number: u64) -> io::Result<Self> {
+        // A file of this name is complete.
         let new = folder.join(NEW_METADATA);
-        write_new(&new, &plan.metadata)?;
+        write_new(&new, metadata)?;
         rename(&new, &folder.join(OPEN_METADATA))?;
         let stream = |cpu: &u32| {
-            let sink = stream_sink(folder, *cpu, plan.sink, plan.packet_bytes)?;
+            let sink = stream_sink(folder, *cpu, layout.kind, layout.packet_bytes)?;
             Ok(Mutex::new(ChunkStream { sink, last: None }))
         };
         Ok(Self {
@@ -83,9 +81,8 @@ impl OpenChunk {
             begun: Instant::now(),
             bytes: AtomicU64::new(0),
             events: AtomicU64::new(0),
-            counted_below: plan.counted_below,
-            streams: plan.cpus.iter().map(stream).collect::<io::Result<_>>()?,
-            names: Arc::new(TaskLog::create(folder)?),
+            counted_below: layout.counted_below,
+            streams: layout.cpus.iter().map(stream).collect::<io::Result<_>>()?,
             folder: folder.to_owned(),
         })
     }
@@ -102,13 +99,14 @@ impl OpenChunk {
         self.begun
     }
 
-    pub(super) fn names(&self) -> Arc<TaskLog> {
-        Arc::clone(&self.names)
+    /// Appends to its metadata.
+    pub(super) fn extend_metadata(&self, text: &str) -> io::Result<()> {
+        append_metadata(&self.folder.join(OPEN_METADATA), text)
     }
 
     /// Bytes of packets.
     pub(super) fn bytes(&self) -> u64 {
-        // Relaxed: whoever needs it to be exact has replaced the chunk.
+        // Relaxed: exact once the chunk is replaced, under the lock that writers hold.
         self.bytes.load(Ordering::Relaxed)
     }
 
@@ -139,8 +137,7 @@ impl OpenChunk {
     ) -> io::Result<()> {
         let mut stream = lock(&self.streams[stream]);
         stream.sink.write_packet(pieces)?;
-        let first_page = pieces.first().map_or(&[][..], |piece| piece);
-        if let Ok(header) = PacketHeader::parse(first_page) {
+        if let Ok(header) = packet_header(pieces) {
             stream.last = Some((header.stream_instance_id, (&header).into()));
             if counted {
                 let count = events(pieces, &header, self.counted_below);
@@ -164,22 +161,22 @@ impl OpenChunk {
         lock(&self.streams[stream]).sink.report()
     }
 
-    /// Goes on where the streams of `before` stopped; gives what they have come to.
+    /// Continues the streams of `before`; gives the last packet of each.
     pub(super) fn follow(&mut self, before: &Self) -> Before {
-        let mut come_to = Before::default();
+        let mut last_packets = Before::default();
         for (stream, before) in self.streams.iter().zip(&before.streams) {
             let last = lock(before).last;
-            come_to.0.extend(last);
+            last_packets.0.extend(last);
             lock(stream).last = last;
         }
-        come_to
+        last_packets
     }
 
-    /// Has all of it on the disk, gives it to the user who called `sudo`, and lets readers
-    /// find it. Gives the bytes of its files.
+    /// Writes all of it back to the disk, gives it to the user who called `sudo`, and lets
+    /// readers find it. Gives the bytes of its files.
     ///
     /// # Errors
-    /// The first; a stream that cannot be written back leaves the others readable.
+    /// The first; if one stream cannot be written back, the others are readable.
     pub(super) fn complete(&self) -> io::Result<u64> {
         let finish = |stream| self.finish_stream(stream);
         let finished: Vec<io::Result<()>> = (0..self.streams.len()).map(finish).collect();
@@ -198,7 +195,7 @@ impl OpenChunk {
         let bytes = bytes_of_files(&self.folder)?;
         let folder = File::open(&self.folder).map_err(not_synced)?;
         rename(&open, &complete)?;
-        // Whoever waits for complete chunks may have moved it away by this time.
+        // By now it may have been moved away: it is complete.
         folder.sync_all().map_err(not_synced)?;
         Ok(bytes)
     }

@@ -1,48 +1,31 @@
-//! What a recording will do, all of it decided before anything is done.
+//! The plan of a recording: everything that is decided before anything is attached.
 
-use std::ops::RangeInclusive;
+mod cpus;
+mod sizes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use tracer_common::{EventHeader, MAX_EVENT_LEN, spec_flags};
+use anyhow::{Result, bail};
+use tracer_common::spec_flags;
 
+use self::sizes::{FLIGHT_RING, MAX_RING_BYTES, default_packet, slots_of, whole_pages};
 use crate::kernel::KernelFiles;
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::rename::rename;
-use crate::probe::{
-    AttachPoint, ProbeError, ProbeText, ResolvedProbe, fetch, resolve, resolve_texts,
-};
+use crate::probe::{AttachPoint, ProbeError, ResolvedProbe, fetch, resolve_texts};
 use crate::record::attach::{Origin, Throttle};
 use crate::record::pool::PoolConfig;
-use crate::record::session::options::{Options, ProbeRequest, Size};
+use crate::record::session::options::{Options, ProbeRequest};
 use crate::record::session::scope::Scope;
+use crate::record::session::thread_names::{self, TaskEvent};
 use crate::record::session::trigger::{self, Trigger};
 use crate::record::session::{state_dump, wanted};
+use crate::record::size::Size;
 use crate::record::stream::HEADER_LEN;
 use crate::record::subbuf::{self, Mode};
-use crate::sys::page_size;
 use crate::trace::event::EventClass;
 use crate::trace::lttng::{self, Naming};
-use crate::trace::sidecar::tasks::format_line;
-use crate::trace::{FieldPlace, Value};
-
-/// The kernel's `bpf_map_create` takes rings up to this size.
-const MAX_RING_BYTES: u64 = 1 << 30;
-
-/// Sizes of the ring in overwrite mode, where it is only the way into the sub-buffers: a
-/// small one would lose what these could keep whenever the reader gets no CPU for a while.
-const FLIGHT_RING: RangeInclusive<Size> = Size(1 << 20)..=Size(8 << 20);
-
-/// The largest event fits beside a packet's header.
-const SMALLEST_PACKET: Size = Size(MAX_EVENT_LEN as u64 * 2);
-
-/// Sub-buffers have this size where nothing else is said.
-const LARGEST_DEFAULT_PACKET: Size = Size(1 << 20);
-
-/// Tracepoints that tell the names of threads. They are recorded beside what the user
-/// asked for, into the file of names.
-const TASK_PROBES: [&str; 2] = ["task:task_newtask", "task:task_rename"];
 
 /// The longest time for which a packet is open in discard mode.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -56,10 +39,10 @@ pub(super) struct Plan {
     pub(super) names: Naming,
     /// Classes of the trace, by id: those of the user's probes.
     pub(super) classes: Vec<EventClass>,
-    /// Classes of the state dump that the trace begins with, behind those of all probes;
-    /// empty: there is none.
+    /// Classes of the state dump at the start of the trace, numbered after those of all probes;
+    /// empty: no state dump.
     pub(super) state_dump: Vec<EventClass>,
-    /// How to read the events that tell names.
+    /// Events with the names of threads.
     pub(super) task_events: Arc<[TaskEvent]>,
     /// How many events of each class are recorded, by class id.
     pub(super) throttles: Vec<Throttle>,
@@ -78,7 +61,7 @@ pub(super) struct Plan {
     /// In discard mode an open packet is closed after this time, so that little is lost with
     /// the recorder, and a chunk has what happened in its time.
     pub(super) flush_interval: Duration,
-    /// Tell about them at the end.
+    /// Report on them at the end.
     pub(super) stats: bool,
     /// What is recorded with each event about its thread.
     pub(super) contexts: Vec<fetch::ContextField>,
@@ -86,14 +69,16 @@ pub(super) struct Plan {
     pub(super) origin: Origin,
     /// By class, whether its events have stacks of processes.
     pub(super) user_stacks: Arc<[bool]>,
-    /// Events that have a snapshot taken.
+    /// The events that trigger snapshots.
     pub(super) trigger: Option<Arc<Trigger>>,
 }
 
 impl Plan {
     pub(super) fn new(options: &Options) -> Result<Self> {
         if options.snapshot_on.is_some() && options.mode == Mode::Discard {
-            bail!("--snapshot-on needs --mode overwrite: without it all events are written anyway");
+            bail!(
+                "--snapshot-on needs --mode overwrite: in discard mode all events are written anyway"
+            );
         }
         let scope = Scope::new(options)?;
         let tracefs = Tracefs::open()?;
@@ -120,7 +105,7 @@ impl Plan {
             }
             None => None,
         };
-        let mut task_probes = task_probes(&files, classes.len() as u32);
+        let mut task_probes = thread_names::probes(&files, classes.len() as u32);
         if options.names == Naming::Lttng {
             rename(&files, &mut task_probes)?;
         }
@@ -134,7 +119,7 @@ impl Plan {
         } else {
             Vec::new()
         };
-        let (cpu_count, cpus) = cpus(options.cpus.as_deref())?;
+        let (cpu_count, cpus) = cpus::select(options.cpus.as_deref())?;
         let buffer = whole_pages(options.buffer_size, "buffer", MAX_RING_BYTES)?;
         let packet = options
             .subbuf_size
@@ -221,7 +206,7 @@ impl Plan {
 }
 
 /// What to record, as it was typed: each with its text, or one for the default probes. The
-/// probe that has snapshots taken is recorded, too; what is said for it elsewhere counts.
+/// probe that triggers snapshots is recorded, too, with the filter and the stacks of other -e.
 fn requests(options: &Options) -> Vec<ProbeRequest> {
     let mut requests = options.probes.clone();
     if let Some(text) = &options.snapshot_on {
@@ -254,21 +239,21 @@ fn throttles(requests: &[ProbeRequest], probes: &[ResolvedProbe]) -> Vec<Throttl
     }
 }
 
-/// Whether the trace begins with a state dump. Says why not where one could be expected.
+/// Whether the trace begins with a state dump. Prints why not if one could be expected.
 fn dumps_state(options: &Options) -> bool {
     let wanted =
         options.state_dump && options.names == Naming::Lttng && options.mode == Mode::Discard;
     if wanted && !state_dump::has_global_ids() {
         eprintln!(
-            "tracer: note: the trace has no state dump: threads have other ids in this \
-             namespace of processes than in events"
+            "tracer: note: the trace has no state dump: in this PID namespace threads have other \
+             ids than in events"
         );
         return false;
     }
     wanted
 }
 
-/// The probes that `texts` name, their classes called as `names` says.
+/// The probes that `texts` name, with classes named according to `names`.
 fn named(
     files: &KernelFiles,
     texts: &[String],
@@ -281,8 +266,8 @@ fn named(
     Ok(probes)
 }
 
-/// What happens in the recorder and says something of others is recorded, too: its command is
-/// a process, and a switch away from it says who runs on the CPU from then on.
+/// Records some events of the recorder itself, because they concern other processes: it forks
+/// the command, and a switch away from it shows what runs on the CPU next.
 fn follow_recorder(probes: &mut [ResolvedProbe]) {
     for probe in probes {
         if let AttachPoint::Tracepoint {
@@ -293,201 +278,5 @@ fn follow_recorder(probes: &mut [ResolvedProbe]) {
         {
             spec.flags |= spec_flags::WITH_RECORDER;
         }
-    }
-}
-
-/// Probes for the names of threads, their classes numbered from `first_id`. A kernel that
-/// lacks them leaves new threads nameless in reports, which is no reason not to record.
-fn task_probes(files: &KernelFiles, first_id: u32) -> Vec<ResolvedProbe> {
-    let mut id = first_id;
-    let mut probes = Vec::new();
-    for text in TASK_PROBES {
-        let resolved = ProbeText::parse_list(text)
-            .ok()
-            .and_then(|texts| resolve(files, &texts).ok());
-        for mut probe in resolved.into_iter().flatten() {
-            probe.explicit = false;
-            probe.class.id = id;
-            if let AttachPoint::Tracepoint { spec, .. } = &mut probe.attach_point {
-                spec.flags |= spec_flags::UNFILTERED;
-            }
-            id += 1;
-            probes.push(probe);
-        }
-    }
-    probes
-}
-
-/// Where an event of the kernel says a thread and its name.
-#[derive(Clone, Debug)]
-pub(super) struct TaskEvent {
-    pub(super) class: u32,
-    /// None: the thread in which it happens.
-    tid: Option<FieldPlace>,
-    comm: FieldPlace,
-}
-
-impl TaskEvent {
-    fn of(class: &EventClass) -> Option<Self> {
-        let place = |names: &[&str]| {
-            let mut fields = class.fields.iter();
-            let index = fields.position(|field| names.contains(&field.name.as_str()))?;
-            FieldPlace::of(class, index)
-        };
-        Some(Self {
-            class: class.id,
-            tid: place(&["pid"]),
-            comm: place(&["comm", "newcomm"])?,
-        })
-    }
-
-    /// The line of the file of names that this event amounts to.
-    pub(super) fn line(&self, event: &[u8], header: &EventHeader) -> Option<String> {
-        let tid = match &self.tid {
-            None => header.tid,
-            Some(place) => match place.read(event)? {
-                Value::Number(number) => number.raw as u32,
-                _ => return None,
-            },
-        };
-        let Value::Text(comm) = self.comm.read(event)? else {
-            return None;
-        };
-        Some(format_line(header.timestamp_ns, tid, comm))
-    }
-}
-
-/// The number of possible CPUs, and those to record.
-fn cpus(wanted: Option<&[u32]>) -> Result<(u32, Vec<u32>)> {
-    let count = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))? as u32;
-    let online = aya::util::online_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
-    let Some(wanted) = wanted else {
-        return Ok((count, online));
-    };
-    let mut cpus = wanted.to_vec();
-    cpus.sort_unstable();
-    cpus.dedup();
-    if let Some(cpu) = cpus.iter().find(|cpu| !online.contains(cpu)) {
-        bail!("cannot record CPU {cpu}: it is not online; online are {online:?}");
-    }
-    Ok((count, cpus))
-}
-
-/// What is written at once: larger pieces are cheaper for the disk (`cargo xtask bench sinks
-/// --sweep`). What is overwritten at once is not more than an eighth.
-fn default_packet(mode: Mode, buffer: Size) -> Size {
-    match mode {
-        Mode::Discard => LARGEST_DEFAULT_PACKET,
-        Mode::Overwrite => Size(buffer.0 / 8).clamp(SMALLEST_PACKET, LARGEST_DEFAULT_PACKET),
-    }
-}
-
-/// How many sub-buffers make a buffer.
-fn slots_of(buffer: Size, packet: Size) -> Result<u16> {
-    let slots = buffer.0 / packet.0;
-    if slots < 2 {
-        bail!(
-            "a buffer of {buffer} has no two sub-buffers of {packet}: try --buffer-size {} or a \
-             smaller --subbuf-size",
-            Size(packet.0 * 8)
-        );
-    }
-    u16::try_from(slots).with_context(|| {
-        format!(
-            "a buffer of {buffer} has {slots} sub-buffers of {packet}, at most {} are possible: \
-             use a larger --subbuf-size",
-            u16::MAX
-        )
-    })
-}
-
-/// The size that is used for `asked`: a power of two of whole pages, not less than what the
-/// user asked for. Says so when it differs.
-fn whole_pages(asked: Size, what: &str, max: u64) -> Result<Size> {
-    let minimum = if what == "sub-buffer" {
-        SMALLEST_PACKET.0.max(page_size() as u64)
-    } else {
-        page_size() as u64
-    };
-    let used = asked
-        .0
-        .max(minimum)
-        .checked_next_power_of_two()
-        .filter(|bytes| *bytes <= max)
-        .with_context(|| {
-            format!(
-                "a {what} size of {asked} is too large; at most {}",
-                Size(max)
-            )
-        })?;
-    if used != asked.0 {
-        eprintln!(
-            "tracer: note: using a {what} size of {} for {asked}: it must be a power of two of \
-             whole pages, at least {}",
-            Size(used),
-            Size(minimum)
-        );
-    }
-    Ok(Size(used))
-}
-
-#[cfg(test)]
-mod tests {
-    use tracer_common::EVENT_HEADER_LEN;
-
-    use super::*;
-    use crate::trace::event::{Display, Field, FieldType, IntegerType};
-
-    fn integer(name: &str, bytes: u16) -> Field {
-        Field {
-            name: name.to_owned(),
-            ty: FieldType::Integer(IntegerType::natural(bytes, true, Display::Decimal)),
-        }
-    }
-
-    #[test]
-    fn the_name_of_a_thread_is_found_in_its_event() {
-        let comm = FieldType::Array {
-            element: IntegerType::natural(1, false, Display::Text),
-            length: 16,
-        };
-        let class = EventClass {
-            id: 7,
-            name: "task:task_newtask".to_owned(),
-            context: Vec::new(),
-            fields: vec![
-                integer("pid", 4),
-                Field {
-                    name: "comm".to_owned(),
-                    ty: comm,
-                },
-                integer("clone_flags", 8),
-            ],
-        };
-        let task = TaskEvent::of(&class).unwrap();
-        let header = EventHeader {
-            timestamp_ns: 5,
-            class: 7,
-            tid: 1,
-            pid: 1,
-            size: 24 + 32,
-        };
-        let mut event = vec![0; EVENT_HEADER_LEN];
-        event.extend_from_slice(&42u32.to_ne_bytes());
-        event.extend_from_slice(b"worker\0\0\0\0\0\0\0\0\0\0");
-        assert_eq!(
-            task.line(&event, &header).unwrap(),
-            format_line(5, 42, b"worker")
-        );
-        assert_eq!(task.line(&event[..30], &header), None);
-    }
-
-    #[test]
-    fn sizes_become_powers_of_two_of_pages() {
-        let used = |bytes| whole_pages(Size(bytes), "buffer", 1 << 30).map(|size| size.0);
-        assert_eq!(used(8 << 20).unwrap(), 8 << 20);
-        assert_eq!(used(3 << 20).unwrap(), 4 << 20);
-        assert_eq!(used(1).unwrap(), page_size() as u64);
-        assert!(used(2 << 30).is_err());
     }
 }

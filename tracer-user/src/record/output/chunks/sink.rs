@@ -1,14 +1,14 @@
-//! The end at which a stream writes.
+//! What a stream writes to.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use crate::record::session::chunks::Chunks;
+use crate::record::output::chunks::Chunks;
 use crate::record::sink::{Sink, SinkReport};
 
-/// Puts the packets of a stream into whatever chunk is open.
+/// Writes the packets of a stream into the open chunk.
 #[derive(Debug)]
-pub(in crate::record::session) struct RotatingSink {
+pub(super) struct RotatingSink {
     chunks: Arc<Chunks>,
     stream: usize,
 }
@@ -16,7 +16,7 @@ pub(in crate::record::session) struct RotatingSink {
 impl RotatingSink {
     pub(super) fn new(chunks: &Arc<Chunks>, cpu: u32) -> Option<Self> {
         Some(Self {
-            stream: chunks.plan.cpus.iter().position(|known| *known == cpu)?,
+            stream: chunks.layout.cpus.iter().position(|known| *known == cpu)?,
             chunks: Arc::clone(chunks),
         })
     }

@@ -1,4 +1,4 @@
-//! The parts of a trace folder: what they are called, and whose they are.
+//! The files of a trace folder: their names, their creation, and their owner.
 
 use std::env;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use crate::trace::sidecar::{kallsyms, mappings, tasks};
 const STREAM_PREFIX: &str = "channel0_";
 
 /// Metadata of a chunk until it is written to its end.
-pub(in crate::record::session) const NEW_METADATA: &str = ".metadata.new";
+pub(super) const NEW_METADATA: &str = ".metadata.new";
 
 /// The file of a stream.
 fn stream_path(folder: &Path, cpu: u32) -> PathBuf {
@@ -22,7 +22,7 @@ fn stream_path(folder: &Path, cpu: u32) -> PathBuf {
 }
 
 /// The file of a stream, with its index, in a trace folder or a chunk.
-pub(in crate::record::session) fn stream_sink(
+pub(super) fn stream_sink(
     folder: &Path,
     cpu: u32,
     kind: SinkKind,
@@ -39,7 +39,7 @@ pub(in crate::record::session) fn stream_sink(
 }
 
 /// Writes the new file `path`, for its owner alone.
-pub(in crate::record::session) fn write_new(path: &Path, text: &str) -> io::Result<File> {
+pub(super) fn write_new(path: &Path, text: &str) -> io::Result<File> {
     fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -52,8 +52,17 @@ pub(in crate::record::session) fn write_new(path: &Path, text: &str) -> io::Resu
         .map_err(|error| named(path, "cannot write", &error))
 }
 
-/// Creates a folder that its owner alone can open: a trace tells what others do.
-pub(in crate::record::session) fn create_folder(path: &Path) -> io::Result<()> {
+/// Appends to a metadata file that exists.
+pub(super) fn append_metadata(path: &Path, text: &str) -> io::Result<()> {
+    fs::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| named(path, "cannot write", &error))
+}
+
+/// Creates a folder that its owner alone can open: a trace shows what others do.
+pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .mode(0o700)
         .create(path)
@@ -61,7 +70,7 @@ pub(in crate::record::session) fn create_folder(path: &Path) -> io::Result<()> {
 }
 
 /// `error` with what could not be done, and to which file.
-pub(in crate::record::session) fn named(path: &Path, what: &str, error: &io::Error) -> io::Error {
+pub(super) fn named(path: &Path, what: &str, error: &io::Error) -> io::Error {
     io::Error::new(
         error.kind(),
         format!("{what} `{}`: {error}", path.display()),
@@ -141,7 +150,7 @@ pub(super) fn caller() -> Option<(u32, u32)> {
 
 /// Gives a trace folder or a chunk to the user who called `sudo`. Chunks that are in it are
 /// left out: each is given when it is complete.
-pub(in crate::record::session) fn give_to_caller(folder: &Path) -> io::Result<()> {
+pub(super) fn give_to_caller(folder: &Path) -> io::Result<()> {
     let Some((uid, gid)) = caller() else {
         return Ok(());
     };

@@ -1,31 +1,30 @@
 //! The thread that finishes chunks, and begins those whose time has come.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-
-use crate::record::session::chunks::open::OpenChunk;
-use crate::record::session::chunks::sink::RotatingSink;
-use crate::record::session::chunks::{ChunkPlan, Chunks, ClosedChunks, Rotation};
-use crate::record::session::output::{monotonic_ns, write_new};
-use crate::record::session::tasks::TaskLog;
+use crate::record::clock::monotonic_ns;
+use crate::record::output::chunks::open::OpenChunk;
+use crate::record::output::chunks::sink::RotatingSink;
+use crate::record::output::chunks::{ChunkLayout, Chunks, ClosedChunks, Rotation};
+use crate::record::output::files::write_new;
+use crate::record::output::{OutputError, Sidecar, running_threads};
 use crate::trace::folder::chunk::{BEFORE, Before};
 
-/// Somebody who begins a chunk needs no longer for it.
+/// How long to wait for another thread that is beginning a chunk.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// A chunk has taken the place of another.
 #[derive(Debug)]
 pub(super) struct Succession {
     pub(super) old: OpenChunk,
-    /// Folder and names of threads of the one that was begun.
-    pub(super) begun: (PathBuf, Arc<TaskLog>),
-    /// What the streams had come to then.
+    /// Folder of the one that was begun.
+    pub(super) begun: PathBuf,
+    /// The last packet of each stream before it.
     pub(super) before: Before,
 }
 
@@ -34,7 +33,7 @@ enum Message {
     Stop,
 }
 
-/// Where the keeper gets its work from.
+/// Passes work to the keeper.
 #[derive(Debug)]
 pub(super) struct Mailbox(SyncSender<Message>);
 
@@ -50,22 +49,27 @@ impl Mailbox {
 /// The owner of the thread, and of the chunks. When it is dropped the thread ends; unless
 /// they were [closed](Self::close), the last chunk stays as it is.
 #[derive(Debug)]
-pub(in crate::record::session) struct Keeper {
+pub(super) struct Keeper {
     chunks: Arc<Chunks>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Keeper {
-    /// Begins the first chunk.
-    pub(in crate::record::session) fn start(plan: ChunkPlan, rotation: Rotation) -> Result<Self> {
+    /// Begins the first chunk in `folder`.
+    pub(super) fn start(
+        folder: &Path,
+        layout: ChunkLayout,
+        metadata: &str,
+        rotation: Rotation,
+    ) -> io::Result<Self> {
         let (sender, inbox) = mpsc::sync_channel(0);
-        let chunks = Arc::new(Chunks::begin(plan, rotation, Mailbox(sender))?);
+        let chunks = Chunks::begin(folder, layout, metadata, rotation, Mailbox(sender))?;
+        let chunks = Arc::new(chunks);
         let thread = {
             let chunks = Arc::clone(&chunks);
             thread::Builder::new()
                 .name("chunks".to_owned())
-                .spawn(move || run(&chunks, &inbox))
-                .context("cannot start the thread that finishes chunks")?
+                .spawn(move || run(&chunks, &inbox))?
         };
         Ok(Self {
             chunks,
@@ -73,21 +77,20 @@ impl Keeper {
         })
     }
 
-    pub(in crate::record::session) fn chunks(&self) -> &Arc<Chunks> {
+    pub(super) fn chunks(&self) -> &Arc<Chunks> {
         &self.chunks
     }
 
-    /// The place for the packets of a CPU.
+    /// The sink for the packets of a CPU.
     ///
     /// # Errors
-    /// If it is not one of the plan.
-    pub(in crate::record::session) fn sink(&self, cpu: u32) -> Result<RotatingSink> {
-        RotatingSink::new(&self.chunks, cpu)
-            .with_context(|| format!("the chunks have no stream for CPU {cpu}"))
+    /// If it is not one of the layout.
+    pub(super) fn sink(&self, cpu: u32) -> Result<RotatingSink, OutputError> {
+        RotatingSink::new(&self.chunks, cpu).ok_or(OutputError::NoStream(cpu))
     }
 
     /// Completes the last chunk. No sink may be written any more.
-    pub(in crate::record::session) fn close(&self) -> ClosedChunks {
+    pub(super) fn close(&self) -> ClosedChunks {
         self.stop();
         self.chunks.close()
     }
@@ -133,10 +136,13 @@ fn run(chunks: &Chunks, inbox: &Receiver<Message>) {
 
 /// Adds to the new chunk what it needs to be read alone, and completes the old one.
 fn finish(chunks: &Chunks, succession: &Succession) -> io::Result<()> {
-    let (folder, names) = &succession.begun;
+    let folder = &succession.begun;
     let written = write_new(&folder.join(BEFORE), &succession.before.to_text());
-    names.snapshot(monotonic_ns());
-    // Also when the new one has failed: the old one may be all that stays.
+    if let Err(error) = Sidecar::Tasks.append_in(folder, &running_threads(monotonic_ns())) {
+        // Reports lack names, which is no reason to end a recording.
+        log::warn!("cannot write names of threads: {error}");
+    }
+    // Also if the new one has failed: the old one may be all that is left.
     chunks.complete(&succession.old)?;
     written.map(drop)
 }

@@ -1,27 +1,27 @@
-//! What a trace says about itself.
+//! The description of a trace: its id and its metadata.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use rustix::time::{ClockId, clock_gettime};
 
+use crate::record::clock::monotonic_ns;
 use crate::record::session::plan::Plan;
 use crate::trace::ctf::{Clock, EnvValue, TraceInfo, metadata};
 use crate::trace::lttng::{self, Naming};
 
-/// What a trace says of itself.
+/// Id and metadata of a trace.
 #[derive(Clone, Debug)]
-pub(in crate::record::session) struct Description {
-    /// The trace's identity, which each packet has.
-    pub(in crate::record::session) uuid: [u8; 16],
-    /// Its metadata.
-    pub(in crate::record::session) text: String,
+pub(super) struct Description {
+    /// The id of the trace, which is in each packet.
+    pub(super) uuid: [u8; 16],
+    /// Its metadata, as text.
+    pub(super) text: String,
 }
 
 impl Description {
     /// Of a new trace.
-    pub(in crate::record::session) fn new(plan: &Plan, trace_name: &str) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, trace_name: &str) -> Result<Self> {
         let uuid = random_uuid()?;
         let info = TraceInfo {
             uuid,
@@ -38,12 +38,6 @@ impl Description {
     }
 }
 
-/// `CLOCK_MONOTONIC` in nanoseconds: the clock of all timestamps.
-pub(in crate::record::session) fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
 fn realtime_ns() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -53,13 +47,13 @@ fn realtime_ns() -> u64 {
 fn boot_id() -> Result<[u8; 16]> {
     let path = "/proc/sys/kernel/random/boot_id";
     let text = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
-    parse_uuid(text.trim()).with_context(|| format!("`{path}` holds no UUID"))
+    parse_uuid(text.trim()).with_context(|| format!("`{path}` does not hold a UUID"))
 }
 
 fn random_uuid() -> Result<[u8; 16]> {
     let path = "/proc/sys/kernel/random/uuid";
     let text = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
-    parse_uuid(text.trim()).with_context(|| format!("`{path}` holds no UUID"))
+    parse_uuid(text.trim()).with_context(|| format!("`{path}` does not hold a UUID"))
 }
 
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {
@@ -88,7 +82,8 @@ fn environment(trace_name: &str, names: Naming) -> Vec<(String, EnvValue)> {
     env
 }
 
-/// Whose names the events have, by which readers choose, and who has written the trace.
+/// The tracer whose names the events have, by which readers choose how to read them, and the
+/// one that wrote the trace.
 fn tracer(names: Naming) -> Vec<(String, EnvValue)> {
     let own_version = env!("CARGO_PKG_VERSION");
     match names {

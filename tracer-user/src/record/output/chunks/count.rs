@@ -2,51 +2,27 @@
 
 use std::io::IoSlice;
 
-use tracer_common::EventHeader;
-
+use crate::record::stream::events::for_each_event;
 use crate::trace::ctf::{FIRST_EVENT_OFFSET, PacketHeader};
 
-/// How many events of classes below `below` there are in a packet with this header, whose
-/// bytes are in these pieces of whole pages. Goes from event to event by their sizes.
+/// How many events of classes below `below` there are in a packet with this header.
 pub(super) fn events(pieces: &[IoSlice<'_>], header: &PacketHeader, below: u32) -> u64 {
-    let end = header.content_len() as usize;
-    let mut offset = FIRST_EVENT_OFFSET;
     let mut count = 0;
-    let mut class = 0;
-    let mut start = 0;
-    for piece in pieces {
-        // A word is in one piece, as pieces and events begin at multiples of 8 bytes; the
-        // class may be in the piece before that of the size.
-        while offset < end {
-            if let Some(word) = word_at(piece, offset + CLASS_OFFSET, start) {
-                class = word;
-            }
-            let Some(size) = word_at(piece, offset + SIZE_OFFSET, start) else {
-                break;
-            };
-            count += u64::from(class < below);
-            offset += (size as usize).max(1).next_multiple_of(8);
-        }
-        start += piece.len();
-    }
+    let content = FIRST_EVENT_OFFSET..header.content_len() as usize;
+    for_each_event(pieces, content, |event, _| {
+        count += u64::from(event.class < below);
+    });
     count
-}
-
-const CLASS_OFFSET: usize = std::mem::offset_of!(EventHeader, class);
-const SIZE_OFFSET: usize = std::mem::offset_of!(EventHeader, size);
-
-/// The word at `offset` of the packet, if it is in `piece`, which begins at `start`.
-fn word_at(piece: &[u8], offset: usize, start: usize) -> Option<u32> {
-    let offset = offset.checked_sub(start)?;
-    let bytes = piece.get(offset..offset + 4)?;
-    Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use tracer_common::EventHeader;
+
     use super::*;
 
     const PAGE: usize = 4096;
+    const SIZE_OFFSET: usize = std::mem::offset_of!(EventHeader, size);
 
     /// The events of class 0 in a packet of events of these sizes, in pieces of a page.
     fn counted(sizes: &[usize]) -> u64 {

@@ -1,5 +1,4 @@
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
@@ -13,6 +12,8 @@ use crate::trace::folder::chunk::{Before, METADATA, OPEN_METADATA};
 
 const PACKET: usize = 4096;
 
+const METADATA_TEXT: &str = "as text";
+
 /// Nothing that is awaited takes so long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -25,7 +26,7 @@ fn limits(chunk: Option<u64>, max: Option<u64>) -> Rotation {
     }
 }
 
-/// A recording of two CPUs in a folder of its own.
+/// A recording of two CPUs in a private folder.
 struct Recording {
     folder: tempfile::TempDir,
     keeper: Keeper,
@@ -36,16 +37,14 @@ struct Recording {
 impl Recording {
     fn begin(rotation: Rotation) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let plan = ChunkPlan {
-            folder: folder.path().to_owned(),
-            metadata: "as text".to_owned(),
+        let layout = ChunkLayout {
             cpus: vec![0, 1],
-            sink: SinkKind::Splice,
+            kind: SinkKind::Splice,
             packet_bytes: PACKET,
             counted_below: 1,
         };
         Self {
-            keeper: Keeper::start(plan, rotation).unwrap(),
+            keeper: Keeper::start(folder.path(), layout, METADATA_TEXT, rotation).unwrap(),
             folder,
             next: [0; 2],
         }
@@ -62,9 +61,7 @@ impl Recording {
 
     /// Begins a chunk as if its time had come.
     fn rotate(&self) {
-        let chunks = self.keeper.chunks();
-        let number = chunks.open().number();
-        chunks.replace_full(number).unwrap();
+        self.keeper.chunks().replace_now().unwrap();
     }
 
     fn chunks(&self) -> Vec<PathBuf> {
@@ -231,6 +228,22 @@ fn each_chunk_but_the_first_names_the_threads_that_there_are() {
         let thread = format!(" {} ", std::process::id());
         assert!(names.contains(&thread), "{names}");
     }
+}
+
+#[test]
+fn metadata_grows_in_the_open_chunk_and_those_after_it() {
+    let recording = Recording::begin(limits(None, None));
+    recording.rotate();
+    let chunks = recording.keeper.chunks();
+    chunks.extend_metadata(", more").unwrap();
+    recording.rotate();
+    assert!(recording.keeper.close().error.is_none());
+    let metadata: Vec<String> = recording
+        .chunks()
+        .iter()
+        .map(|chunk| fs::read_to_string(chunk.join(METADATA)).unwrap())
+        .collect();
+    assert_eq!(metadata, ["as text", "as text, more", "as text, more"]);
 }
 
 #[test]

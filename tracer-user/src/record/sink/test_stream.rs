@@ -15,8 +15,8 @@ const SLOTS: u16 = 2;
 /// Those and the reader's.
 pub(crate) const SUB_BUFFERS: usize = SLOTS as usize + 1;
 
-/// A stream whose packets differ, and what it must come to as frames.
-pub(crate) struct Source {
+/// A stream whose packets differ, and the frames that are expected of it.
+pub(crate) struct TestStream {
     pub(crate) number: u64,
     pub(crate) pool: Arc<Pool>,
     writer: Writer,
@@ -25,7 +25,7 @@ pub(crate) struct Source {
     pub(crate) expected: Vec<u8>,
 }
 
-impl Source {
+impl TestStream {
     /// With `spares` pages beside those of its sub-buffers.
     pub(crate) fn new(number: u64, spares: usize) -> Self {
         let pool = Pool::new(PoolConfig {
@@ -70,7 +70,7 @@ impl Source {
         self.sequence += 1;
     }
 
-    /// Writes the next packet and has the sink take it.
+    /// Writes the next packet and passes it to the sink.
     pub(crate) fn send(&mut self, sink: &mut impl Sink) -> io::Result<()> {
         self.write();
         sink.take(self.reader.get().unwrap())

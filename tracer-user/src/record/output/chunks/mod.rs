@@ -1,66 +1,81 @@
 //! A recording in chunks: folders that follow each other, each a complete trace.
 //!
 //! All streams write into one chunk, the open one. It is replaced as a whole, while no
-//! packet is on its way into it: so each packet is in exactly one chunk, and a stream that
-//! has nothing to write keeps no chunk open. A thread of its own, the [keeper](Keeper), then
-//! finishes the old chunk, and begins chunks whose time has come.
+//! packet is being written into it: so each packet is in exactly one chunk, and a stream that
+//! has nothing to write keeps no chunk open. A separate thread, the [keeper](Keeper), then
+//! finishes the old chunk. It also begins new chunks when `--rotate-time` has passed.
 //!
-//! How far things can get behind is bounded: before a chunk is handed to the keeper, it has
-//! finished the one before. A disk that cannot follow so makes the streams wait, which
-//! their sub-buffers take up.
+//! At most one chunk waits to be finished: a chunk is handed to the keeper only when it has
+//! finished the one before. A disk that cannot keep up so makes the streams wait, which their
+//! sub-buffers absorb.
 //!
-//! - `folder`: the trace folder, and the first chunk
+//! - `output`: the trace folder, and the first chunk
 //! - `limits`: when chunks are begun and removed
 //! - `count`: events in a packet
 //! - `open`: the chunk that is written
 //! - `kept`: complete chunks, and the removal of the oldest
-//! - `sink`: the end at which a stream writes
+//! - `sink`: what a stream writes to
 
 mod count;
-mod folder;
 mod keeper;
 mod kept;
 mod limits;
 mod open;
+mod output;
 mod sink;
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, IoSlice};
 use std::mem;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use self::keeper::{Keeper, Mailbox, Succession};
 use self::kept::Kept;
-use self::open::{ChunkPlan, OpenChunk};
+use self::open::OpenChunk;
+use crate::record::output::Sidecar;
 use crate::record::sink::{SinkReport, total_len};
 
-pub(super) use folder::ChunkFolder;
-pub(super) use kept::ClosedChunks;
-pub(super) use limits::Rotation;
+pub use kept::{ClosedChunks, Removed};
+pub use limits::{RotateOptions, Rotation, RotationError};
+pub use open::ChunkLayout;
+pub use output::ChunkFolder;
 
-/// The chunks of a recording, shared by all who write.
+/// The chunks of a recording, shared by everything that writes.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    plan: ChunkPlan,
+    /// The folder that they are in.
+    folder: PathBuf,
+    layout: ChunkLayout,
+    /// Of each chunk that will be begun. Changed by the holder of `turn`.
+    metadata: Mutex<String>,
     rotation: Rotation,
     /// Read while a packet is written, written while the chunk is replaced.
     open: RwLock<OpenChunk>,
-    /// Held by the one who begins the next chunk.
+    /// Held by the thread that begins the next chunk.
     turn: Mutex<()>,
     kept: Mutex<Kept>,
     keeper: Mailbox,
-    /// What ended it all, told to everyone who comes later.
+    /// The first error, returned by every call after it.
     failed: OnceLock<(io::ErrorKind, String)>,
 }
 
 impl Chunks {
     /// Begins the first chunk.
-    fn begin(plan: ChunkPlan, rotation: Rotation, keeper: Mailbox) -> io::Result<Self> {
+    fn begin(
+        folder: &Path,
+        layout: ChunkLayout,
+        metadata: &str,
+        rotation: Rotation,
+        keeper: Mailbox,
+    ) -> io::Result<Self> {
         Ok(Self {
-            open: RwLock::new(OpenChunk::create(&plan, 0)?),
-            plan,
+            open: RwLock::new(OpenChunk::create(folder, &layout, metadata, 0)?),
+            folder: folder.to_owned(),
+            layout,
+            metadata: Mutex::new(metadata.to_owned()),
             rotation,
             turn: Mutex::new(()),
             kept: Mutex::default(),
@@ -87,12 +102,19 @@ impl Chunks {
         self.open().note_backlog(stream, waiting, capacity);
     }
 
-    /// Adds lines to the names of threads.
-    pub(super) fn append_names(&self, lines: &str) {
-        self.open().names().append(lines);
+    /// Appends lines to the names of threads in the open chunk.
+    fn append_names(&self, lines: &str) -> io::Result<()> {
+        Sidecar::Tasks.append_in(self.open().folder(), lines)
     }
 
-    /// Has what a stream wrote into the open chunk written back.
+    /// Appends to the metadata of the open chunk, and of those after it.
+    fn extend_metadata(&self, text: &str) -> io::Result<()> {
+        let _turn = lock(&self.turn);
+        lock(&self.metadata).push_str(text);
+        self.open().extend_metadata(text)
+    }
+
+    /// Writes back what a stream wrote into the open chunk.
     fn sync(&self, stream: usize) -> io::Result<()> {
         self.check()?;
         self.open().finish_stream(stream)
@@ -102,7 +124,14 @@ impl Chunks {
         self.open().report(stream)
     }
 
-    /// Begins a chunk in place of that of the number `full`, unless somebody else has.
+    /// Begins a chunk in place of the open one.
+    fn replace_now(&self) -> io::Result<()> {
+        self.check()?;
+        let number = self.open().number();
+        self.replace_full(number)
+    }
+
+    /// Begins a chunk in place of that of the number `full`, unless another thread has.
     fn replace_full(&self, full: u64) -> io::Result<()> {
         let _turn = lock(&self.turn);
         if self.open().number() != full {
@@ -115,11 +144,11 @@ impl Chunks {
         removed
     }
 
-    /// Begins the next chunk if it is time. Gives the old one to the keeper, who calls.
+    /// Begins the next chunk if it is time. Called by the keeper, which gets the old one.
     fn replace_old(&self) -> io::Result<Option<Succession>> {
         let _turn = match self.turn.try_lock() {
             Ok(turn) => turn,
-            // Somebody has found the chunk full, and may be waiting for the keeper.
+            // A stream has found the chunk full, and may be waiting for the keeper.
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
         };
@@ -131,17 +160,18 @@ impl Chunks {
 
     fn begin_next(&self) -> io::Result<Succession> {
         let number = self.open().number() + 1;
-        let mut next = OpenChunk::create(&self.plan, number)?;
+        let metadata = lock(&self.metadata).clone();
+        let mut next = OpenChunk::create(&self.folder, &self.layout, &metadata, number)?;
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         let before = next.follow(&open);
-        let begun = (next.folder().to_owned(), next.names());
+        let begun = next.folder().to_owned();
         let old = mem::replace(&mut *open, next);
         drop(open);
         lock(&self.kept).expect(&old);
         Ok(Succession { old, begun, before })
     }
 
-    /// How long the open chunk may still be written; none: for ever.
+    /// How long the open chunk may still be written; none: without limit.
     fn until_due(&self) -> Option<Duration> {
         if self.failed.get().is_some() {
             return None;
@@ -150,7 +180,7 @@ impl Chunks {
         Some(due.saturating_duration_since(Instant::now()))
     }
 
-    /// Removes the oldest chunks, so that a whole new one finds room.
+    /// Removes the oldest chunks to make room for a new one.
     fn make_room(&self) -> io::Result<()> {
         match self.rotation.room_beside_chunk() {
             Some(room) => lock(&self.kept).shrink_to(room),
@@ -158,7 +188,7 @@ impl Chunks {
         }
     }
 
-    /// Makes a chunk that is no longer written a complete trace.
+    /// Turns a chunk that is no longer written into a complete trace.
     fn complete(&self, chunk: &OpenChunk) -> io::Result<()> {
         let complete = chunk.complete()?;
         lock(&self.kept).add(chunk, complete);
@@ -182,7 +212,7 @@ impl Chunks {
         }
     }
 
-    /// Ends the recording: whoever writes next is given this error.
+    /// Ends the recording: every later write returns this error.
     fn fail(&self, error: &io::Error) {
         // The first error is the cause of others.
         let _ = self.failed.set((error.kind(), error.to_string()));
@@ -200,7 +230,7 @@ impl Chunks {
     }
 }
 
-/// A panic of another thread is told when it is joined.
+/// A panic of another thread is reported when it is joined.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

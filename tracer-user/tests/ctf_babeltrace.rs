@@ -5,11 +5,12 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{
+use tracer::trace::event::{Display, FieldType};
+
+use self::common::{
     EVERYTHING, GETPPID, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
     number, sample, slot, switch, with_context,
 };
-use tracer::trace::event::{Display, FieldType};
 
 /// What babeltrace2 prints; it must have nothing to complain about.
 fn babeltrace(dir: &Path) -> String {

@@ -5,11 +5,12 @@ mod common;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Output, Stdio};
 
-use common::{
+use tracer::trace::folder::frames::Frame;
+
+use self::common::{
     GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
     openat, sample, slot64, stderr, stdout, with_context,
 };
-use tracer::trace::folder::frames::Frame;
 
 fn lines(output: &Output) -> Vec<String> {
     assert!(output.status.success(), "{}", stderr(output));
@@ -23,7 +24,7 @@ fn tracer(args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The command failed, and said all of `parts`.
+/// The command failed and printed all of `parts`.
 fn assert_fails(output: &Output, parts: &[&str]) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{said}");

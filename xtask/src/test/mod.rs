@@ -1,20 +1,21 @@
-//! `cargo xtask test`: tiers of checks from the fastest to the slowest, and a summary
-//! whose last line programs can read.
+//! `cargo xtask test`: tiers of checks from the fastest to the slowest, and a summary whose
+//! last line is for programs.
 
 use std::env;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use self::checks::Checks;
+use self::tally::{Row, Tally};
+use self::tiers::TIERS;
+
 mod checks;
 mod host;
+mod imports;
 mod memory_model;
 mod tally;
 mod tiers;
 mod virtual_machines;
-
-use checks::Checks;
-use tally::{Row, Tally};
-use tiers::TIERS;
 
 /// The tiers of `cargo xtask check`.
 pub const QUICK: [&str; 3] = ["fmt", "lint", "unit"];
@@ -23,7 +24,7 @@ pub const QUICK: [&str; 3] = ["fmt", "lint", "unit"];
 struct Tier {
     name: &'static str,
     purpose: &'static str,
-    /// Why the tier cannot run here; it may bring what is missing first.
+    /// Why the tier cannot run here, after an attempt to install what is missing.
     obstacle: fn() -> Option<String>,
     /// Runs the tier's checks.
     run: fn(&mut Checks),
@@ -42,11 +43,11 @@ pub fn list() {
     }
 }
 
-/// Runs the tiers with the given names, or all when there are none, and prints the
-/// summary. Whatever keeps a tier from running to its end is a failure of that tier.
+/// Runs the named tiers, or all if none is named, and prints the summary. A tier that does
+/// not run to its end has failed.
 #[must_use]
 pub fn run(names: &[String]) -> ExitCode {
-    // A tier that does not run must not look like a tier that passed to those who watch.
+    // In CI a tier that does not run must not look like one that passed.
     let must_run = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let chosen = TIERS
         .iter()
@@ -67,7 +68,7 @@ fn run_tier(tier: &'static Tier, must_run: bool) -> Row {
     let mut checks = Checks::new();
     if let Some(reason) = (tier.obstacle)() {
         let verdict = if must_run { "failed" } else { "skipped" };
-        println!("   {verdict}, it cannot run here: {reason}");
+        println!("   {verdict}: cannot run here: {reason}");
         return Row {
             tier: tier.name,
             seconds: start.elapsed().as_secs_f64(),

@@ -41,8 +41,7 @@ mod value_type;
 use std::fmt;
 use std::str::FromStr;
 
-use resolve::{Moment, Names};
-
+use self::resolve::{Moment, Names};
 use crate::trace::event::EventClass;
 
 pub use error::{FilterError, Problem};

@@ -14,11 +14,11 @@ mod placed;
 mod straight;
 mod types;
 
-use adapted::{adapt, note_of};
-use placed::{NUMBER_LEN, Place, Placed, place_fields};
-use straight::{straight, with_alignment};
 use tracer_common::{MAX_PIECES, Piece, PieceKind, ProbeSpec};
 
+use self::adapted::{adapt, note_of};
+use self::placed::{NUMBER_LEN, Place, Placed, place_fields};
+use self::straight::{straight, with_alignment};
 use crate::kernel::tracefs::format::Format;
 use crate::probe::fetch::Source;
 use crate::probe::pieces::Pieces;

@@ -11,13 +11,13 @@ mod text;
 
 use std::io::{self, Write};
 
-use json::Json;
-use line::Line;
-use select::Filter;
-use stack::Stacks;
-use text::Text;
 use thiserror::Error;
 
+use self::json::Json;
+use self::line::Line;
+use self::select::Filter;
+use self::stack::Stacks;
+use self::text::Text;
 use crate::trace::ctf::{Event, ReadError, Tail};
 use crate::trace::folder::{Record, Trace};
 

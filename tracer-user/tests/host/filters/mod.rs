@@ -1,13 +1,12 @@
-//! What the kernel selects is what a filter says of the events. Needs root.
+//! The kernel selects the events that match a filter. Needs root.
 
 mod any;
 mod conditions;
 mod links;
 
-use links::Links;
-
+use self::links::Links;
 use crate::common::recording::{
-    Held, Recorder, Recording, leaves_nothing_attached, said, work_words,
+    Held, Recorder, Recording, leaves_nothing_attached, printed, work_words,
 };
 use crate::common::trace::{Event, Trace};
 
@@ -196,7 +195,7 @@ fn asked(filter: &str) -> usize {
     let recording = Recorder::new(&["-e", "syscalls:sys_enter_getppid", "-f", filter])
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     recording.trace().count("syscall_entry_getppid", pid)
 }
 
@@ -271,7 +270,7 @@ fn each_probe_has_its_own_filter_and_one_before_all_is_for_those_without() {
     assert_eq!(trace.of("syscall_entry_lseek").count(), NUMBERS);
 }
 
-/// The recording is refused, says this, and leaves nothing behind.
+/// The recording is refused with this message, and leaves nothing.
 fn refused(args: &[&str], parts: &[&str]) {
     let run = || {
         Recorder::new(args)

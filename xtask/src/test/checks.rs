@@ -1,4 +1,4 @@
-//! Running a tier's checks while showing and counting them.
+//! Runs a tier's checks, shows and counts them.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::test::tally::{self, Tally};
 
-/// A tier that stays silent for so long says that it is still at work.
+/// A tier that prints nothing for this long prints a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// The checks of one tier.
@@ -54,7 +54,7 @@ impl Checks {
         }
     }
 
-    /// Prepares something for the checks, which is counted only when it fails.
+    /// Prepares something for the checks; counted only if it fails.
     pub(super) fn prepare<T>(
         &mut self,
         name: &str,

@@ -3,7 +3,7 @@
 //! All kinds and all tools run in one virtual machine whose clock counts instructions (see
 //! [`instructions`]), which has the kernel's kprobes and trampolines. A figure is what is added
 //! to a round of a loop in its own thread, and counts only if the tool's own output has the
-//! events of the loop or, where they are rejected, none. What is rejected is compared with eBPF
+//! events of the loop or, if they are rejected, none. Rejected events are compared with eBPF
 //! programs that return at once ([`Empty`]): what the kernel takes to call them is in both.
 
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ const PROGRAMS: [Program; 4] = [PERF, BPFTRACE, ENV, SHELL];
 const BUFFER_PAGES: u64 = (BUFFER_MIB << 20) / 4096;
 
 const WORK: &str = "/bin/work";
-/// Where each tool writes, in the folder of its run.
+/// The output of each tool, in the folder of its run.
 const OUTPUT: &str = "output";
 
 /// Some eighty runs in a machine that is emulated.
@@ -197,14 +197,14 @@ fn job() -> Result<Job> {
     Ok(job)
 }
 
-/// What each tool adds in a row, or why there is no figure.
+/// The cost of each tool in a row, or why there is no figure.
 type Figures = Vec<(Tool, Result<f64>)>;
 
 /// Measures, prints the table, and returns all figures.
 pub(super) fn run() -> Result<Value> {
     apt::ensure_installed(&PROGRAMS)?;
     let reader = build::everything(Profile::Release, Show::Progress)?;
-    let outcome = vm::run(instructions::KERNEL, &job()?)?;
+    let outcome = vm::run(instructions::kernel(), &job()?)?;
     ensure!(
         outcome.status == 0,
         "the guest's last command ended with {}: {}",

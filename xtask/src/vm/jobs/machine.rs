@@ -1,11 +1,11 @@
-//! What `tracer` says about a kernel, and a kernel that has tracefs mounted nowhere.
+//! What `tracer` reports about a kernel, and a kernel without a mounted tracefs.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::vm::jobs::kept::Kept;
 use crate::vm::jobs::trace::Trace;
 use crate::vm::jobs::{Check, Command};
-use crate::vm::{Job, Kernel, Outcome};
+use crate::vm::{Feature, Job, Kernel, Outcome};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -76,7 +76,7 @@ pub(super) const WITHOUT_TRACEFS: &[Check] = &[
         },
     },
     Check {
-        name: "without tracefs, doctor says what recording does about it",
+        name: "without tracefs, doctor reports what recording does about it",
         verify: |_, outcome| {
             let doctor = Kept::succeeded(outcome, "doctor")?;
             expect_row(
@@ -127,27 +127,35 @@ fn verify_doctor(kernel: Kernel, outcome: &Outcome) -> Result<()> {
     )?;
     expect_row(&doctor, "tracefs", "at /sys/kernel/tracing")?;
     expect_row(&doctor, "kprobes", "kprobe and kretprobe")?;
-    let (multi, session, skipped) = match kernel {
-        Kernel::V6_1 => (
+    for (row, feature, present, absent) in [
+        (
+            "kprobe-multi",
+            Feature::KprobeMulti,
+            "entries of functions cost less, and many attach in one go",
             "not built in; functions attach one by one, and cost more",
+        ),
+        (
+            "kprobe-session",
+            Feature::KprobeSession,
+            "returns of functions cost less, and many attach in one go",
             "not there; returns of functions attach one by one, and cost more",
+        ),
+        (
+            "skipped events",
+            Feature::CountedMisses,
+            "counted by",
             "not counted",
         ),
-        Kernel::V6_12 | Kernel::V7_2 => (
-            "entries of functions cost less, and many attach in one go",
-            "returns of functions cost less, and many attach in one go",
-            "counted by",
-        ),
-    };
-    expect_row(&doctor, "kprobe-multi", multi)?;
-    expect_row(&doctor, "kprobe-session", session)?;
-    expect_row(&doctor, "skipped events", skipped)?;
+    ] {
+        let text = if kernel.has(feature) { present } else { absent };
+        expect_row(&doctor, row, text)?;
+    }
     expect_row(&doctor, "ring buffer dynptr", "events of variable length")?;
     expect_row(&doctor, "CPUs", "2 online, 2 possible")?;
     Ok(())
 }
 
-/// The row of a check says `text`.
+/// The row of a check has `text`.
 fn expect_row(doctor: &Kept, check: &str, text: &str) -> Result<()> {
     let mut lines = doctor.stdout.lines();
     let row = lines
@@ -155,7 +163,7 @@ fn expect_row(doctor: &Kept, check: &str, text: &str) -> Result<()> {
         .with_context(|| format!("doctor has no row `{check}`:\n{}", doctor.stdout))?;
     ensure!(
         row.contains(text),
-        "doctor does not say `{text}` but `{row}`"
+        "expected `{text}` in the row of doctor: `{row}`"
     );
     Ok(())
 }

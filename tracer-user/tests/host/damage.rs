@@ -121,7 +121,7 @@ fn stream_0(trace: &Path) -> PathBuf {
     trace.join("channel0_0")
 }
 
-/// Has `tracer repair` do its work; gives what it says.
+/// Runs `tracer repair`; returns its output.
 fn repair(trace: &Path) -> String {
     succeeded("repair", trace).0
 }

@@ -4,14 +4,14 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::common::recording::{Recorder, leaves_nothing_attached, said, work, work_words};
+use crate::common::recording::{Recorder, leaves_nothing_attached, printed, work, work_words};
 use crate::common::trace::{Event, Trace};
 
 /// What a recording of the workload has, and the process of the workload.
 fn recorded(args: &[&str], words: &[&str]) -> (Trace, u32) {
     let recording = Recorder::new(args).command(work_words(words)).run();
     let trace = recording.trace();
-    (trace, said(&recording.stdout, "pid"))
+    (trace, printed(&recording.stdout, "pid"))
 }
 
 fn of_process<'t>(trace: &'t Trace, name: &str, pid: u32) -> Vec<&'t Event> {
@@ -97,7 +97,7 @@ fn a_pointer_in_a_record_is_followed_with_a_cast() {
         .command(["sh", "-c", &held.script()])
         .run();
     let trace = recording.trace();
-    // Code of the kernel can be read, and nothing of it calls from where nothing is.
+    // Code of the kernel can be read, and no call comes from an unmapped address.
     assert!(!trace.events.is_empty());
     for event in &trace.events {
         assert_eq!(event.number("fetch_fault"), 0, "{event:?}");
@@ -184,7 +184,7 @@ fn calls_are_filtered_by_their_arguments() {
         let before = ["-f", filter];
         let args = [&before[..], &["-e", &probe, "--only-command"]].concat();
         let (trace, _) = recorded(&args, &["function", &CALLS.to_string()]);
-        assert_eq!(trace.events.len(), count(filter), "-f before and behind");
+        assert_eq!(trace.events.len(), count(filter), "-f before and after");
         trace.events.len()
     };
     assert_eq!(count("n < 10"), 10);
@@ -288,7 +288,7 @@ fn two_probes_of_a_function_see_each_call() {
 fn an_address_names_a_place_of_a_program() {
     let output = std::process::Command::new("nm").arg(work()).output();
     let Ok(output) = output else {
-        println!("left out: there is no `nm`");
+        println!("left out: no `nm`");
         return;
     };
     let symbols = String::from_utf8(output.stdout).unwrap();
@@ -367,7 +367,7 @@ fn two_ways_to_a_value_lead_to_the_same() {
     let recording = Recorder::new(&["-e", raw, "-e", "sched:sched_switch", "-p", &pid])
         .command(["sh", "-c", &held.script()])
         .run();
-    let other = said(&recording.stdout, "other");
+    let other = printed(&recording.stdout, "other");
     let trace = recording.trace();
     let of = |name: &str, fields: [&str; 3]| -> Vec<(u32, Vec<Value>)> {
         let between = trace

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::recording::{
-    Held, Recorder, Recording, leaves_nothing_attached, said, wait_for, work, work_words,
+    Held, Recorder, Recording, leaves_nothing_attached, printed, wait_for, work, work_words,
 };
 use crate::common::trace::Trace;
 
@@ -17,11 +17,11 @@ const DEAD: i64 = 0x30;
 /// How often each thread called getppid.
 type Calls = BTreeMap<u32, u64>;
 
-/// What the threads of the workload said.
+/// What the threads of the workload printed.
 fn said_calls(output: &str) -> Calls {
     let lines = output.lines().filter(|line| line.starts_with("called "));
     lines
-        .map(|line| (said(line, "tid"), u64::from(said(line, "called"))))
+        .map(|line| (printed(line, "tid"), u64::from(printed(line, "called"))))
         .collect()
 }
 
@@ -203,7 +203,7 @@ fn a_command_is_recorded_alone() {
         .command(work_words(&["getppid", "100"]))
         .run();
     let trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     let names = ["syscall_entry_getppid", "syscall_exit_getppid"];
     assert_eq!(names.map(|name| trace.count(name, pid)), [100, 100]);
     assert_eq!(trace.events.len(), 200);
@@ -228,7 +228,7 @@ fn a_command_is_recorded_from_its_exec_on() {
         .command(work_words(&["getppid", "1"]))
         .run();
     let trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert!(trace.events.iter().all(|event| event.pid == pid));
     let first: Vec<&str> = trace
         .events

@@ -1,4 +1,4 @@
-//! What cannot be recorded is refused, with a message and without leaving anything behind.
+//! What cannot be recorded is refused with a message, and leaves nothing.
 //! Needs root.
 
 use std::fs;
@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::recording::{
-    NOBODY, Recorder, TRACER, files, leaves_nothing_attached, said, work_words,
+    NOBODY, Recorder, TRACER, files, leaves_nothing_attached, printed, work_words,
 };
 use crate::common::trace::Trace;
 
 const PROBE: [&str; 2] = ["-e", "syscall:getppid"];
 
-/// The recorder says all of `parts`, fails, and leaves neither a folder nor a program.
+/// The recorder prints all of `parts`, fails, and leaves neither a folder nor a program.
 fn assert_refused(recorder: Recorder, parts: &[&str]) {
     leaves_nothing_attached(|| recorder.command(["true"]).run().assert_refused(parts));
 }
@@ -184,7 +184,7 @@ fn a_buffer_size_that_is_not_a_power_of_two_is_rounded_up_and_said() {
         .run();
     let note = "note: using a buffer size of 4M for 3M: it must be a power of two of whole pages";
     assert!(recording.stderr.contains(note), "{}", recording.stderr);
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert_eq!(recording.trace().count("syscall_entry_getppid", pid), 10);
 }
 
@@ -195,7 +195,7 @@ fn a_sub_buffer_that_is_too_small_is_enlarged_and_said() {
         .run();
     let note = "note: using a sub-buffer size of 32K for 1";
     assert!(recording.stderr.contains(note), "{}", recording.stderr);
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert_eq!(
         recording.trace().count("syscall_entry_getppid", pid),
         10_000
@@ -254,7 +254,7 @@ fn a_command_that_does_not_exist_is_named() {
 
 /// Known only when it is started, with everything attached.
 #[test]
-fn a_command_that_the_kernel_cannot_run_leaves_nothing_behind() {
+fn a_command_that_the_kernel_cannot_run_leaves_nothing() {
     let recorder = Recorder::new(&PROBE);
     let path = recorder.folder().join("program");
     fs::write(&path, "#!/no/such/interpreter\n").unwrap();
@@ -275,7 +275,7 @@ fn where_tracefs_is_mounted_nowhere_recording_works() {
         .in_mount_namespace(script)
         .run();
     let trace: Trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert_eq!(trace.count("syscall_entry_getppid", pid), 10);
     assert_eq!(trace.count("sched_process_exec", pid), 1);
 }

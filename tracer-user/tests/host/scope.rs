@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::common::recording::{Held, Recorder, said, work_words};
+use crate::common::recording::{Held, Recorder, printed, work_words};
 use crate::common::trace::Trace;
 
 const ENTRY: &str = "syscall_entry_getppid";
@@ -18,7 +18,7 @@ fn recorded(args: &[&str]) -> (Trace, u32) {
     let recording = Recorder::new(args)
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     (recording.trace(), pid)
 }
 
@@ -71,7 +71,7 @@ fn of_one_cpu_there_is_one_stream() {
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
     let trace = recording.trace();
-    assert_eq!(trace.count(ENTRY, said(&recording.stdout, "pid")), 10);
+    assert_eq!(trace.count(ENTRY, printed(&recording.stdout, "pid")), 10);
     assert!(trace.events.iter().all(|event| event.cpu == 1));
     assert!(!recording.trace_dir().join("channel0_0").exists());
 }
@@ -82,7 +82,7 @@ fn another_cpu_is_not_recorded() {
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
     let trace = recording.trace();
-    assert_eq!(trace.count(ENTRY, said(&recording.stdout, "pid")), 0);
+    assert_eq!(trace.count(ENTRY, printed(&recording.stdout, "pid")), 0);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn write_32_bit_program(path: &Path) {
 
 #[test]
 fn calls_of_32_bit_code_are_counted_once_and_not_mistaken() {
-    // Where 32-bit code calls getppid, the number means semget to 64-bit code.
+    // The number of getppid in 32-bit code is that of semget in 64-bit code.
     for probes in ["syscall:semget", "syscalls:sys_exit_semget"] {
         let recorder = Recorder::new(&["-e", probes]);
         let program = recorder.folder().join("program");

@@ -28,7 +28,7 @@ impl Sockets {
         Self(tempfile::tempdir_in("/tmp").unwrap())
     }
 
-    /// Where recorders make the folder.
+    /// Where recorders create the folder.
     fn folder(&self) -> PathBuf {
         self.0.path().join("run")
     }
@@ -61,7 +61,7 @@ impl Sockets {
             .unwrap()
     }
 
-    /// What `tracer sessions --json` says about the only session. A busy machine may keep it
+    /// The only session, as `tracer sessions --json` prints it. A busy machine may keep it
     /// from answering in time.
     fn session(&self) -> Value {
         wait_for("an answer of the session", || {
@@ -326,7 +326,7 @@ fn a_name_that_could_be_a_path_is_refused() {
 }
 
 #[test]
-fn a_folder_of_somebody_else_is_refused_if_a_name_was_asked_for() {
+fn a_folder_of_another_user_is_refused_if_a_name_was_asked_for() {
     let sockets = Sockets::new();
     fs::create_dir(sockets.folder()).unwrap();
     chown(sockets.folder(), Some(NOBODY), Some(NOBODY)).unwrap();

@@ -16,7 +16,7 @@ use crate::on_disk::{folder, run};
 const PACKET: usize = 256 << 10;
 const KINDS: [SinkKind; 3] = [SinkKind::Auto, SinkKind::Splice, SinkKind::Copy];
 
-/// A file system of its own, which goes with its value.
+/// A separate file system, unmounted on drop.
 struct Mounted {
     folder: TempDir,
 }
@@ -118,7 +118,7 @@ fn write_packets(folder: &Path, kind: SinkKind, count: u64) -> Way {
         path.metadata().unwrap().blocks() * 512,
         expected.len() as u64,
     );
-    // An extent tree may take some blocks of its own.
+    // An extent tree may take some more blocks.
     assert!(
         blocks_bytes <= len + (64 << 10),
         "{way}: {blocks_bytes} for {len}"

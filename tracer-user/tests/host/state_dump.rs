@@ -135,7 +135,7 @@ fn of_one_process_nothing_else_is_told() {
 }
 
 #[test]
-fn there_is_none_where_nobody_would_look_for_it() {
+fn there_is_none_if_the_recording_has_no_use_for_it() {
     for args in [&["--no-state-dump"][..], &["--names", "tracefs"]] {
         let recording = recorded(args);
         assert!(!recording.stderr.contains("state dump"), "{args:?}");
@@ -180,7 +180,7 @@ fn a_new_thread_has_the_process_that_made_it() {
         .command(work_words(&["crowd", "5", "1"]))
         .run();
     let trace = recording.trace();
-    let pid = crate::common::recording::said(&recording.stdout, "pid");
+    let pid = crate::common::recording::printed(&recording.stdout, "pid");
     let of_work = || {
         trace
             .of("sched_process_fork")

@@ -18,7 +18,7 @@ fn recorded(work: &[&str], args: &[&str]) -> (Recording, Trace) {
         .command(["sh", "-c", &held.script()])
         .run();
     let trace = recording.trace();
-    assert_eq!(trace.lost, 0, "what is left out is no loss");
+    assert_eq!(trace.lost, 0, "events that are left out are not lost");
     assert!(
         recording.stderr.contains("lost 0 events"),
         "{}",
@@ -27,7 +27,7 @@ fn recorded(work: &[&str], args: &[&str]) -> (Recording, Trace) {
     (recording, trace)
 }
 
-/// How many events of a class the summary says were left out, by this option alone.
+/// The events of a class that this option left out, according to the summary.
 fn left_out(recording: &Recording, class: &str, option: &str) -> u64 {
     let line = recording.stderr.lines().find_map(|line| {
         let (events, rest) = line.trim_start().split_once("  ")?;

@@ -21,10 +21,10 @@ impl PrivateApt {
     /// Reads the package lists of `suite`, from the archive that this machine uses itself.
     ///
     /// # Errors
-    /// When this is not a Debian machine, or its archive cannot be reached.
+    /// If this is not a Debian machine, or its archive cannot be reached.
     pub fn for_suite(suite: &str) -> Result<Self> {
         if process::find_program("apt-get").is_none() {
-            bail!("no apt-get on this machine, so nothing can be had from Debian's packages");
+            bail!("no `apt-get` on this machine to download Debian packages with");
         }
         let archive = sources::archive_for(Path::new("/etc"), suite)?;
         let apt = Self {
@@ -52,7 +52,7 @@ impl PrivateApt {
     /// Names of the packages that begin with `prefix`.
     ///
     /// # Errors
-    /// When apt cannot read its lists.
+    /// If apt cannot read its lists.
     pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let names = process::output(self.command("apt-cache").args(["pkgnames", prefix]))?;
         Ok(names.lines().map(str::to_owned).collect())
@@ -61,7 +61,7 @@ impl PrivateApt {
     /// Versions of a package in this suite, newest first.
     ///
     /// # Errors
-    /// When apt cannot read its lists.
+    /// If apt cannot read its lists.
     pub fn versions(&self, package: &str) -> Result<Vec<String>> {
         let rows = process::output(self.command("apt-cache").args(["madison", package]))?;
         let mut versions: Vec<_> = rows
@@ -76,7 +76,7 @@ impl PrivateApt {
     /// Downloads a package (`name` or `name=version`) into a folder and returns its file.
     ///
     /// # Errors
-    /// When the suite does not have it, or it cannot be fetched.
+    /// If the suite does not have it, or it cannot be fetched.
     pub fn download(&self, package: &str, into: &Path) -> Result<PathBuf> {
         let fetched = process::with_progress(&format!("downloading {package}"), || {
             process::output(

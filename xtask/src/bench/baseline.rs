@@ -22,7 +22,7 @@ const HEADER: &str = "\
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Baseline(pub(super) BTreeMap<String, f64>);
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Change {
     /// No more and no less than the tolerance allows.

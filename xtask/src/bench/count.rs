@@ -10,14 +10,14 @@ use anyhow::{Context, Result, ensure};
 use crate::bench::recorder::Recorder;
 use crate::process;
 
-/// What a trace holds.
+/// The content of a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     /// All events.
     pub(super) events: u64,
     /// Those of the loop.
     pub(super) of_loop: u64,
-    /// Lost events that the trace tells of.
+    /// Lost events according to the trace.
     pub(super) lost: u64,
 }
 
@@ -94,7 +94,7 @@ fn lost_in_buffers(statistics: &str) -> u64 {
         .sum()
 }
 
-/// The events that the summary of `tracer record` says were lost, of all CPUs.
+/// Lost events of all CPUs according to the summary of `tracer record`.
 pub(super) fn lost_in_summary(summary: &str) -> Option<u64> {
     let mut lost = None;
     for line in summary.lines() {

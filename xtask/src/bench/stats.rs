@@ -17,7 +17,7 @@ impl Sample {
         self.0.is_empty()
     }
 
-    /// The middle value, or the mean of the two in the middle. Not a number if there is none.
+    /// The middle value, or the mean of the two in the middle. NaN if there is none.
     pub(super) fn median(&self) -> f64 {
         let sorted = self.sorted();
         let middle = sorted.len() / 2;

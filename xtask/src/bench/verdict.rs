@@ -125,7 +125,7 @@ pub(super) fn of(results: &Results) -> Vec<Verdict> {
     verdicts
 }
 
-/// What one of our figures is as a multiple of a peer's in the same round.
+/// One of our figures as a multiple of a peer's in the same round.
 fn ratio(
     results: &Results,
     probe: Probe,

@@ -1,4 +1,4 @@
-//! Filters of any kind: the kernel selects the events of which the same filter says afterwards
+//! Filters of any kind: the kernel selects the events of which the same filter later says
 //! that they are wanted.
 
 use std::fs;

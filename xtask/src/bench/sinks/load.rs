@@ -10,7 +10,7 @@ use crate::bench::measure;
 /// Bytes in a gigabyte, as disks are sold and links are named.
 pub(super) const GIGABYTE: f64 = 1e9;
 
-/// Where packets go.
+/// The destination of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sink {
     Copy,
@@ -44,7 +44,7 @@ impl Sink {
         matches!(self, Self::Copy | Self::Splice | Self::Direct)
     }
 
-    /// What the program calls it.
+    /// Its name for the program.
     fn argument(self) -> &'static str {
         match self {
             Self::Copy => "copy",
@@ -65,7 +65,7 @@ pub(super) struct Shape {
     pub(super) count: u32,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Load {
     bytes: f64,

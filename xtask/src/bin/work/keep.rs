@@ -1,5 +1,5 @@
 //! Running another command for its results: in a virtual machine, a job goes on after a
-//! command that is expected to fail, and the commands' outputs are told apart.
+//! command that is expected to fail, and the outputs are kept apart.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;

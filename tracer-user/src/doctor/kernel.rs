@@ -13,7 +13,7 @@ const NO_MEMLOCK_VERSION: (u32, u32) = (5, 11);
 /// `trace_call_bpf`, and in what it tells about links to kprobes.
 const COUNTS_SKIPPED_VERSION: (u32, u32) = (6, 7);
 /// Kernels on which every release is tested.
-const TESTED_VERSIONS: [(u32, u32); 4] = [(6, 1), (6, 12), (6, 18), (7, 2)];
+const TESTED_VERSIONS: [(u32, u32); 4] = [(6, 1), (6, 12), (6, 18), (7, 3)];
 
 /// The kernel's release as text, and its first two numbers.
 fn release(roots: &Roots) -> Option<(String, (u32, u32))> {
@@ -40,7 +40,7 @@ pub(super) fn version(roots: &Roots) -> Check {
         }
         Some((release, _)) => Check::ok(
             NAME,
-            format!("{release} (not among the tested 6.1, 6.12, 6.18 and 7.2)"),
+            format!("{release} (not among the tested 6.1, 6.12, 6.18 and 7.3)"),
         ),
     }
 }

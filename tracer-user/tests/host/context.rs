@@ -60,7 +60,7 @@ fn users_groups_and_names() {
 }
 
 #[test]
-fn another_user_is_told_apart() {
+fn another_user_is_distinguished() {
     // Found before the privileges are gone: the folder may be root's.
     let script = format!(
         "exec 3<{}; setpriv --reuid {NOBODY} --regid 7 --clear-groups /proc/self/fd/3 getppid 2",
@@ -111,7 +111,7 @@ fn priorities_are_those_that_were_set() {
 }
 
 #[test]
-fn the_parent_is_who_started_the_process() {
+fn the_parent_is_the_process_that_started_it() {
     let script = format!("echo parent $$; {} getppid 2; :", work());
     let (contexts, recording) = recorded("ppid,procname", &script);
     let expected = json!({ "ppid": printed(&recording.stdout, "parent"), "procname": "work" });
@@ -123,7 +123,7 @@ fn the_parent_is_who_started_the_process() {
 }
 
 #[test]
-fn effective_and_saved_ids_are_told_apart() {
+fn effective_and_saved_ids_are_distinguished() {
     let script = format!("exec {} as 3000 3", work());
     let (contexts, _) = recorded("uid,euid,suid,gid,egid,sgid", &script);
     let expected = json!({
@@ -395,7 +395,7 @@ fn tasks_of_one_cgroup_alone() {
 }
 
 #[test]
-fn a_folder_that_is_no_cgroup_is_refused() {
+fn a_folder_that_is_not_a_cgroup_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path(), Path::new("/no/such/cgroup")] {
         let path = path.to_str().unwrap();

@@ -47,7 +47,7 @@ fn a_raw_tracepoint_without_a_list_has_its_arguments() {
 }
 
 #[test]
-fn raw_tracepoints_are_filtered_by_what_is_fetched() {
+fn raw_tracepoints_are_filtered_by_fetched_values() {
     let probe = "rawtp:task_rename{task->pid, oldcomm=task->comm:str, comm:str, \
                  adopted=task->signal->is_child_subreaper, in_execve=task->in_execve}";
     let count = |filter: &str| {
@@ -107,7 +107,7 @@ fn a_pointer_in_a_record_is_followed_with_a_cast() {
 }
 
 #[test]
-fn what_cannot_be_read_is_marked_and_the_event_is_kept() {
+fn a_value_that_cannot_be_read_is_marked_and_the_event_is_kept() {
     let probe = "rawtp:sched_process_exec{p->pid, nowhere=*(u32 *)arg1, \
                  there=bprm->filename:str, text=arg1:x64, \
                  gone=((struct file *)arg1)->f_path.dentry->d_name.name:str}";
@@ -197,7 +197,7 @@ fn calls_are_filtered_by_their_arguments() {
 }
 
 #[test]
-fn what_a_function_of_a_program_returns_and_how_long_it_took() {
+fn a_function_of_a_program_has_result_and_duration() {
     let (trace, pid) = probed(&format!("uretprobe:{}:{FUNCTION}", work()), &[]);
     assert_eq!(trace.events.len() as i64, CALLS);
     let mut last = 0;
@@ -213,7 +213,7 @@ fn what_a_function_of_a_program_returns_and_how_long_it_took() {
 }
 
 #[test]
-fn returns_are_filtered_by_what_is_returned() {
+fn returns_are_filtered_by_the_result() {
     let probe = format!("uretprobe:{}:{FUNCTION}", work());
     let (trace, _) = probed(&probe, &["-f", "ret > 100 && duration >= 0"]);
     let returned: Vec<i64> = trace
@@ -228,7 +228,7 @@ fn returns_are_filtered_by_what_is_returned() {
 }
 
 #[test]
-fn what_a_function_was_entered_with_is_kept_until_it_returns() {
+fn arguments_are_kept_until_the_function_returns() {
     let probe = format!(
         "uretprobe:{}:{FUNCTION}{{ret:d64, number=arg0:u64, text=arg1:ustr, signed=arg2:d32}}",
         work()
@@ -308,7 +308,7 @@ fn refused(probe: &str, parts: &[&str]) {
 }
 
 #[test]
-fn wrong_ways_name_the_structure_and_what_is_near() {
+fn a_wrong_path_is_refused_with_its_structure_and_a_suggestion() {
     refused(
         "rawtp:sched_process_exec{p->pidd}",
         &[

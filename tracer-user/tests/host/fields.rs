@@ -86,7 +86,7 @@ fn a_failed_call_returns_its_error() {
 }
 
 #[test]
-fn a_string_that_is_too_long_is_cut_and_says_so() {
+fn a_string_that_is_too_long_is_cut_and_marked() {
     let path = "x".repeat(5000);
     let (trace, pid, _) = recorded("syscall:openat", &["open", &path, "1"]);
     let calls = with_text(
@@ -114,7 +114,7 @@ fn the_longest_string_that_fits_is_whole() {
 }
 
 #[test]
-fn a_string_that_cannot_be_read_is_empty_and_says_so() {
+fn a_string_that_cannot_be_read_is_empty_and_marked() {
     let (trace, pid, _) = recorded("syscall:openat", &["open-nowhere", "2"]);
     // The loader's own calls have an empty name, too, if the page of the name is not
     // there yet when the call begins; the kernel then reads it, and they succeed.

@@ -98,7 +98,7 @@ fn a_process_is_followed_beyond_its_first_thread() {
 }
 
 #[test]
-fn the_end_of_what_is_followed_is_recorded() {
+fn the_exit_of_followed_processes_is_recorded() {
     let held = Held::new(&["tree", "2", "1"]);
     let pid = held.pid().to_string();
     let probes = "sched:sched_process_exit,sched:sched_switch";
@@ -182,7 +182,7 @@ fn a_number_that_is_given_again_is_not_followed() {
 }
 
 #[test]
-fn what_does_not_fit_is_told() {
+fn processes_that_do_not_fit_are_reported() {
     let held = Held::new(&["tree", "3", "5"]);
     let recording = followed(&held, &["--follow", "--max-followed", "2"]);
     let calls = said_calls(&recording.stdout);
@@ -254,7 +254,7 @@ fn a_command_and_a_process_can_be_recorded_together() {
 }
 
 #[test]
-fn what_cannot_be_followed_is_refused() {
+fn processes_that_cannot_be_followed_are_refused() {
     let refused = |args: &[&str], command: &[&str], parts: &[&str]| {
         leaves_nothing_attached(|| {
             let recorder = Recorder::new(&[&GETPPID[..], args].concat());

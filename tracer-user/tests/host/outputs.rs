@@ -83,7 +83,7 @@ fn a_recording_through_each_sink_is_read_by_babeltrace2() {
 }
 
 #[test]
-fn the_index_of_a_recording_tells_where_its_packets_are() {
+fn the_index_of_a_recording_has_the_offsets_of_its_packets() {
     let folder = folder();
     let trace = folder.path().join("trace");
     let args = ["-o", trace.to_str().unwrap(), "--subbuf-size", "64K"];
@@ -270,7 +270,7 @@ fn nothing_is_recorded_without_a_receiver() {
 }
 
 #[test]
-fn a_slow_reader_costs_events_that_are_counted_and_sees_what_was_recorded() {
+fn a_slow_reader_causes_losses_that_are_counted() {
     let mut recorder = record(&["-o", "-", "--buffer-size", "64K"], 300_000)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -314,7 +314,7 @@ fn a_reader_that_goes_ends_the_recording() {
 }
 
 #[test]
-fn a_terminal_gets_no_trace() {
+fn a_trace_is_not_written_to_a_terminal() {
     let output = Command::new("script")
         .args(["--quiet", "--return", "--command"])
         .arg(format!(

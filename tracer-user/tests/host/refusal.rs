@@ -72,13 +72,13 @@ fn without_privileges_the_way_out_is_named() {
 }
 
 #[test]
-fn an_unknown_tracepoint_is_named_with_what_may_be_meant() {
+fn an_unknown_tracepoint_is_refused_with_a_suggestion() {
     let parts = ["`sched:sched_swich`", "did you mean `sched:sched_switch`"];
     assert_probe_refused("sched:sched_swich", &parts);
 }
 
 #[test]
-fn an_unknown_system_call_is_named_with_what_may_be_meant() {
+fn an_unknown_system_call_is_refused_with_a_suggestion() {
     assert_probe_refused(
         "syscall:opneat",
         &["`syscall:opneat`", "did you mean `syscall:openat`"],
@@ -161,7 +161,7 @@ fn force_replaces_a_trace() {
 }
 
 #[test]
-fn force_leaves_what_is_no_trace_alone() {
+fn force_keeps_folders_that_are_not_traces() {
     let recording = into_folder_with(&["metadata", "thesis.tex"], &["--force"]);
     recording.assert_failed(1, &["`thesis.tex`", "not part of a trace"]);
     let left = [("metadata".to_owned(), 8), ("thesis.tex".to_owned(), 10)];
@@ -203,13 +203,13 @@ fn a_sub_buffer_that_is_too_small_is_enlarged_and_said() {
 }
 
 #[test]
-fn a_buffer_that_no_kernel_gives_is_refused() {
+fn a_buffer_larger_than_any_kernel_allows_is_refused() {
     let recorder = Recorder::new(&[&PROBE[..], &["--buffer-size", "2G"]].concat());
     assert_refused(recorder, &["a buffer size of 2G is too large; at most 1G"]);
 }
 
 #[test]
-fn numbers_that_are_none_are_refused() {
+fn invalid_numbers_are_refused() {
     for size in ["8X", "", "-1", "99999999999G"] {
         assert_misused(
             &[&format!("--buffer-size={size}")],
@@ -268,7 +268,7 @@ fn a_command_that_the_kernel_cannot_run_leaves_nothing() {
 }
 
 #[test]
-fn where_tracefs_is_mounted_nowhere_recording_works() {
+fn recording_works_without_a_mounted_tracefs() {
     let script = "umount -a -t tracefs; ! grep -q tracefs /proc/self/mounts; exec \"$@\"";
     let recording = Recorder::new(&["-e", "syscall:getppid,sched:sched_process_exec"])
         .command(work_words(&["getppid", "10"]))

@@ -272,7 +272,7 @@ fn under_sudo_complete_chunks_belong_to_the_caller() {
 }
 
 #[test]
-fn what_has_no_folder_has_no_chunks() {
+fn chunks_need_a_folder() {
     for args in [["-o", "-"], ["--mode", "overwrite"]] {
         let output = tracer(|tracer| {
             tracer

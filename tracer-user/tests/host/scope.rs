@@ -54,7 +54,7 @@ fn the_recorder_is_in_its_own_trace_when_asked_for() {
 }
 
 #[test]
-fn of_one_process_nothing_else_is_recorded() {
+fn only_the_chosen_process_is_recorded() {
     let held = Held::new(&["getppid", "100"]);
     let recording = Recorder::new(&["-e", "syscall:*,sched:*", "-p", &held.pid().to_string()])
         .command(["sh", "-c", &held.script()])
@@ -66,7 +66,7 @@ fn of_one_process_nothing_else_is_recorded() {
 }
 
 #[test]
-fn of_one_cpu_there_is_one_stream() {
+fn one_chosen_cpu_has_one_stream() {
     let recording = Recorder::new(&["-e", "syscall:getppid", "-C", "1"])
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
@@ -121,13 +121,13 @@ fn a_probe_that_is_named_twice_is_recorded_once() {
 }
 
 #[test]
-fn the_entry_of_a_call_has_a_name_of_its_own() {
+fn the_entry_of_a_call_can_be_named_alone() {
     let (trace, pid) = recorded(&["-e", "syscalls:sys_enter_getppid"]);
     assert_eq!((trace.count(ENTRY, pid), trace.of(EXIT).count()), (10, 0));
 }
 
 #[test]
-fn the_exit_of_a_call_has_a_name_of_its_own() {
+fn the_exit_of_a_call_can_be_named_alone() {
     let (trace, pid) = recorded(&["-e", "syscalls:sys_exit_getppid"]);
     assert_eq!((trace.count(EXIT, pid), trace.of(ENTRY).count()), (10, 0));
 }

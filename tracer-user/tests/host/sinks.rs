@@ -149,7 +149,7 @@ fn ext4_and_xfs_take_packets_by_splice_and_copy() {
 }
 
 #[test]
-fn tmpfs_takes_packets_by_splice_and_says_why() {
+fn tmpfs_takes_packets_by_splice_and_the_reason_is_shown() {
     let memory = Mounted::tmpfs(64 << 20);
     assert_eq!(
         write_packets(&memory.path(), SinkKind::Auto, 60),

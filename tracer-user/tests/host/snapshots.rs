@@ -106,7 +106,7 @@ fn recording_goes_on_after_a_snapshot() {
 }
 
 #[test]
-fn a_snapshot_says_what_is_in_it() {
+fn a_snapshot_prints_its_number_of_events() {
     let (running, _) = with_calls(&[]);
     let output = tracer(&running, &["snapshot", "flight", "-o", "first"]);
     let text = stdout(&output);
@@ -225,7 +225,7 @@ fn a_filter_with_an_unknown_field_is_refused_with_those_there_are() {
 }
 
 #[test]
-fn what_writes_everything_takes_no_snapshots_on_events() {
+fn snapshots_on_events_need_overwrite_mode() {
     Recorder::new(&["--snapshot-on", "sched:sched_switch"])
         .run()
         .assert_refused(&["--snapshot-on needs --mode overwrite"]);

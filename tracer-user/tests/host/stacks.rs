@@ -109,7 +109,7 @@ fn each_side_can_be_had_alone() {
 
 /// Stacks follow payloads of all kinds.
 #[test]
-fn payloads_in_front_of_stacks_are_whole() {
+fn payloads_before_stacks_are_whole() {
     let path = "/no/such/file";
     let probes = format!(
         "syscall:openat,sched:sched_process_exec,raw_syscalls:sys_enter,\
@@ -195,7 +195,7 @@ fn functions_of_commands_that_end_at_once_have_their_names() {
 
 /// The same if the events are taken from memory after the command has ended.
 #[test]
-fn what_is_written_at_the_end_has_names() {
+fn events_written_at_the_end_have_names() {
     let recording = Recorder::new(&[
         "-e",
         "syscalls:sys_enter_getppid",

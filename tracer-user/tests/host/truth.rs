@@ -75,7 +75,7 @@ fn with_tiny_buffers_recorded_and_lost_calls_are_all_calls() {
 /// A recorder that is stopped cannot empty its buffers: what they hold is recorded, all else
 /// is lost.
 #[test]
-fn a_recorder_that_does_not_get_to_run_counts_what_it_misses() {
+fn a_starved_recorder_counts_the_events_it_misses() {
     let held = Held::new(&["--cpu", "0", "getppid", &CALLS.to_string()]);
     let script = format!("kill -STOP $PPID; {}; kill -CONT $PPID", held.script());
     let args = ["--buffer-size", "64K", "-p", &held.pid().to_string()];

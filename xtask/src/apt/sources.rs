@@ -231,7 +231,7 @@ Components: main
     }
 
     #[test]
-    fn a_whole_key_keeps_its_lines() {
+    fn an_embedded_key_keeps_its_lines() {
         let sources = parse_stanzas("Types: deb\nSigned-By:\n BEGIN\n .\n END\n");
         assert_eq!(sources[0].signed_by.as_deref(), Some("\n BEGIN\n .\n END"));
     }

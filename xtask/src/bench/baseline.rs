@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_written_file_is_read_back() {
         assert_eq!(Baseline::parse(&of(711.5).text()).unwrap(), of(711.5));
     }
 

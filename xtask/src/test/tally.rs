@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_hold_no_counts() {
+    fn other_lines_have_no_counts() {
         assert_eq!(parse_result("test tally::works ... ok"), None);
     }
 

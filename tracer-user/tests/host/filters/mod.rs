@@ -90,7 +90,7 @@ fn strings_of_calls() {
 }
 
 #[test]
-fn long_strings_are_compared_to_where_an_event_is_cut() {
+fn long_strings_are_compared_up_to_the_cut() {
     let long = |length: usize| "long".repeat(2000)[..length].to_owned();
     let opened = |filter: String| count("syscalls:sys_enter_openat", &filter);
     for length in [62, 63, 64, 65, 127, 128, 4032, 4094] {
@@ -239,7 +239,7 @@ fn a_filter_knows_the_names_of_the_kernel_and_those_of_the_trace() {
 }
 
 #[test]
-fn a_filter_that_has_no_meaning_for_a_class_leaves_it_out() {
+fn a_filter_without_meaning_for_a_class_leaves_the_class_out() {
     let recording = Recorder::new(&[
         "--names",
         "tracefs",

@@ -357,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_tool_has_a_command_of_its_own_in_each_row() {
+    fn every_tool_has_its_own_command_in_each_row() {
         // Kinds of one place share the empty programs.
         for tool in Tool::ALL.into_iter().filter(|tool| *tool != Tool::Empty) {
             let commands: Vec<_> = Row::all().filter_map(|row| row.command(tool)).collect();
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_stand_beside_their_multiples_and_what_is_missing_is_told() {
+    fn figures_have_their_multiples_and_gaps_are_explained() {
         let mut added: Vec<Figures> = Row::all().map(|_| Vec::new()).collect();
         added[0] = vec![
             (Tool::Tracer, Ok(200.0)),

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_program_prints_is_read() {
+    fn the_output_of_the_program_is_parsed() {
         let line = "bytes 2000000000 wall_ns 1000000000 arrived_ns 4000000000 \
                     sink_cpu_ns 500000000 fill_cpu_ns 250000000 peer_cpu_ns 0 \
                     resident_bytes 4096 way copy: no better one\n";

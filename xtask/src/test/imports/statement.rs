@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_told_by_the_first_name() {
+    fn groups_depend_on_the_first_name() {
         let group = |text| only(text).group();
         assert_eq!(group("use std::fs;\n"), Group::Std);
         assert_eq!(group("use libc;\n"), Group::External);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_scopes_of_their_own() {
+    fn each_block_is_a_scope() {
         let (uses, _) = parse("use a::b;\n\nmod tests {\n    use super::*;\n}\nuse a::c;\n");
         let scopes: Vec<_> = uses.iter().map(|found| found.scope).collect();
         assert_eq!(scopes, [0, 3, 0]);

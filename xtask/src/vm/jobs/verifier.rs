@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn the_table_is_read_as_written() {
         assert_eq!(table(700).number("kprobe", "6.1"), Some(700));
     }
 
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_has_a_name_of_its_own() {
+    fn every_shape_has_its_own_name() {
         let shapes = RECORDINGS.iter().flat_map(Recording::programs).count();
         assert_eq!(walked_by_all(1).len(), shapes);
     }
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_difference_is_none() {
+    fn a_small_difference_is_tolerated() {
         assert!(compare(&table(100), "6.1", &walked_by_all(110)).is_ok());
     }
 

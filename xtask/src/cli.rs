@@ -40,6 +40,9 @@ enum Command {
         /// Run only this tier (may be repeated)
         #[arg(long, value_name = "NAME", value_parser = test::tier_names())]
         tier: Vec<String>,
+        /// Kernel of tier `vm`
+        #[arg(long, value_enum, default_value = "all")]
+        kernel: vm::KernelChoice,
         /// List the tiers
         #[arg(long)]
         list: bool,
@@ -109,7 +112,7 @@ pub fn run() -> Result<ExitCode> {
             test::list();
             Ok(ExitCode::SUCCESS)
         }
-        Command::Test { tier, .. } => Ok(test::run(&tier)),
+        Command::Test { tier, kernel, .. } => Ok(test::run(&tier, kernel.kernels())),
         Command::Vm(args) => run_vm(args),
         Command::Verifier { update } => {
             vm::jobs::verifier::measure(update)?;
@@ -118,7 +121,7 @@ pub fn run() -> Result<ExitCode> {
         Command::RecordBtf => btf::record().map(|()| ExitCode::SUCCESS),
         Command::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Check => Ok(test::run(&test::QUICK.map(str::to_owned))),
+        Command::Check => Ok(test::run(&test::QUICK.map(str::to_owned), &vm::KERNELS)),
     }
 }
 

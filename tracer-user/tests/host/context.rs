@@ -200,8 +200,8 @@ fn namespaces_are_those_that_the_thread_is_in() {
             .chain(["sh", "-c", IN_NAMESPACES, &work()]),
     )
     .run();
-    let printed = &recording.stdout;
-    let inodes = names.map(|name| (name, printed(printed, name)));
+    let output = &recording.stdout;
+    let inodes = names.map(|name| (name, printed(output, name)));
     // None is the test's.
     for (name, inode) in inodes {
         let link = format!("/proc/self/ns/{}", name.trim_end_matches("_ns"));
@@ -211,8 +211,8 @@ fn namespaces_are_those_that_the_thread_is_in() {
             "{name}"
         );
     }
-    let outside = printed(printed, "outside");
-    let child = printed(printed, "pid");
+    let outside = printed(output, "outside");
+    let child = printed(output, "pid");
     let events = events(&recording);
     assert_eq!(events.len(), 5);
     for (number, event) in events.iter().enumerate() {

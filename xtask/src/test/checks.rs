@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::process;
 use crate::test::tally::{self, Tally};
+use crate::vm::Kernel;
 
 /// A tier that prints nothing for this long prints a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -18,13 +19,16 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 pub(super) struct Checks {
     tally: Tally,
     start: Instant,
+    /// Kernels of virtual machines.
+    pub(super) kernels: &'static [Kernel],
 }
 
 impl Checks {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(kernels: &'static [Kernel]) -> Self {
         Self {
             tally: Tally::default(),
             start: Instant::now(),
+            kernels,
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use self::checks::Checks;
 use self::tally::{Row, Tally};
 use self::tiers::TIERS;
+use crate::vm::Kernel;
 
 mod checks;
 mod host;
@@ -43,16 +44,18 @@ pub fn list() {
     }
 }
 
-/// Runs the named tiers, or all if none is named, and prints the summary. A tier that does
-/// not run to its end has failed.
+/// Runs the named tiers, or all if none is named, and prints the summary. Tier `vm` boots
+/// `kernels`. A tier that does not run to its end has failed.
 #[must_use]
-pub fn run(names: &[String]) -> ExitCode {
+pub fn run(names: &[String], kernels: &'static [Kernel]) -> ExitCode {
     // In CI a tier that does not run must not look like one that passed.
     let must_run = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let chosen = TIERS
         .iter()
         .filter(|tier| names.is_empty() || names.iter().any(|name| name == tier.name));
-    let rows: Vec<_> = chosen.map(|tier| run_tier(tier, must_run)).collect();
+    let rows: Vec<_> = chosen
+        .map(|tier| run_tier(tier, kernels, must_run))
+        .collect();
     print!("\n{}", tally::summary(&rows));
     let failed: usize = rows.iter().map(|row| row.tally.failed).sum();
     if failed == 0 {
@@ -62,10 +65,10 @@ pub fn run(names: &[String]) -> ExitCode {
     }
 }
 
-fn run_tier(tier: &'static Tier, must_run: bool) -> Row {
+fn run_tier(tier: &'static Tier, kernels: &'static [Kernel], must_run: bool) -> Row {
     println!("\n== {}: {}", tier.name, tier.purpose);
     let start = Instant::now();
-    let mut checks = Checks::new();
+    let mut checks = Checks::new(kernels);
     if let Some(reason) = (tier.obstacle)() {
         let verdict = if must_run { "failed" } else { "skipped" };
         println!("   {verdict}: cannot run here: {reason}");

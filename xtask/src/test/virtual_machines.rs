@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::apt;
 use crate::test::Checks;
 use crate::vm::jobs::{BABELTRACE, TESTS, VmTest};
-use crate::vm::{self, KERNELS, Kernel, Outcome};
+use crate::vm::{self, Kernel, Outcome};
 
 /// Machines that run at the same time: each waits half of the time.
 const SIDE_BY_SIDE: usize = 2;
@@ -24,9 +24,9 @@ struct Boot {
 }
 
 impl Boot {
-    fn all() -> impl Iterator<Item = Self> + Send {
-        TESTS.iter().flat_map(|test| {
-            let kernels = KERNELS.into_iter().filter(test.kernels);
+    fn all(kernels: &'static [Kernel]) -> impl Iterator<Item = Self> + Send {
+        TESTS.iter().flat_map(move |test| {
+            let kernels = kernels.iter().copied().filter(test.kernels);
             kernels.map(move |kernel| Self { test, kernel })
         })
     }
@@ -61,7 +61,7 @@ pub(super) fn obstacle() -> Option<String> {
 
 /// Boots every test on every kernel that it names, and makes its checks.
 pub(super) fn run(checks: &mut Checks) {
-    let boots = Mutex::new(Boot::all());
+    let boots = Mutex::new(Boot::all(checks.kernels));
     let next = || boots.lock().unwrap_or_else(PoisonError::into_inner).next();
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {

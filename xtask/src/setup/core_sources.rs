@@ -108,7 +108,7 @@ fn fetch_by_rustup(sysroot: &Path) -> Result<()> {
 /// Takes the sources out of Debian's package: they must be the compiler's own version, to
 /// the last digit, because the core library uses unstable features of its compiler.
 fn fetch_from_debian(version: &str) -> Result<()> {
-    let apt = PrivateApt::for_suite(BACKPORTS)?;
+    let apt = PrivateApt::for_suite(BACKPORTS, None)?;
     let versions = apt.versions("rust-src")?;
     let wanted = versions
         .iter()

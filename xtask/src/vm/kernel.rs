@@ -8,20 +8,22 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use self::Arch::Amd64;
 use self::Feature::{
     CallsPerThread, CountedMisses, KprobeMulti, KprobeSession, PreemptibleSyscalls,
 };
 use crate::apt::{PrivateApt, unpack};
+use crate::vm::Arch;
 use crate::workspace;
 
 /// The kernels that the tests run on, oldest first.
 #[rustfmt::skip]
 pub const KERNELS: [Kernel; 4] = [
-    //           series, suite,               package,        tests,        features
-    Kernel::new("6.1",   "bookworm",          "linux-image",  Tests::All,   &[]),
-    Kernel::new("6.12",  "bookworm-security", "linux-image",  Tests::All,   &[KprobeMulti, KprobeSession, CountedMisses]),
-    Kernel::new("6.18",  "trixie-backports",  "linux-image",  Tests::Short, &[KprobeMulti, KprobeSession, CountedMisses, CallsPerThread]),
-    Kernel::new("7.3",   "trixie-backports",  "linux-binary", Tests::All,   &[KprobeMulti, KprobeSession, CountedMisses, CallsPerThread, PreemptibleSyscalls]),
+    // series, suite,                       package,        architecture, tests,        features
+    Kernel::new("6.1",  "bookworm",          "linux-image",  Amd64,       Tests::All,   &[]),
+    Kernel::new("6.12", "bookworm-security", "linux-image",  Amd64,       Tests::All,   &[KprobeMulti, KprobeSession, CountedMisses]),
+    Kernel::new("6.18", "trixie-backports",  "linux-image",  Amd64,       Tests::Short, &[KprobeMulti, KprobeSession, CountedMisses, CallsPerThread]),
+    Kernel::new("7.3",  "trixie-backports",  "linux-binary", Amd64,       Tests::All,   &[KprobeMulti, KprobeSession, CountedMisses, CallsPerThread, PreemptibleSyscalls]),
 ];
 
 /// A kernel series, where its packages are, and what to expect of it.
@@ -34,6 +36,8 @@ pub struct Kernel {
     /// The name of the package with the image, up to the release: newer kernels keep the image
     /// apart from the modules.
     package: &'static str,
+    /// The architecture of machine and packages.
+    pub(super) arch: Arch,
     /// The tests that run on it.
     pub tests: Tests,
     /// The features that it has.
@@ -65,15 +69,12 @@ pub enum Feature {
     PreemptibleSyscalls,
 }
 
-/// The Debian name of the architecture, and of the variant for virtual machines, in which
-/// the disk's driver is no module.
-const VARIANT: &str = "-cloud-amd64";
-
 impl Kernel {
     const fn new(
         name: &'static str,
         suite: &'static str,
         package: &'static str,
+        arch: Arch,
         tests: Tests,
         features: &'static [Feature],
     ) -> Self {
@@ -81,6 +82,7 @@ impl Kernel {
             name,
             suite,
             package,
+            arch,
             tests,
             features,
         }
@@ -104,12 +106,19 @@ impl Kernel {
         self.features.contains(&feature)
     }
 
+    /// The end of a release: the variant for virtual machines, which has the disk's driver built
+    /// in, and the architecture.
+    fn variant(&self) -> String {
+        format!("-cloud-{}", self.arch.debian())
+    }
+
     /// The release in a package's name, if the package is of this series and variant.
     fn release_of<'a>(&self, package: &'a str) -> Option<&'a str> {
         let release = package.strip_prefix(self.package)?.strip_prefix('-')?;
         let rest = release.strip_prefix(self.name)?.strip_prefix('.')?;
-        (rest.starts_with(|first: char| first.is_ascii_digit()) && release.ends_with(VARIANT))
-            .then_some(release)
+        (rest.starts_with(|first: char| first.is_ascii_digit())
+            && release.ends_with(&self.variant()))
+        .then_some(release)
     }
 }
 
@@ -191,15 +200,19 @@ fn download(kernel: Kernel, dir: &Path) -> Result<()> {
         name,
         suite,
         package,
+        arch,
         ..
     } = kernel;
-    let apt = PrivateApt::for_suite(suite)?;
+    let apt = PrivateApt::for_suite(suite, Some(arch.debian()))?;
     let names = apt.names(&format!("{package}-{name}."))?;
     let release = names
         .iter()
         .filter_map(|name| kernel.release_of(name))
         .max_by_key(|release| numbers(release))
-        .with_context(|| format!("{suite} has no package `{package}-{name}.*{VARIANT}`"))?;
+        .with_context(|| {
+            let variant = kernel.variant();
+            format!("{suite} has no package `{package}-{name}.*{variant}`")
+        })?;
     eprintln!("xtask: vm: downloading kernel {release} from Debian's {suite}");
     fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
     let scratch = tempfile::tempdir_in(dir).context("cannot create a folder for the package")?;

@@ -27,6 +27,7 @@ use crate::apt::{self, Program};
 use crate::build::{self, GuestBinaries, Show};
 use crate::{process, workspace};
 
+mod arch;
 mod initramfs;
 mod job;
 pub mod jobs;
@@ -35,6 +36,7 @@ mod outcome;
 mod qemu;
 pub mod wire;
 
+pub use arch::Arch;
 pub use job::Job;
 pub use kernel::{Feature, KERNELS, Kernel, KernelChoice, Tests};
 pub use outcome::Outcome;
@@ -49,14 +51,7 @@ const STRIP: Program = Program {
 };
 
 /// Programs that running a virtual machine needs.
-const PROGRAMS: [Program; 3] = [
-    Program {
-        name: "qemu-system-x86_64",
-        package: "qemu-system-x86",
-    },
-    qemu::MKFS,
-    STRIP,
-];
+const PROGRAMS: [Program; 3] = [Arch::Amd64.emulator(), qemu::MKFS, STRIP];
 
 /// Makes sure that this machine has the emulator, and what makes disks for it.
 ///
@@ -92,7 +87,7 @@ pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
     }
     let machine = qemu::Machine::in_dir(dir.path());
     initramfs::write(&machine.initrd, &job)?;
-    let mut result = machine.boot(&image.vmlinuz, &job);
+    let mut result = machine.boot(kernel.arch, &image.vmlinuz, &job);
     for _ in 1..BOOTS {
         if result.is_ok() || !machine.was_failed_by_emulation() {
             break;
@@ -101,7 +96,7 @@ pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
             "xtask: vm: emulation failed kernel {}; booting again",
             kernel.name
         );
-        result = machine.boot(&image.vmlinuz, &job);
+        result = machine.boot(kernel.arch, &image.vmlinuz, &job);
     }
     if let Err(error) = result {
         let log = workspace::vm_dir().join(format!("console-{}.log", kernel.name));

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::apt::Program;
 use crate::process;
 use crate::vm::job::{Clock, Job};
-use crate::vm::wire;
+use crate::vm::{Arch, wire};
 
 /// Creates the file system of a guest's disk.
 pub(super) const MKFS: Program = Program {
@@ -24,7 +24,7 @@ const RESULTS_LEN: u64 = 8 << 30;
 /// Size of the disk with a file system; the same holds for it.
 const DISK_LEN: u64 = 1 << 30;
 /// A panic must end the machine at once, which -no-reboot makes of a restart.
-const APPEND: &str = "console=ttyS0 panic=-1 quiet";
+const APPEND: &str = "panic=-1 quiet";
 const CONSOLE_TAIL_LINES: usize = 25;
 /// A machine that has not booted after this long is stuck.
 const BOOT_LIMIT: Duration = Duration::from_mins(3);
@@ -57,7 +57,7 @@ impl Machine {
     ///
     /// # Errors
     /// If it ends in another way than by writing its results, or not in time.
-    pub(super) fn boot(&self, kernel: &Path, job: &Job) -> Result<()> {
+    pub(super) fn boot(&self, arch: Arch, kernel: &Path, job: &Job) -> Result<()> {
         // Another boot may have written there.
         create_empty(&self.console, 0)?;
         create_empty(&self.results, RESULTS_LEN)?;
@@ -65,7 +65,7 @@ impl Machine {
             create_empty(&self.disk, DISK_LEN)?;
             make_file_system(&self.disk)?;
         }
-        let mut command = self.command(kernel, job);
+        let mut command = self.command(arch, kernel, job);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -138,17 +138,18 @@ impl Machine {
         String::from_utf8_lossy(&console).contains(text)
     }
 
-    fn command(&self, kernel: &Path, job: &Job) -> Command {
-        let mut qemu = Command::new("qemu-system-x86_64");
+    fn command(&self, arch: Arch, kernel: &Path, job: &Job) -> Command {
+        let mut qemu = Command::new(arch.emulator().name);
+        let append = format!("console={} {APPEND}", arch.console());
         let append = match job.clock {
             Clock::Real => {
                 qemu.args(["-accel", "tcg,thread=multi"]);
-                APPEND.to_owned()
+                append
             }
             Clock::Instructions => {
                 qemu.args(["-accel", "tcg,thread=single"])
                     .args(["-icount", "shift=0,sleep=off"]);
-                format!("{APPEND} nokaslr norandmaps")
+                format!("{append} nokaslr norandmaps")
             }
         };
         qemu.args(["-cpu", "max"])
@@ -163,10 +164,7 @@ impl Machine {
             .arg(&self.initrd)
             .args(["-append", &append])
             .args(["-device"])
-            .arg(format!(
-                "isa-debug-exit,iobase={:#x},iosize=4",
-                wire::EXIT_PORT
-            ))
+            .arg(arch.exit_device())
             .args(nvme(&self.results, wire::RESULTS_SERIAL));
         if job.guest.disk {
             qemu.args(nvme(&self.disk, wire::DISK_SERIAL));

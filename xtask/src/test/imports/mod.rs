@@ -83,7 +83,7 @@ fn findings_in(name: &Path, text: &str) -> Vec<(usize, String)> {
             find(path);
         }
         if let Some(previous) = before.last()
-            && let Some(has_blank) = this.after_use
+            && let Some(has_blank) = this.after
             && are_neighbours(previous, this)
         {
             let (previous, group) = (previous.group(), this.group());

@@ -27,7 +27,7 @@ pub(super) struct Use {
     pub(super) in_tests: bool,
     /// Whether only blank lines, comments or attributes separate it from the previous one, and
     /// whether any of these is blank.
-    pub(super) after_use: Option<bool>,
+    pub(super) after: Option<bool>,
 }
 
 impl Use {
@@ -51,13 +51,13 @@ pub(super) fn parse(text: &str) -> (Vec<Use>, Vec<String>) {
     let mut modules = Vec::new();
     // Lines that open a block, with their indentation.
     let mut blocks: Vec<(usize, usize, bool)> = Vec::new();
-    let mut after_use = None;
+    let mut after = None;
     let mut has_attribute = false;
     let mut lines = text.lines().enumerate();
     while let Some((index, line)) = lines.next() {
         let code = line.trim_start();
         if code.is_empty() {
-            after_use = after_use.map(|_| true);
+            after = after.map(|_| true);
             continue;
         }
         if code.starts_with("//") {
@@ -86,9 +86,9 @@ pub(super) fn parse(text: &str) -> (Vec<Use>, Vec<String>) {
                 names,
                 scope: block.map_or(0, |(line, ..)| *line),
                 in_tests: block.is_some_and(|(.., is_tests)| *is_tests),
-                after_use,
+                after,
             });
-            after_use = Some(false);
+            after = Some(false);
         } else {
             if let Some(name) = item
                 .strip_prefix("mod ")
@@ -99,7 +99,7 @@ pub(super) fn parse(text: &str) -> (Vec<Use>, Vec<String>) {
             if code.ends_with('{') {
                 blocks.push((index + 1, indent, item == "mod tests {"));
             }
-            after_use = None;
+            after = None;
         }
         has_attribute = false;
     }

@@ -160,6 +160,8 @@ pub fn work(show: Show) -> Result<PathBuf> {
     let mut cargo = workspace::cargo();
     cargo
         .args(["build", "--release", "--package", "xtask"])
+        // These need next to nothing of this crate, which takes long to optimise.
+        .arg("--no-default-features")
         .args(["--bin", "work", "--bin", "guest-init", "--target-dir"])
         .arg(workspace::tracer_target_dir());
     execute(&mut cargo, show, "building the workload")?;

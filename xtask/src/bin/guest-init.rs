@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
-use xtask::vm::wire::{self, GuestJob};
+use xtask::wire::{self, GuestJob};
 
 const STDOUT: &str = "/dev/shm/stdout";
 const STDERR: &str = "/dev/shm/stderr";
@@ -167,7 +167,7 @@ mod machine {
     use std::arch::asm;
 
     use rustix::system::{RebootCommand, reboot};
-    use xtask::vm::wire;
+    use xtask::wire;
 
     /// Ends the virtual machine; `value` becomes part of qemu's exit status.
     pub(super) fn exit(value: u8) -> ! {

@@ -11,7 +11,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use crate::vm::{self, Job, KERNELS};
-use crate::workspace;
+use crate::{wire, workspace};
 
 /// The kernel's BTF.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -68,7 +68,7 @@ pub fn record() -> Result<()> {
     for kernel in KERNELS {
         let job = Job::new().command(["work", "keep", "btf", "--", "work", "cat", VMLINUX]);
         let outcome = vm::run(kernel, &job)?;
-        let whole = fs::read(outcome.out_dir().join("btf").join(vm::wire::STDOUT_ENTRY))
+        let whole = fs::read(outcome.out_dir().join("btf").join(wire::STDOUT_ENTRY))
             .context("the guest left no types")?;
         ensure!(!whole.is_empty(), "{} has no `{VMLINUX}`", outcome.release);
         let name = kernel.name;

@@ -1,7 +1,7 @@
 //! Architectures of guests.
 
 use crate::apt::Program;
-use crate::vm::wire;
+use crate::wire;
 
 /// An architecture, with all that depends on it outside the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::process;
-use crate::vm::wire::GuestJob;
+use crate::wire::GuestJob;
 
 /// Commands to run in a guest, one after the other until one fails, and what they need.
 ///

@@ -34,7 +34,6 @@ pub mod jobs;
 mod kernel;
 mod outcome;
 mod qemu;
-pub mod wire;
 
 pub use arch::Arch;
 pub use job::Job;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::vm::{Kernel, wire};
+use crate::vm::Kernel;
+use crate::wire;
 
 /// The results of a job. Its files live as long as this value.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use std::{io, thread};
 use anyhow::{Context, Result, bail};
 
 use crate::apt::Program;
-use crate::process;
+use crate::vm::Arch;
 use crate::vm::job::{Clock, Job};
-use crate::vm::{Arch, wire};
+use crate::{process, wire};
 
 /// Creates the file system of a guest's disk.
 pub(super) const MKFS: Program = Program {

@@ -21,7 +21,8 @@ use crate::bench::recorder::{BUFFER_MIB, Only, PERF, Recorder, Wanted};
 use crate::bench::rounds::Round;
 use crate::bench::{count, instructions, machine, measure};
 use crate::build::{self, Profile, Show};
-use crate::vm::{self, Job, Outcome, wire};
+use crate::vm::{self, Job, Outcome};
+use crate::wire;
 
 mod kinds;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use xtask::vm::wire;
+use xtask::wire;
 
 /// Runs `words` in the folder `name` of those that come back from the guest, and leaves its
 /// exit status, what it wrote, and how long it took there.

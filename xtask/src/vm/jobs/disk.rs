@@ -8,7 +8,7 @@ use crate::vm::Outcome;
 use crate::vm::jobs::kept::Kept;
 use crate::vm::jobs::trace::Trace;
 use crate::vm::jobs::{Check, Command};
-use crate::vm::wire::DISK_DIR;
+use crate::wire::DISK_DIR;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::vm::{Feature, Outcome, wire};
+use crate::vm::{Feature, Outcome};
+use crate::wire;
 
 /// The results of a command.
 #[derive(Debug)]

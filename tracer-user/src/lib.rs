@@ -1,24 +1,32 @@
-//! `tracer` as a library, in five wings. A wing uses only what stands below it; [`view`]
-//! uses [`trace`] alone, so that reading needs neither root nor Linux.
+//! `tracer` as a library, in five wings. A wing uses only those it builds on, which
+//! `tests/wings.rs` checks: [`view`] uses [`trace`] alone, so that reading a trace needs neither
+//! root nor Linux.
 //!
 //! | wing | offers |
 //! |---|---|
 //! | [`trace`] | the trace as data: event classes, values, CTF, folders and chunks, sidecar files |
-//! | [`kernel`] | what the running kernel says of itself: BTF, tracefs, functions, features |
-//! | [`probe`] | what users ask for: from a probe's text to event classes and attach points |
+//! | [`kernel`] | what the running kernel provides: BTF, tracefs, functions, features |
+//! | [`probe`] | what users ask for: from the text of a probe to event classes and attach points |
 //! | [`record`] | recording: programs, rings, sub-buffers, sinks, outputs, sessions, control |
 //! | [`view`] | reading a trace: reports |
 //!
-//! Beside them: [`names`], names as users type them (patterns and suggestions); [`sys`],
-//! system calls and memory mappings; [`doctor`], what this system supports; [`cli`], the
-//! command line, which nothing else uses.
+//! In addition: [`names`], names as users type them (patterns and suggestions); [`sys`], system
+//! calls and memory mappings; [`doctor`], what this system supports; [`cli`], the command line,
+//! which nothing else uses.
+//!
+//! Without the feature `record`, only what reading needs is built: [`trace`], [`view`], [`names`],
+//! and the commands `report` and `repair`.
 #![deny(unsafe_code)]
 
 pub mod cli;
+#[cfg(feature = "record")]
 pub mod doctor;
+#[cfg(feature = "record")]
 pub mod kernel;
 pub mod names;
+#[cfg(feature = "record")]
 pub mod probe;
+#[cfg(feature = "record")]
 pub mod record;
 pub mod sys;
 pub mod trace;

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The error and its causes, each said once: some errors quote their cause themselves.
+/// The error and its causes, each printed once: some errors quote their cause themselves.
 fn message(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |mut message, cause| {
         let cause = cause.to_string();

@@ -1,4 +1,4 @@
-//! Traces of ours as babeltrace2 reads them.
+//! Our traces as read by babeltrace2.
 
 mod common;
 
@@ -12,7 +12,7 @@ use self::common::{
     number, sample, slot, switch, with_context,
 };
 
-/// What babeltrace2 prints; it must have nothing to complain about.
+/// The output of babeltrace2, which must print no warnings.
 fn babeltrace(dir: &Path) -> String {
     let output = Command::new("babeltrace2")
         .args(["--clock-cycles", "--no-delta"])
@@ -157,13 +157,13 @@ fn names_of_values_and_bits_are_read() {
     assert_eq!(payloads[4], " vec = 3 }");
 }
 
-/// The reader before babeltrace2 knows CTF by a parser of its own.
+/// babeltrace 1 has a different CTF parser.
 #[test]
 fn babeltrace_1_reads_names_too() {
     let output = Command::new("babeltrace")
         .arg(labeled_sample().path())
         .output();
-    // not every machine has it beside babeltrace2
+    // not every machine has it in addition to babeltrace2
     let Ok(output) = output else { return };
     assert_eq!(common::stderr(&output), "");
     assert_eq!(common::stdout(&output).lines().count(), 5);

@@ -6,7 +6,7 @@ use std::fs;
 
 use tracer::trace::ctf::{Loss, ReadError, index};
 use tracer::trace::folder::{Record, Trace, repair};
-use tracer::trace::{Named, Value};
+use tracer::trace::{Value, ValueLabel};
 
 use self::common::{GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, info, sample};
 
@@ -237,7 +237,7 @@ fn repair_keeps_whole_packets_and_is_idempotent() {
 }
 
 #[test]
-fn repair_makes_indexes_tell_of_all_packets() {
+fn repair_completes_the_indexes() {
     let whole = two_packets();
     let mut torn = StreamBytes::new(1).packet(&[], 0).packet(&[], 0);
     torn.bytes.truncate(PACKET_LEN + 100);
@@ -434,7 +434,10 @@ fn compact_headers_and_enumerations_are_read() {
         assert_eq!(event.timestamp_ns, time);
         assert_eq!((event.comm, event.tid), (Some(&b"ab"[..]), 7));
         let values: Vec<_> = event.fields().map(|(_, value)| value).collect();
-        assert!(matches!(values[0], Value::Named(_, Named::Value("many"))));
+        assert!(matches!(
+            values[0],
+            Value::Labeled(_, ValueLabel::Value("many"))
+        ));
         let Value::Numbers(numbers) = &values[1] else {
             panic!("numbers expected");
         };

@@ -14,7 +14,7 @@ fn at(microseconds: u64) -> Vec<u8> {
     event(START_NS + microseconds * 1000, GETPPID, 41, &[])
 }
 
-/// What `tracer report` prints; it must have nothing to complain about.
+/// The output of `tracer report`, which must print no warnings.
 fn report(dir: &TraceDir, args: &[&str]) -> Vec<String> {
     let output = dir.tracer("report", args);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -37,7 +37,7 @@ fn story(report: &[String]) -> Vec<String> {
     report.iter().map(word).collect()
 }
 
-/// What babeltrace2 prints on both outputs.
+/// What babeltrace2 prints to standard output and standard error.
 fn babeltrace(dir: &TraceDir) -> (usize, String) {
     let output = Command::new("babeltrace2")
         .arg(dir.path())
@@ -48,7 +48,7 @@ fn babeltrace(dir: &TraceDir) -> (usize, String) {
     (stdout(&output).lines().count(), said)
 }
 
-/// A stream of CPU 0 in three chunks, a packet in each, before which so many were lost.
+/// A stream of CPU 0 in three chunks of one packet, with the events lost before each.
 fn in_three(lost: [u64; 3]) -> [StreamBytes; 3] {
     let first = StreamBytes::new(0).packet(&[at(0), at(10)], lost[0]);
     let second = first.next_chunk().packet(&[at(20)], lost[1]);
@@ -64,7 +64,7 @@ fn of(streams: &[StreamBytes]) -> TraceDir {
     TraceDir::of_chunks(&chunks)
 }
 
-/// As the recorder leaves a chunk when it removes those before.
+/// A chunk as it is after the recorder has deleted older ones.
 fn remove_first(dir: &TraceDir, before_second: &str) {
     fs::remove_dir_all(dir.file(&chunk_name(0))).unwrap();
     dir.write(
@@ -92,10 +92,10 @@ fn streams_go_on_from_chunk_to_chunk() {
 }
 
 #[test]
-fn a_loss_at_the_border_is_told_once() {
+fn a_loss_at_the_border_is_reported_once() {
     let dir = of(&in_three([0, 3, 0]));
-    let told = ["0", "10", "3 EVENTS DROPPED", "20", "40", "50"];
-    assert_eq!(story(&report(&dir, &[])), told);
+    let expected = ["0", "10", "3 EVENTS DROPPED", "20", "40", "50"];
+    assert_eq!(story(&report(&dir, &[])), expected);
     let (events, said) = babeltrace(&dir);
     assert_eq!((events, said.lines().count()), (5, 1));
     assert!(
@@ -113,19 +113,19 @@ fn where_the_oldest_chunk_was_removed_nothing_is_missing() {
 }
 
 #[test]
-fn what_was_lost_before_the_oldest_chunk_is_not_told_of_it() {
+fn events_lost_before_the_oldest_chunk_are_not_reported() {
     let dir = of(&in_three([7, 2, 3]));
     remove_first(&dir, "0 0 7\n");
-    let told = ["2 EVENTS DROPPED", "20", "3 EVENTS DROPPED", "40", "50"];
-    assert_eq!(story(&report(&dir, &[])), told);
+    let expected = ["2 EVENTS DROPPED", "20", "3 EVENTS DROPPED", "40", "50"];
+    assert_eq!(story(&report(&dir, &[])), expected);
 }
 
 #[test]
-fn a_chunk_that_was_moved_away_is_told() {
+fn a_missing_chunk_is_reported() {
     let dir = of(&in_three([0; 3]));
     fs::remove_dir_all(dir.file(&chunk_name(1))).unwrap();
-    let told = ["0", "10", "1 PACKETS MISSING", "40", "50"];
-    assert_eq!(story(&report(&dir, &[])), told);
+    let expected = ["0", "10", "1 PACKETS MISSING", "40", "50"];
+    assert_eq!(story(&report(&dir, &[])), expected);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_chunk_of_another_trace_is_refused() {
     assert!(said.contains(&chunk_name(1)), "{said}");
 }
 
-/// The third chunk is as the recorder has it while it writes the second packet in it.
+/// The third chunk is in the state in which the recorder writes its second packet.
 fn being_written() -> TraceDir {
     let [first, second, third] = in_three([0; 3]);
     let mut third = third.packet(&[at(60)], 0);
@@ -193,7 +193,7 @@ fn a_chunk_that_is_being_written_is_read_up_to_its_last_packet() {
     assert!(output.status.success());
     assert_eq!(stdout(&output).lines().count(), 5);
     let note = stderr(&output);
-    assert!(note.contains("are not a whole packet"), "{note}");
+    assert!(note.contains("not a complete packet"), "{note}");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn repair_completes_the_chunk_that_was_being_written() {
     let repaired = stdout(&dir.tracer("repair", &[]));
     assert!(repaired.contains("completed the chunk"), "{repaired}");
     assert!(
-        repaired.contains("3 whole packets in 1 streams"),
+        repaired.contains("3 complete packets in 1 streams"),
         "{repaired}"
     );
     assert_eq!(babeltrace(&dir), (5, String::new()));
@@ -216,11 +216,11 @@ fn repair_completes_the_chunk_that_was_being_written() {
 }
 
 #[test]
-fn repair_cuts_a_chunk_to_nothing_where_its_only_packet_is_torn() {
+fn repair_empties_a_chunk_whose_only_packet_is_incomplete() {
     let [first, second, mut third] = in_three([0; 3]);
     third.bytes.truncate(1000);
     let dir = of(&[first, second, third]);
     let repaired = stdout(&dir.tracer("repair", &[]));
-    assert!(repaired.contains("cut 1000 bytes"), "{repaired}");
+    assert!(repaired.contains("removed 1000 bytes"), "{repaired}");
     assert_eq!(babeltrace(&dir), (3, String::new()));
 }

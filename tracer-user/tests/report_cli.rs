@@ -24,7 +24,7 @@ fn tracer(args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The command failed and printed all of `parts`.
+/// Asserts that the command failed, with all of `parts` in its message.
 fn assert_fails(output: &Output, parts: &[&str]) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -212,7 +212,8 @@ fn events_are_selected_by_cpu_and_process() {
     let dir = sample();
     let count = |args: &[&str]| lines(&dir.tracer("report", args)).len();
     assert_eq!(count(&["-C", "1"]), 2);
-    assert_eq!(count(&["-C", "0-1"]), 7);
+    assert_eq!(count(&["--cpu", "0-1"]), 7);
+    assert_eq!(count(&["--cpus", "0-1"]), 7);
     assert_eq!(count(&["-p", "40"]), 3);
     assert_eq!(count(&["-p", "41,52"]), 4);
 }
@@ -239,14 +240,14 @@ fn a_pattern_without_events_is_an_error() {
 }
 
 #[test]
-fn a_time_that_is_none_is_an_error() {
+fn an_invalid_time_is_an_error() {
     let output = sample().tracer("report", &["--from", "noon"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("`noon` is not a time"));
+    assert!(stderr(&output).contains("invalid time `noon`"));
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_error() {
+fn a_missing_folder_is_an_error() {
     let output = tracer(&["report", "/nowhere/at/all"]);
     assert_fails(
         &output,
@@ -304,11 +305,11 @@ fn a_truncated_trace_is_read_with_a_note() {
     let dir = TraceDir::new(&[stream]);
     let output = dir.tracer("report", &[]);
     assert_eq!(lines(&output).len(), 1);
-    assert!(stderr(&output).contains("tracer: note: 1000 bytes at the end of `"));
+    assert!(stderr(&output).contains("tracer: note: ignored 1000 bytes at the end of `"));
     assert!(stderr(&output).contains("`tracer repair "));
 
     let repaired = dir.tracer("repair", &[]);
-    assert!(lines(&repaired)[0].starts_with("cut 1000 bytes of half a packet off `"));
+    assert!(lines(&repaired)[0].starts_with("removed 1000 bytes of an incomplete packet from `"));
     let output = dir.tracer("report", &[]);
     assert_eq!((lines(&output).len(), stderr(&output)), (1, String::new()));
     assert!(lines(&dir.tracer("repair", &[]))[0].ends_with("; nothing to repair"));
@@ -368,7 +369,7 @@ fn a_closed_pipe_ends_the_report_quietly() {
     );
 }
 
-/// A trace as it is on a pipe; without its end it is one of a recorder that was killed.
+/// A trace as written to a pipe; without its end, as by a recorder that was killed.
 fn framed(dir: &TraceDir, ended: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut add = |frame: Frame, body: &[u8]| {
@@ -388,8 +389,7 @@ fn framed(dir: &TraceDir, ended: bool) -> Vec<u8> {
     bytes
 }
 
-/// Runs `tracer report -` with this input and a folder for temporary files, which it must
-/// leave empty.
+/// Runs `tracer report -` with this input, and checks that it removes its temporary files.
 fn report_stdin(input: &[u8]) -> Output {
     let temporary = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_tracer"))
@@ -415,15 +415,15 @@ fn a_trace_on_standard_input_is_read_as_one_in_a_folder() {
 }
 
 #[test]
-fn a_pipe_that_ends_early_is_told() {
+fn a_pipe_that_ends_early_is_reported() {
     let dir = sample();
     let output = report_stdin(&framed(&dir, false));
     assert_eq!(stdout(&output), stdout(&dir.tracer("report", &[])));
-    assert!(stderr(&output).contains("did not come to its end"));
+    assert!(stderr(&output).contains("the recorder did not finish"));
 }
 
 #[test]
-fn standard_input_that_is_no_trace_is_an_error() {
+fn standard_input_that_is_not_a_trace_is_an_error() {
     let parts = [
         "cannot read a trace from standard input",
         "tracer record -o -",

@@ -1,4 +1,4 @@
-//! Stacks as `tracer report` shows them.
+//! Call stacks in `tracer report`.
 
 mod common;
 
@@ -20,7 +20,7 @@ ffffffff81000200 T ksys_read
 ffffffffc0000000 t kvm_exit\t[kvm]
 ";
 
-/// The process of thread 42, as [`event`] has it.
+/// The process of thread 42, as in [`event`].
 const PID: u32 = 40;
 
 fn stack_class() -> EventClass {
@@ -51,13 +51,13 @@ fn trace(events: &[Vec<u8>]) -> TraceDir {
     TraceDir::with_classes(&[stack_class()], &[stream])
 }
 
-/// A function whose address is in this program.
+/// A function of this program, whose address is in stacks.
 #[inline(never)]
 fn a_function_of_the_test() -> u64 {
     std::hint::black_box(1)
 }
 
-/// What is mapped where that function is.
+/// The mapping that contains that function.
 fn own_mapping() -> (u64, Mapping) {
     let address = a_function_of_the_test as fn() -> u64 as usize as u64;
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
@@ -86,7 +86,7 @@ fn lines(output: &Output) -> Vec<String> {
 }
 
 #[test]
-fn functions_of_the_kernel_stand_below_the_event() {
+fn kernel_functions_are_printed_below_the_event() {
     let kernel = [0xffff_ffff_8100_0157, 0xffff_ffff_c000_0010, 0x1000];
     let dir = trace(&[stack_event(START_NS, &kernel, &[])]);
     dir.write(kallsyms::FILE_NAME, KALLSYMS.as_bytes());
@@ -103,9 +103,9 @@ fn functions_of_the_kernel_stand_below_the_event() {
     assert_eq!(stderr(&output), "");
 }
 
-/// A call that does not return can be the last thing in a function.
+/// A call that does not return can be the last instruction of a function.
 #[test]
-fn an_address_behind_a_call_belongs_to_the_caller() {
+fn a_return_address_belongs_to_the_caller() {
     let start_of_next = 0xffff_ffff_8100_0200;
     let dir = trace(&[stack_event(START_NS, &[start_of_next, start_of_next], &[])]);
     dir.write(kallsyms::FILE_NAME, KALLSYMS.as_bytes());
@@ -151,7 +151,7 @@ fn functions_of_programs_are_looked_up_in_their_files() {
 }
 
 #[test]
-fn a_file_that_has_changed_is_not_used_and_told_once() {
+fn a_file_that_has_changed_is_not_used_and_reported_once() {
     let (address, mapping) = own_mapping();
     let mapping = Mapping {
         build_id: [1, 2, 3].into(),
@@ -169,7 +169,7 @@ fn a_file_that_has_changed_is_not_used_and_told_once() {
 }
 
 #[test]
-fn what_is_not_known_is_told() {
+fn missing_symbols_are_reported() {
     let dir = trace(&[
         stack_event(START_NS, &[0xffff_ffff_8100_0157], &[0x1000]),
         stack_event(START_NS + 2, &[], &[0x1000]),
@@ -181,9 +181,12 @@ fn what_is_not_known_is_told() {
     let output = dir.tracer("report", &[]);
     assert_eq!(stdout(&output).matches("[unknown] ([unknown])").count(), 3);
     let said = stderr(&output);
-    assert!(said.contains("where the kernel's functions were"), "{said}");
     assert!(
-        said.contains("user stacks of 1 process are addresses"),
+        said.contains("does not contain the addresses of kernel functions"),
+        "{said}"
+    );
+    assert!(
+        said.contains("user stacks of 1 process have no symbols"),
         "{said}"
     );
 }

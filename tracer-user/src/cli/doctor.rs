@@ -6,14 +6,16 @@ use std::process::ExitCode;
 use crate::doctor::{Check, Roots, State, can_record, examine};
 use crate::record::programs;
 
-/// Say what this machine can record, what is missing, and the way out.
+/// Check what this system supports and how to fix what is missing
+///
+/// Exits with failure if nothing can be recorded.
 #[derive(clap::Args)]
 pub(super) struct Args {}
 
 pub(super) fn run(_args: Args) -> anyhow::Result<ExitCode> {
     let checks = examine(&Roots::default(), programs::object().is_some());
     match print(&checks, &mut io::stdout().lock()) {
-        // The status still says what was found when nobody reads it.
+        // The exit status still matters if the output is not read.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
         _ => {}
     }
@@ -44,7 +46,7 @@ fn print(checks: &[Check], out: &mut impl Write) -> io::Result<()> {
     let verdict = if can_record(checks) {
         "Tracepoints and system calls can be recorded."
     } else {
-        "Nothing can be recorded until what failed is put right."
+        "Recording is not possible: fix the failed checks first."
     };
     writeln!(out, "\n{verdict}")
 }
@@ -54,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_way_out_stands_below_its_check() {
+    fn the_hint_follows_its_check() {
         let checks = [Check {
             name: "tracefs",
             state: State::Fail,

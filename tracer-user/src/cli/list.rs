@@ -12,11 +12,12 @@ use crate::probe::listing::{self, Listed};
 use crate::probe::{self, ProbeError, ProbeText, Target};
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
-/// List the probes of this kernel.
+/// List the probes of this kernel
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Only these: `sched:*`, `syscall:open*`, a word that names contain, or functions:
-    /// `kprobe:vfs_*`, `fexit:vfs_read`, `rawtp:*`, `uprobe:/bin/bash:read*`
+    /// List only these: tracepoints and system calls by pattern or word, such as `sched:*`,
+    /// `syscall:open*` or `wakeup`; or functions, such as `kprobe:vfs_*`, `fexit:vfs_read`,
+    /// `rawtp:*`, `uprobe:/bin/bash:read*` [default: all tracepoints and system calls]
     #[arg(value_name = "PATTERN")]
     pattern: Option<String>,
 
@@ -37,15 +38,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The reader of a pipe has seen enough.
+/// Whether the reader of the output has closed the pipe.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Kinds of probes that are no part of tracefs: what they match is asked of the functions
-/// of the kernel or of a program.
+/// Kinds of probes that are not listed in tracefs: they match functions of the kernel or of a
+/// program.
 const FUNCTION_KINDS: [&str; 8] = [
     "kprobe",
     "kretprobe",
@@ -73,7 +74,7 @@ fn list_of(
     {
         let probe: ProbeText = pattern.parse()?;
         return match &probe.target {
-            // All names of a kernel are many, and need no types.
+            // A kernel has many functions, and their names need no types.
             Target::Kprobe {
                 function,
                 offset: 0,
@@ -121,7 +122,7 @@ fn print_fields(fields: &[Field], out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The functions of the kernel that match, as probes of this kind.
+/// Prints the kernel functions that match, as probes of this kind.
 fn list_names(
     files: &KernelFiles,
     kind: &str,
@@ -143,7 +144,7 @@ fn list_names(
     Ok(())
 }
 
-/// What would be recorded: each event class, and its fields.
+/// Prints the event classes that would be recorded, and their fields.
 fn list_resolved(
     files: &KernelFiles,
     probe: ProbeText,
@@ -160,7 +161,7 @@ fn list_resolved(
     Ok(())
 }
 
-/// A type as people write it: `u32`, `i64 hex`, `char[16]`, `u8[] hex`, `string`.
+/// A type in short: `u32`, `i64 hex`, `char[16]`, `u8[] hex`, `string`.
 fn type_text(ty: &FieldType) -> String {
     match ty {
         FieldType::Integer(integer)
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_of_a_pattern_have_all_registers() {
+    fn functions_that_match_a_pattern_have_all_registers() {
         let lines = listed(true, "kprobe:vfs_r*", true);
         assert_eq!(
             lines[..4],
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_returned_has_its_type_and_the_time_that_it_took() {
+    fn a_return_has_a_typed_value_and_a_duration() {
         assert_eq!(
             listed(true, "kretprobe:vfs_read", true),
             ["kretprobe:vfs_read", "    duration: i64", "    ret: i64"]
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fetched_is_listed() {
+    fn fetched_fields_are_listed() {
         assert_eq!(
             listed(true, "rawtp:exec{number=pid:x32}", true),
             ["rawtp:exec", "    number: u32 hex"]
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_cannot_be_probed_says_why() {
+    fn the_error_says_why_a_function_cannot_be_probed() {
         let root = tempfile::tempdir().unwrap();
         let files = kernel(root.path(), true);
         for (pattern, reason) in [
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_told_from_other_errors() {
+    fn a_closed_pipe_is_distinguished_from_other_errors() {
         let closed = io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(is_broken_pipe(&closed.into()));
         assert!(!is_broken_pipe(

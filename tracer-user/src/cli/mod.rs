@@ -1,49 +1,102 @@
-//! The command line: what was typed, and which part of the library it means.
+//! The command line: parses arguments, runs the library, and prints results.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "record")]
 mod doctor;
+#[cfg(feature = "record")]
 mod list;
+#[cfg(feature = "record")]
 mod record;
 mod repair;
 mod report;
+#[cfg(feature = "record")]
 mod scoped;
+#[cfg(feature = "record")]
 mod sessions;
+#[cfg(feature = "record")]
 mod snapshot;
 
-/// Record kernel events with eBPF into a CTF trace.
+/// Record kernel events with eBPF into CTF traces, and report them
 #[derive(Parser)]
-#[command(name = "tracer", version, about, max_term_width = 100)]
+#[command(name = "tracer", version, max_term_width = 100)]
+#[command(after_help = HINT)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+#[cfg(feature = "record")]
+const HINT: &str = "\
+Start with `tracer doctor`, which checks this system. `tracer record -- COMMAND` records a trace,
+and `tracer report DIR` prints it.";
+
+#[cfg(not(feature = "record"))]
+const HINT: &str = "This build only reads traces: it was compiled without the feature `record`.";
+
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(feature = "record")]
     Record(Box<record::Args>),
+    #[cfg(feature = "record")]
     Sessions(sessions::Args),
+    #[cfg(feature = "record")]
     Snapshot(snapshot::Args),
+    #[cfg(feature = "record")]
     List(list::Args),
     Report(report::Args),
     Repair(repair::Args),
+    #[cfg(feature = "record")]
     Doctor(doctor::Args),
 }
 
-/// Runs the command that the arguments of this process name.
+/// Runs the command given by the arguments of this process.
 ///
 /// # Errors
-/// Whatever ended the command; the caller prints it.
+/// The error that ended the command, for the caller to print.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        #[cfg(feature = "record")]
         Command::Record(args) => record::run(*args),
+        #[cfg(feature = "record")]
         Command::Sessions(args) => sessions::run(args),
+        #[cfg(feature = "record")]
         Command::Snapshot(args) => snapshot::run(args),
+        #[cfg(feature = "record")]
         Command::List(args) => list::run(args),
         Command::Report(args) => report::run(args),
         Command::Repair(args) => repair::run(args),
+        #[cfg(feature = "record")]
         Command::Doctor(args) => doctor::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Help texts are doc comments of options, which start in the imperative: not with `The`,
+    /// `How` or `What`.
+    #[test]
+    fn every_option_has_a_help_text() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let (command, name) = (command.get_name(), argument.get_id());
+                let help = argument.get_help().map(ToString::to_string);
+                let help = help.unwrap_or_else(|| panic!("{command} {name}: no help text"));
+                let first = help.split_whitespace().next().unwrap_or_default();
+                let is_noun = ["The", "A", "How", "What", "Only"].contains(&first);
+                assert!(!is_noun, "{command} {name}: {help}");
+            }
+        }
     }
 }

@@ -14,34 +14,138 @@ use crate::record::sink::SinkKind;
 use crate::record::subbuf::Mode;
 use crate::trace::lttng::Naming;
 
-/// Record events into a trace.
+/// Record events into a trace
 ///
-/// Records the whole system until the command ends, the duration is over, or Ctrl-C.
-/// The exit status is that of the command.
+/// Records the whole system until COMMAND exits, --duration has passed, or Ctrl-C is pressed.
+/// The exit status is that of COMMAND.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    #[command(flatten)]
-    probes: ProbeArgs,
+    /// Run this command and record until it exits
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 
-    /// Name of the session, for `tracer sessions` [default: record-PID]
+    /// Stop after this time, such as `5s` or `200ms`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+
+    /// Name the session, for `tracer sessions` and `tracer snapshot` [default: record-PID]
     #[arg(long, value_name = "NAME")]
     session: Option<SessionName>,
 
-    /// How events are called in the trace: `lttng` gives those that readers of LTTng's kernel
-    /// traces look at the names and fields that they have there, `tracefs` keeps the kernel's
-    #[arg(long, value_name = "NAMES", default_value = "lttng",
+    /// Print statistics about sub-buffers, memory pages, and the time taken to attach
+    #[arg(long)]
+    stats: bool,
+
+    /// Print log messages of the eBPF programs
+    #[arg(long)]
+    debug_ebpf: bool,
+
+    /// Print neither progress nor the summary
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    probes: ProbeArgs,
+
+    #[command(flatten)]
+    events: EventArgs,
+
+    #[command(flatten)]
+    scope: ScopeArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
+    buffers: BufferArgs,
+
+    #[command(flatten)]
+    snapshots: SnapshotArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tracer record -- ls                              record while `ls` runs
+  tracer record -e 'sched:*' --duration 5s         record scheduler events for 5 seconds
+  tracer record -e syscall:openat -f 'ret < 0'     record calls of openat(2) that fail
+  tracer record -e kprobe:vfs_read -T -p 1234      record calls with stacks in one process
+  tracer record --mode overwrite --session flight  keep the newest events in memory
+
+`tracer list` lists probes; `tracer report DIR` prints a trace.";
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Events")]
+struct EventArgs {
+    /// Record properties of the current thread with each event: `comm`, `uid`, `euid`, `suid`,
+    /// `gid`, `egid`, `sgid`, `prio`, `nice`, `cgroup`, `ppid`; ids in its own namespaces: `vpid`,
+    /// `vtid`, `vppid`; inodes of its namespaces: `cgroup_ns`, `ipc_ns`, `mnt_ns`, `net_ns`,
+    /// `pid_ns`, `time_ns`, `user_ns`, `uts_ns`
+    #[arg(long = "context", value_name = "NAME,…", value_delimiter = ',')]
+    contexts: Vec<String>,
+
+    /// Event naming scheme: `lttng` (for Trace Compass and lttng-analyses) or `tracefs` (the
+    /// kernel's own names)
+    #[arg(long, value_name = "SCHEME", default_value = "lttng",
           value_parser = PossibleValuesParser::new(["lttng", "tracefs"])
               .map(|name| if name == "tracefs" { Naming::Tracefs } else { Naming::Lttng }))]
     names: Naming,
 
-    /// Do not begin the trace with the threads and open files that are there then, as
-    /// otherwise with `--names lttng` and `--mode discard`
+    /// Omit the state dump: the threads and open files at the start of the trace, which are
+    /// recorded with `--names lttng` and `--mode discard`
     #[arg(long)]
     no_state_dump: bool,
+}
 
-    /// Folder for the trace, or `-` or a FIFO for the next program, such as
-    /// `tracer report -`, or `tcp://HOST:PORT` for that of another machine, where
-    /// `nc -l -p PORT | tracer report -` waits [default: a new folder named by date and time]
+#[derive(clap::Args)]
+#[command(next_help_heading = "Scope")]
+struct ScopeArgs {
+    /// Record only these processes or threads, such as `1234,5678`
+    #[arg(short, long = "pid", value_name = "PID,…", value_delimiter = ',')]
+    pids: Vec<u32>,
+
+    /// Also record the threads and processes that those of --pid create from now on, and their
+    /// descendants
+    #[arg(long)]
+    follow: bool,
+
+    /// Record only COMMAND and its descendants, from its exec on
+    #[arg(long)]
+    only_command: bool,
+
+    /// Follow at most this many threads and processes at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = 65536,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    max_followed: u32,
+
+    /// Record only on these CPUs, such as `0,2-3`
+    #[arg(short = 'C', long = "cpu", value_name = "CPU-LIST", value_parser = CpuList::parse)]
+    cpus: Option<CpuList>,
+
+    /// Record only threads with this name, which can be a pattern, such as `kworker/*`
+    #[arg(long, value_name = "NAME")]
+    comm: Option<String>,
+
+    /// Record only threads of this user, a name or number such as `www-data` or `1000`
+    #[arg(long, value_name = "USER", value_parser = user_of)]
+    uid: Option<u32>,
+
+    /// Record only threads in this cgroup and its descendants: a folder of the cgroup file
+    /// system, or a path below `/sys/fs/cgroup`, such as `user.slice`
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<PathBuf>,
+
+    /// Also record the recorder itself
+    #[arg(long)]
+    include_self: bool,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Output")]
+struct OutputArgs {
+    /// Write the trace to this folder; to standard output (`-`) or a FIFO, for `tracer report -`;
+    /// or to `tcp://HOST:PORT`, where `nc -l -p PORT | tracer report -` reads it [default: a new
+    /// folder named by date and time]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 
@@ -49,175 +153,126 @@ pub(super) struct Args {
     #[arg(long)]
     force: bool,
 
-    /// What happens when the buffers are full: `discard` the newest events, or `overwrite`
-    /// the oldest. `overwrite` records into memory alone, for `tracer snapshot`
+    /// Write the trace in chunks: folders in DIR of at most this size, such as `100M`. Each is a
+    /// trace; `tracer report DIR` merges them
+    #[arg(long, value_name = "SIZE")]
+    rotate_size: Option<Size>,
+
+    /// Start a new chunk after this time, such as `10s` or `5m`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    rotate_time: Option<Duration>,
+
+    /// Delete the oldest chunks so that the trace is at most this size, such as `1G`; without
+    /// --rotate-size a chunk is an eighth of it
+    #[arg(long, value_name = "SIZE")]
+    max_size: Option<Size>,
+
+    /// Write packets with this method: `direct` bypasses the page cache, `splice` moves pages
+    /// through it, `copy` uses write(2); `auto` is `direct` if the file system supports it, and
+    /// uses the page cache while events come faster than the disk takes them
+    #[arg(long, value_name = "METHOD", default_value = "auto",
+          value_parser = PossibleValuesParser::new(SinkKind::NAMES)
+              .try_map(|name| name.parse::<SinkKind>()))]
+    sink: SinkKind,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Buffers")]
+struct BufferArgs {
+    /// Use buffers of this size per CPU: with `--mode discard` for the ring between kernel and
+    /// recorder, with `--mode overwrite` for the events that are kept
+    #[arg(long, value_name = "SIZE", default_value = "8M")]
+    buffer_size: Size,
+
+    /// Use sub-buffers of this size; each becomes a packet of the trace [default: 1M, or an
+    /// eighth of --buffer-size with `--mode overwrite`]
+    #[arg(long, value_name = "SIZE")]
+    subbuf_size: Option<Size>,
+
+    /// Let this many sub-buffers per CPU wait for the output
+    #[arg(long, value_name = "NUMBER", default_value = "4",
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    subbuf_count: u16,
+
+    /// Use fresh pages for each packet, to measure the gain of reusing them
+    #[arg(long, hide = true)]
+    no_page_reuse: bool,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Flight recorder")]
+struct SnapshotArgs {
+    /// When the buffers are full, `discard` the newest events, or `overwrite` the oldest:
+    /// `overwrite` records to memory only, until `tracer snapshot` writes a trace
     #[arg(long, value_name = "MODE", default_value = "discard",
           value_parser = PossibleValuesParser::new(["discard", "overwrite"])
               .map(|name| if name == "overwrite" { Mode::Overwrite } else { Mode::Discard }))]
     mode: Mode,
 
-    /// With `--mode overwrite`: have a snapshot taken when this event comes, such as
-    /// `syscall:openat if ret == -2`; it is recorded, too
+    /// With `--mode overwrite`: take a snapshot when this event occurs, such as
+    /// `syscall:openat if ret == -2`; the event is recorded too
     #[arg(long, value_name = "PROBE if FILTER")]
     snapshot_on: Option<String>,
 
-    /// How many snapshots such events have taken at most
+    /// Take at most this many snapshots for --snapshot-on
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     snapshot_count: u32,
-
-    /// Size of the buffer of each CPU: with `--mode discard` of the ring between kernel and
-    /// recorder, with `--mode overwrite` of what is kept
-    #[arg(long, value_name = "SIZE", default_value = "8M")]
-    buffer_size: Size,
-
-    /// Size of a sub-buffer, which is a packet of the trace [default: 1M, or an eighth of
-    /// what is kept]
-    #[arg(long, value_name = "SIZE")]
-    subbuf_size: Option<Size>,
-
-    /// Number of sub-buffers of each CPU that wait for the output
-    #[arg(long, value_name = "NUMBER", default_value = "4",
-          value_parser = clap::value_parser!(u16).range(1..=4096))]
-    subbuf_count: u16,
-
-    /// Tell about sub-buffers, their pages, and how long attaching took
-    #[arg(long)]
-    stats: bool,
-
-    /// Use fresh pages for each packet, to see what reusing them is worth
-    #[arg(long, hide = true)]
-    no_page_reuse: bool,
-
-    /// How packets get into files: `direct` past the page cache, `splice` through it, `copy`
-    /// by write; `auto` is direct where the file system allows it, and goes through the page
-    /// cache as long as events come faster than the disk takes them
-    #[arg(long, value_name = "WAY", default_value = "auto",
-          value_parser = PossibleValuesParser::new(SinkKind::NAMES)
-              .try_map(|name| name.parse::<SinkKind>()))]
-    sink: SinkKind,
-
-    /// Write the trace in chunks: folders in DIR, each a trace of at most this size, which
-    /// readers merge
-    #[arg(long, value_name = "SIZE")]
-    rotate_size: Option<Size>,
-
-    /// Begin a new chunk after this time, such as `10s` or `5m`
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    rotate_time: Option<Duration>,
-
-    /// Keep the newest chunks only, of this size together; without --rotate-size a chunk is
-    /// an eighth of it
-    #[arg(long, value_name = "SIZE")]
-    max_size: Option<Size>,
-
-    /// Stop after this time, such as `5s` or `200ms`
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    duration: Option<Duration>,
-
-    /// Record these processes or threads only
-    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
-    pids: Vec<u32>,
-
-    /// Record also the threads and processes that those of -p start from now on, and what they
-    /// start
-    #[arg(long)]
-    follow: bool,
-
-    /// Record the COMMAND alone, with all that it starts, from its exec on
-    #[arg(long)]
-    only_command: bool,
-
-    /// How many threads and processes can be followed at a time
-    #[arg(long, value_name = "NUMBER", default_value_t = 65536,
-          value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
-    max_followed: u32,
-
-    /// Record these CPUs only, such as `0,2-3`
-    #[arg(short = 'C', long = "cpu", value_name = "CPU-LIST", value_parser = CpuList::parse)]
-    cpus: Option<CpuList>,
-
-    /// Record threads with this name only; may be a pattern, as in `kworker/*`
-    #[arg(long, value_name = "NAME")]
-    comm: Option<String>,
-
-    /// Record threads of this user only, by name or number
-    #[arg(long, value_name = "USER", value_parser = user_of)]
-    uid: Option<u32>,
-
-    /// Record threads in this cgroup or below it only: a folder of the cgroup file system, or
-    /// a path in `/sys/fs/cgroup`
-    #[arg(long, value_name = "PATH")]
-    cgroup: Option<PathBuf>,
-
-    /// What to record with each event about its thread: `comm`, `uid`, `euid`, `suid`, `gid`, `egid`,
-    /// `sgid`, `prio`, `nice`, `cgroup`, `ppid`; `vpid`, `vtid`, `vppid` as its namespace has them;
-    /// `cgroup_ns`, `ipc_ns`, `mnt_ns`, `net_ns`, `pid_ns`, `time_ns`, `user_ns`, `uts_ns`
-    #[arg(long = "context", value_name = "NAME", value_delimiter = ',')]
-    contexts: Vec<String>,
-
-    /// Record the recorder itself, too
-    #[arg(long)]
-    include_self: bool,
-
-    /// Show the messages of the eBPF programs
-    #[arg(long)]
-    debug_ebpf: bool,
-
-    /// Print neither progress nor summary
-    #[arg(short, long)]
-    quiet: bool,
-
-    /// Command to run and record
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.debug_ebpf {
-        // Only one logger can be set, and this is the one place that does.
+        // Only one logger can be set, and this is the only place that sets one.
         let _ = env_logger::Builder::new()
             .filter_level(log::LevelFilter::Debug)
             .try_init();
     }
+    let Args {
+        events,
+        scope,
+        output,
+        buffers,
+        snapshots,
+        ..
+    } = args;
     session::record(&Options {
         session: args.session,
         probes: args.probes.0,
-        names: args.names,
-        state_dump: !args.no_state_dump,
-        output: args.output,
-        force: args.force,
-        mode: args.mode,
-        snapshot_on: args.snapshot_on,
-        snapshot_count: args.snapshot_count,
-        buffer_size: args.buffer_size,
-        subbuf_size: args.subbuf_size,
-        subbuf_count: args.subbuf_count,
-        no_page_reuse: args.no_page_reuse,
+        names: events.names,
+        state_dump: !events.no_state_dump,
+        output: output.output,
+        force: output.force,
+        mode: snapshots.mode,
+        snapshot_on: snapshots.snapshot_on,
+        snapshot_count: snapshots.snapshot_count,
+        buffer_size: buffers.buffer_size,
+        subbuf_size: buffers.subbuf_size,
+        subbuf_count: buffers.subbuf_count,
+        no_page_reuse: buffers.no_page_reuse,
         stats: args.stats,
-        sink: args.sink,
+        sink: output.sink,
         rotate: RotateOptions {
-            size: args.rotate_size,
-            time: args.rotate_time,
-            max_size: args.max_size,
+            size: output.rotate_size,
+            time: output.rotate_time,
+            max_size: output.max_size,
         },
         duration: args.duration,
-        pids: args.pids,
-        follow: args.follow,
-        only_command: args.only_command,
-        max_followed: args.max_followed,
-        cpus: args.cpus.map(|list| list.0),
-        contexts: args.contexts,
-        comm: args.comm,
-        uid: args.uid,
-        cgroup: args.cgroup.map(cgroup_folder),
-        include_self: args.include_self,
+        pids: scope.pids,
+        follow: scope.follow,
+        only_command: scope.only_command,
+        max_followed: scope.max_followed,
+        cpus: scope.cpus.map(|list| list.0),
+        contexts: events.contexts,
+        comm: scope.comm,
+        uid: scope.uid,
+        cgroup: scope.cgroup.map(cgroup_folder),
+        include_self: scope.include_self,
         debug_ebpf: args.debug_ebpf,
         quiet: args.quiet,
         command: args.command,
     })
 }
 
-/// A user's number, or a name of `/etc/passwd`.
+/// The number of a user, given as such or as a name in `/etc/passwd`.
 fn user_of(text: &str) -> Result<u32, String> {
     if let Ok(uid) = text.parse() {
         return Ok(uid);
@@ -228,12 +283,10 @@ fn user_of(text: &str) -> Result<u32, String> {
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| *name == text)
         .and_then(|(_, rest)| rest.split(':').nth(1)?.parse().ok())
-        .ok_or_else(|| {
-            format!("there is no user `{text}`; give a number, or a name of /etc/passwd")
-        })
+        .ok_or_else(|| format!("no such user `{text}`; give a number, or a name in /etc/passwd"))
 }
 
-/// A cgroup may be named as the kernel does in `/proc/PID/cgroup`, from its root.
+/// Also finds a cgroup by its path as in `/proc/PID/cgroup`.
 fn cgroup_folder(path: PathBuf) -> PathBuf {
     if path.exists() {
         return path;
@@ -243,7 +296,7 @@ fn cgroup_folder(path: PathBuf) -> PathBuf {
     if folder.exists() { folder } else { path }
 }
 
-/// CPU numbers and ranges, as the kernel writes them.
+/// CPU numbers and ranges, in the kernel's list format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CpuList(Vec<u32>);
 
@@ -254,7 +307,7 @@ impl CpuList {
                 .parse::<u32>()
                 .ok()
                 .filter(|cpu| *cpu < 1 << 16)
-                .ok_or_else(|| format!("`{text}` is not a CPU number; write a list as `0,2-3`"))
+                .ok_or_else(|| format!("invalid CPU number `{text}` (example: 0,2-3)"))
         };
         let mut cpus = Vec::new();
         for part in text.split(',') {
@@ -264,7 +317,7 @@ impl CpuList {
             }
         }
         if cpus.is_empty() {
-            return Err(format!("`{text}` names no CPU; write a list as `0,2-3`"));
+            return Err(format!("empty CPU list `{text}` (example: 0,2-3)"));
         }
         Ok(Self(cpus))
     }

@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use crate::trace::ctf::ReadError;
 use crate::trace::folder::repair;
 
-/// Make the trace of a recorder that was killed readable.
+/// Make the trace of a recorder that was killed readable
 ///
-/// Cuts every stream file behind its last whole packet, and completes the chunk that was
-/// being written when the recorder rotated. Nothing else is changed, and nothing at all
-/// where the trace is whole.
+/// Cuts each stream file after its last complete packet, and completes the chunk that was being
+/// written. A trace that is intact is not changed.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of the trace
+    /// Repair the trace in this folder
     dir: PathBuf,
 }
 
@@ -22,13 +21,16 @@ pub(super) fn run(Args { dir }: Args) -> anyhow::Result<ExitCode> {
     for cut in &summary.cuts {
         let path = cut.path.display();
         match &cut.damage {
-            None => println!("cut {} bytes of half a packet off `{path}`", cut.cut_bytes),
-            // the error as a whole would advise what is being done
-            Some(ReadError::Packet { offset, source, .. }) => println!(
-                "cut {} bytes off `{path}`, corrupt from byte {offset} on: {source}",
+            None => println!(
+                "removed {} bytes of an incomplete packet from `{path}`",
                 cut.cut_bytes
             ),
-            Some(damage) => println!("cut {} bytes off `{path}`: {damage}", cut.cut_bytes),
+            // the whole error would recommend `tracer repair`
+            Some(ReadError::Packet { offset, source, .. }) => println!(
+                "removed {} bytes from `{path}`, corrupt from byte {offset} on: {source}",
+                cut.cut_bytes
+            ),
+            Some(damage) => println!("removed {} bytes from `{path}`: {damage}", cut.cut_bytes),
         }
     }
     for chunk in &summary.completed {
@@ -40,7 +42,7 @@ pub(super) fn run(Args { dir }: Args) -> anyhow::Result<ExitCode> {
         ""
     };
     println!(
-        "`{}`: {} whole packets in {} streams{nothing}",
+        "`{}`: {} complete packets in {} streams{nothing}",
         dir.display(),
         summary.packets,
         summary.streams,

@@ -12,30 +12,32 @@ use crate::trace::folder::Trace;
 use crate::trace::folder::frames::unpack;
 use crate::view::report::{CpuSet, Format, ReportError, Selection, Time, report};
 
-/// Print the events of a trace in time order.
+/// Print the events of a trace in time order
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of the trace, or `-` for what `tracer record -o -` writes: it is read to its
-    /// end first, into a temporary folder (TMPDIR says where)
+    /// Read the trace in this folder, or `-` for the output of `tracer record -o -`, which is
+    /// first read to its end into a temporary folder in TMPDIR
     dir: PathBuf,
 
-    /// Only events of these names: `sched:*`, `sched_switch`, `syscall:openat`
+    /// Print only events with these names, such as `sched:*`, `sched_switch` or
+    /// `syscall:openat`
     #[arg(short, long = "event", value_name = "PATTERN,…", value_delimiter = ',')]
     events: Vec<String>,
 
-    /// Only from this time on, in seconds as printed, or `+1.5` from the trace's start
+    /// Print only events from this time on: a printed timestamp such as `12345.678901`, or
+    /// `+1.5` seconds after the start of the trace
     #[arg(long, value_name = "SECONDS")]
     from: Option<Time>,
 
-    /// Only up to this time, in seconds as printed, or `+1.5` from the trace's start
+    /// Print only events up to this time, given as for --from
     #[arg(long, value_name = "SECONDS")]
     to: Option<Time>,
 
-    /// Only these CPUs, as `0,2-3`
-    #[arg(short = 'C', long = "cpus", value_name = "CPU-LIST")]
+    /// Print only events on these CPUs, such as `0,2-3`
+    #[arg(short = 'C', long = "cpu", alias = "cpus", value_name = "CPU-LIST")]
     cpus: Option<CpuSet>,
 
-    /// Only these processes and threads
+    /// Print only events of these processes and threads, such as `1234,5678`
     #[arg(short, long = "pid", value_name = "PID,…", value_delimiter = ',')]
     pids: Vec<u32>,
 
@@ -43,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "json")]
     ns: bool,
 
-    /// Print one JSON object per event
+    /// Print one JSON object per line for each event
     #[arg(long)]
     json: bool,
 }
@@ -58,22 +60,22 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     show(&dir, args)
 }
 
-/// Reads a trace from standard input. Ctrl-C at the terminal is for the recorder before the
-/// pipe, whose last packets are still to come.
+/// Reads a trace from standard input. Ignores Ctrl-C, which ends the recorder at the other end
+/// of the pipe: its last packets are still to come.
 fn unpack_stdin(dir: &Path) -> anyhow::Result<()> {
     let unpacked = ignoring_interrupts(|| unpack(&mut io::stdin().lock(), dir))
         .context("cannot read a trace from standard input")?;
     if !unpacked.complete {
         eprintln!(
-            "tracer: note: the recorder did not come to its end; the {} packets up to there \
-             are shown",
+            "tracer: note: the trace is incomplete: the recorder did not finish; reporting the {} \
+             packets received",
             unpacked.packets
         );
     }
     Ok(())
 }
 
-/// A folder that goes with its value.
+/// A folder that is removed when dropped.
 struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
@@ -121,8 +123,8 @@ fn show(dir: &Path, args: Args) -> anyhow::Result<ExitCode> {
             }
             for tail in ended.tails {
                 eprintln!(
-                    "tracer: note: {} bytes at the end of `{}` are not a whole packet and were \
-                     ignored; `tracer repair {}` cuts them",
+                    "tracer: note: ignored {} bytes at the end of `{}`: not a complete packet; \
+                     `tracer repair {}` removes them",
                     tail.bytes,
                     tail.path.display(),
                     dir.display(),
@@ -130,7 +132,7 @@ fn show(dir: &Path, args: Args) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        // whoever read the report has seen enough
+        // the reader of the output has closed the pipe
         Err(ReportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(ExitCode::SUCCESS)
         }

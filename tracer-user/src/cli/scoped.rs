@@ -1,6 +1,5 @@
-//! Options whose place on the command line counts: one that stands behind a `-e` is for the
-//! probes of that `-e`, one before the first `-e` is for all probes. What is said for a `-e`
-//! takes the place of what is said for all.
+//! Options that depend on their position: after a `-e` they apply to the probes of that `-e`,
+//! before the first `-e` to all probes. A setting of a `-e` overrides the one for all.
 
 use std::any::Any;
 
@@ -12,40 +11,41 @@ use crate::probe::filter::probe_and_filter;
 use crate::record::attach::Rate;
 use crate::record::session::{ProbeRequest, StackRequest};
 
-/// What was asked for, in the order of the command line; without any `-e` one request for the
+/// The requested probes, in the order of the command line; without any `-e`, one request for the
 /// default probes.
 #[derive(Clone, Debug)]
 pub(super) struct ProbeArgs(pub(super) Vec<ProbeRequest>);
 
-/// The options as the command line knows them. The order is lost in their values.
+/// The options as clap parses them, which loses their order.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Events")]
 struct Declared {
-    /// What to record: `sched:sched_switch`, `syscall:openat`, `kprobe:vfs_read`,
-    /// `kretprobe:vfs_read`, or patterns as in `sched:*`; may be given several times
-    /// [default: scheduling and system calls]
+    /// Record this probe, such as `sched:sched_switch`, `syscall:openat`, `kprobe:vfs_read`,
+    /// `kretprobe:vfs_read`, or a pattern such as `sched:*`; can be repeated [default: scheduling
+    /// and system calls]
     #[arg(id = PROBE, short = 'e', long = "event", value_name = "PROBE")]
     _probes: Vec<String>,
 
-    /// Record only events for which this holds, as in `ret < 0 && comm == "cat"`; behind a -e
-    /// for that one, before the first for all
+    /// Record only events that match, such as `ret < 0 && comm == "cat"`. After `-e`: for that
+    /// probe; before the first `-e`: for all
     #[arg(id = FILTER, short = 'f', long, value_name = "FILTER")]
     _filter: Vec<String>,
 
-    /// Record the call stack with each event: of the kernel, the process, or both; for a -e or
-    /// for all, as -f
-    #[arg(id = STACK, short = 'T', long, value_name = "WHICH",
+    /// Record the call stack with each event: `kernel` (the default), `user` or `both`. After
+    /// `-e`: for that probe; before the first `-e`: for all
+    #[arg(id = STACK, short = 'T', long, value_name = "WHICH", hide_possible_values = true,
           num_args = 0..=1, require_equals = true, default_missing_value = "kernel",
           value_parser = PossibleValuesParser::new(["kernel", "user", "both"]).map(|name| stack_of(&name)))]
     _stack: Vec<StackRequest>,
 
-    /// Record at most so many events of each class, such as `10000/s` or `600/min`, and count
-    /// the others; for a -e or for all, as -f
+    /// Record at most this many events of each class, such as `10000/s` or `600/min`; the rest
+    /// are counted. After `-e`: for that probe; before the first `-e`: for all
     #[arg(id = LIMIT, long, value_name = "RATE")]
     _limit: Vec<Rate>,
 
-    /// Record one of so many events of each class on each CPU, and count the others; for a -e
-    /// or for all, as -f
-    #[arg(id = EVERY, long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Record every Nth event of each class, per CPU; the rest are counted. After `-e`: for that
+    /// probe; before the first `-e`: for all
+    #[arg(id = EVERY, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     _every: Vec<u32>,
 }
 
@@ -76,9 +76,9 @@ impl clap::Args for ProbeArgs {
 impl FromArgMatches for ProbeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let probes = placed::<String>(matches, PROBE);
-        // Positions of the command line that belong to all probes, then to each.
+        // The sections of the command line: for all probes, then for each.
         let starts: Vec<usize> = probes.iter().map(|(at, _)| *at).collect();
-        let all = Span {
+        let all = Section {
             from: 0,
             to: starts.first().copied().unwrap_or(usize::MAX),
             probe: None,
@@ -88,7 +88,7 @@ impl FromArgMatches for ProbeArgs {
         }
         let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
         let requests = probes.iter().zip(ends).map(|((from, text), to)| {
-            let own = Span {
+            let own = Section {
                 from: *from,
                 to,
                 probe: Some(text),
@@ -104,22 +104,26 @@ impl FromArgMatches for ProbeArgs {
     }
 }
 
-/// The part of a command line whose options belong together.
-struct Span<'a> {
+/// The positions on the command line whose options apply to one probe, or to all.
+struct Section<'a> {
     from: usize,
     to: usize,
-    /// None: all probes.
+    /// `None`: all probes.
     probe: Option<&'a str>,
 }
 
-/// The request of the span `own`; what it leaves open, `all` says.
-fn request(matches: &ArgMatches, own: &Span<'_>, all: &Span<'_>) -> Result<ProbeRequest, Error> {
-    let says_filter = own
+/// The request of the section `own`, with the settings of `all` as defaults.
+fn request(
+    matches: &ArgMatches,
+    own: &Section<'_>,
+    all: &Section<'_>,
+) -> Result<ProbeRequest, Error> {
+    let has_filter = own
         .probe
         .is_some_and(|text| probe_and_filter(text).1.is_some());
     Ok(ProbeRequest {
         text: own.probe.map(str::to_owned),
-        filter: setting(matches, FILTER, own, if says_filter { own } else { all })?,
+        filter: setting(matches, FILTER, own, if has_filter { own } else { all })?,
         limit: setting(matches, LIMIT, own, all)?,
         every: setting(matches, EVERY, own, all)?,
         stack: setting(matches, STACK, own, all)?,
@@ -129,36 +133,35 @@ fn request(matches: &ArgMatches, own: &Span<'_>, all: &Span<'_>) -> Result<Probe
 fn setting<T: Any + Clone + Send + Sync>(
     matches: &ArgMatches,
     option: &str,
-    own: &Span<'_>,
-    all: &Span<'_>,
+    own: &Section<'_>,
+    all: &Section<'_>,
 ) -> Result<Option<T>, Error> {
     let values = placed::<T>(matches, option);
     let common = one_of(&values, option, all)?;
     Ok(one_of(&values, option, own)?.or(common).cloned())
 }
 
-/// The value that stands in `span`, which may be there once.
+/// The only value in `section`, if there is one.
 fn one_of<'a, T>(
     values: &[(usize, &'a T)],
     option: &str,
-    span: &Span<'_>,
+    section: &Section<'_>,
 ) -> Result<Option<&'a T>, Error> {
     let mut here = values
         .iter()
-        .filter(|(at, _)| (span.from..span.to).contains(at));
+        .filter(|(at, _)| (section.from..section.to).contains(at));
     let first = here.next().map(|(_, value)| *value);
     if here.next().is_none() {
         return Ok(first);
     }
-    let whose = span.probe.map_or_else(
-        || "all probes".to_owned(),
-        |probe| format!("`-e {probe}`, behind which it stands"),
-    );
+    let whose = section
+        .probe
+        .map_or_else(|| "all probes".to_owned(), |probe| format!("`-e {probe}`"));
     Err(Error::raw(
         ErrorKind::ArgumentConflict,
         format!(
-            "--{option} is given twice for {whose}; give it once, or once behind each -e that it \
-             is for\n"
+            "--{option} is given twice for {whose}; give it once before the first -e, for all \
+             probes, or once after a -e, for that probe\n"
         ),
     ))
 }
@@ -179,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    /// The requests of a command line, or what clap says.
+    /// The requests of a command line, or the error of clap.
     fn read(words: &[&str]) -> Result<Vec<ProbeRequest>, String> {
         let command = ProbeArgs::augment_args(Command::new("record").no_binary_name(true))
             .arg(clap::Arg::new("command").last(true).num_args(0..));
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_behind_a_probe_is_for_that_probe() {
+    fn an_option_after_a_probe_is_for_that_probe() {
         let requests = read(&["-e", "a:b", "--every", "3", "-e", "c:d", "-f", "x == 1"]);
         let expected = vec![
             ProbeRequest {
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_in_a_probe_takes_the_place_of_that_for_all() {
+    fn a_filter_in_a_probe_overrides_the_one_for_all() {
         let filters = |words: &[&str]| -> Vec<Option<String>> {
             let requests = read(words).unwrap();
             requests.into_iter().map(|request| request.filter).collect()
@@ -233,9 +236,9 @@ mod tests {
         let filtered = "c:d if y == 2";
         let all = filters(&["-f", "x == 1", "-e", "a:b", "-e", filtered]);
         assert_eq!(all, [Some("x == 1".into()), None]);
-        // One behind it is refused later, with the reason.
-        let behind = filters(&["-e", filtered, "-f", "x == 1"]);
-        assert_eq!(behind, [Some("x == 1".into())]);
+        // Two filters of one probe are refused later, with the reason.
+        let both = filters(&["-e", filtered, "-f", "x == 1"]);
+        assert_eq!(both, [Some("x == 1".into())]);
     }
 
     #[test]
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_is_the_kernel_s_unless_it_says_more() {
+    fn a_stack_is_the_kernel_s_by_default() {
         let stacks = |words| -> Vec<Option<StackRequest>> {
             let requests = read(words).unwrap();
             requests.iter().map(|request| request.stack).collect()
@@ -257,7 +260,7 @@ mod tests {
         let words = ["-e", "a:b", "-T", "-e", "c:d", "--stack=both", "-e", "e:f"];
         let expected = [Some(StackRequest::Kernel), Some(StackRequest::Both), None];
         assert_eq!(stacks(&words), expected);
-        // What stands behind it without `=` is not its value.
+        // An argument that follows without `=` is not its value.
         assert_eq!(
             stacks(&["-T", "-e", "a:b", "--", "c"]),
             [Some(StackRequest::Kernel)]
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_twice_for_the_same_probes_is_refused() {
+    fn an_option_that_is_given_twice_for_the_same_probes_is_refused() {
         let error = read(&["-e", "a:b", "--every", "2", "--every", "3"]).unwrap_err();
         assert!(
             error.contains("--every is given twice for `-e a:b`"),
@@ -279,15 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn values_that_mean_nothing_are_refused_with_the_way_out() {
-        for (words, said) in [
+    fn invalid_values_are_refused_with_a_hint() {
+        for (words, hint) in [
             (["--every", "0"], "0 is not in 1.."),
-            (["--every", "x"], "--every <NUMBER>"),
+            (["--every", "x"], "--every <N>"),
             (["--limit", "x"], "--limit <RATE>"),
-            (["--limit", "10"], "write a number of events and a time"),
+            (["--limit", "10"], "10000/s"),
         ] {
             let error = read(&words).unwrap_err();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(hint), "{error}");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::record::control::client::{self, Found};
 use crate::record::control::protocol::Status;
 use crate::record::session::{Size, grouped};
 
-/// Characters of what is recorded that a row shows at most.
+/// Maximum length in characters of the column RECORDS.
 const MAX_SUBJECT: usize = 60;
 
 const HEADINGS: [&str; 9] = [
@@ -23,12 +23,12 @@ const HEADINGS: [&str; 9] = [
     "RECORDS",
 ];
 
-/// Columns of numbers, which are aligned at their ends.
+/// Columns of numbers, which are aligned to the right.
 const NUMBERS: [usize; 4] = [1, 4, 5, 6];
 
-/// List the recordings that run.
+/// List running sessions
 ///
-/// Sockets of recorders that were killed are removed.
+/// Removes the sockets of recorders that were killed.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Print one JSON object per session
@@ -42,7 +42,7 @@ pub(super) fn run(Args { json }: Args) -> anyhow::Result<ExitCode> {
         None => Vec::new(),
     };
     if !found.iter().any(|found| !matches!(found, Found::Dead(_))) {
-        eprintln!("tracer: no session is running; `tracer record` starts one");
+        eprintln!("tracer: no session is running; start one with `tracer record`");
     }
     let mut sessions = Vec::new();
     for found in found {
@@ -53,8 +53,8 @@ pub(super) fn run(Args { json }: Args) -> anyhow::Result<ExitCode> {
                 eprintln!("tracer: note: {error}{process}");
             }
             Found::Dead(name) => eprintln!(
-                "tracer: note: the recorder of `{name}` was killed; its socket is removed; \
-                 `tracer repair` makes a trace that it left readable"
+                "tracer: note: the recorder of `{name}` was killed and its socket was removed; \
+                 `tracer repair` makes its trace readable"
             ),
         }
     }
@@ -121,7 +121,7 @@ fn row(status: &Status) -> [String; HEADINGS.len()] {
     ]
 }
 
-/// What is recorded: the probes, and the command behind `--`.
+/// What is recorded: the probes, and the command after `--`.
 fn subject(status: &Status) -> String {
     let mut text = if status.probes.is_empty() {
         "default probes".to_owned()
@@ -132,7 +132,7 @@ fn subject(status: &Status) -> String {
         text += " -- ";
         text += &status.command.join(" ");
     }
-    // A word of a command may hold anything, which the terminal might obey.
+    // The command may contain escape sequences for the terminal.
     let mut text: String = text
         .chars()
         .map(|c| if c.is_control() { '?' } else { c })
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_is_recorded() {
+    fn a_row_shows_what_is_recorded() {
         let subject = |probes: &[&str], command: &[&str]| super::subject(&status(probes, command));
         assert_eq!(subject(&[], &[]), "default probes");
         assert_eq!(
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_cannot_write_to_the_terminal_or_fill_it() {
+    fn a_command_is_escaped_and_cut() {
         let subject = subject(&status(&["sched:*"], &["\x1b[2J\n", &"ä".repeat(100)]));
         assert!(subject.starts_with("sched:* -- ?[2J? ää"), "{subject}");
         assert_eq!(subject.chars().count(), MAX_SUBJECT + 1);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_of_json_is_a_line() {
+    fn each_json_object_is_on_one_line() {
         let mut out = Vec::new();
         let sessions = [status(&[], &[]), status(&[], &[])];
         print_json(&sessions, &mut out).unwrap();

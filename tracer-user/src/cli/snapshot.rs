@@ -11,15 +11,17 @@ use crate::record::control::protocol::SnapshotReply;
 use crate::record::control::{RuntimeDir, SessionName, client};
 use crate::record::session::{grouped, short};
 
-/// Have a recording in overwrite mode write what its buffers hold, as a trace of its own.
+/// Write the buffers of a session in overwrite mode to a trace
 ///
-/// Recording goes on meanwhile.
+/// The session continues to record meanwhile.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Name of the session, as `tracer sessions` lists it [default: the only one that runs]
+    /// Take the snapshot of this session, listed by `tracer sessions` [default: the only one
+    /// running]
+    #[arg(value_name = "SESSION")]
     session: Option<SessionName>,
 
-    /// Folder for the trace [default: a new folder named by session, date and time]
+    /// Write the trace to this folder [default: a new folder named by session, date and time]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
@@ -33,7 +35,7 @@ pub(super) fn run(Args { session, output }: Args) -> anyhow::Result<ExitCode> {
         None => only(client::running(&runtime)?)?,
     };
     let folder = output.unwrap_or_else(|| session.snapshot_folder().into());
-    // The recorder writes it, which may be in another folder.
+    // The recorder writes it, and may have another working directory.
     let folder = path::absolute(&folder)
         .with_context(|| format!("cannot write a snapshot to `{}`", folder.display()))?;
     let reply = client::snapshot(&runtime, &session, &folder)?;
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_session_the_way_out_is_named() {
+    fn without_a_session_the_error_names_the_command_to_start_one() {
         let error = only_of(&[]).unwrap_err();
         assert!(
             error.contains("`tracer record --mode overwrite`"),
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_says_what_is_missing_only_if_something_is() {
+    fn a_summary_reports_missing_packets_only_if_there_are_any() {
         let mut reply = SnapshotReply {
             folder: "/s".into(),
             events: 12_345,

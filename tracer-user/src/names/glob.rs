@@ -1,19 +1,19 @@
 //! Shell patterns over names: `*`, `?`, `[a-z]`, `[!a-z]`.
 
-/// Whether a name typed by a user is a pattern rather than one exact name.
+/// Whether `text` is a pattern rather than an exact name.
 #[must_use]
 pub fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-/// Whether `name` as a whole matches `pattern`, byte by byte: the kernel's strings need
-/// not be UTF-8. A `[` that is never closed stands for itself.
+/// Whether all of `name` matches `pattern`, byte by byte: the kernel's strings need not be
+/// UTF-8. A `[` that is never closed matches itself.
 #[must_use]
 pub fn matches(pattern: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> bool {
     let (pattern, name) = (pattern.as_ref(), name.as_ref());
     let (mut p, mut n) = (0, 0);
-    // Where to take up again with the last `*` swallowing one more byte: one level of
-    // backtracking is enough, so the time is bounded by pattern times name.
+    // Where to resume with the last `*` taking one more byte. One level of backtracking is
+    // enough, so the time is at most the product of both lengths.
     let mut retry: Option<(usize, usize)> = None;
     while n < name.len() {
         if pattern.get(p) == Some(&b'*') {
@@ -22,10 +22,10 @@ pub fn matches(pattern: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> bool {
         } else if let Some(width) = match_one(&pattern[p..], name[n]) {
             p += width;
             n += 1;
-        } else if let Some((after_star, swallowed)) = retry {
-            retry = Some((after_star, swallowed + 1));
+        } else if let Some((after_star, taken)) = retry {
+            retry = Some((after_star, taken + 1));
             p = after_star;
-            n = swallowed + 1;
+            n = taken + 1;
         } else {
             return false;
         }
@@ -33,23 +33,23 @@ pub fn matches(pattern: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> bool {
     pattern[p..].iter().all(|&byte| byte == b'*')
 }
 
-/// A pattern as an automaton of at most 64 states, for a matcher that only has bits.
+/// A pattern as an automaton of at most 64 states, which a matcher can keep in one word.
 ///
-/// State `i` means that the first `i` items which are not `*` have been matched. A byte takes
-/// the states `s` to `((s & bytes[byte]) << 1) | (s & stars)`, from state 0 (bit 0 set). The
-/// name matches if bit `last` is set after its last byte.
+/// State `i` means that the first `i` items other than `*` have matched. A byte changes the
+/// set of states `s` to `((s & bytes[byte]) << 1) | (s & stars)`; the first is state 0 (bit 0).
+/// The name matches if bit `last` is set after its last byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Automaton {
     /// Bit `i` of element `byte`: item `i` accepts that byte.
     pub bytes: Box<[u64; 256]>,
-    /// Bit `i`: a `*` stands before item `i`.
+    /// Bit `i`: item `i` follows a `*`.
     pub stars: u64,
-    /// The state of a match.
+    /// The accepting state.
     pub last: u32,
 }
 
 impl Automaton {
-    /// That of a pattern; `None` if it has more than 63 items beside `*`.
+    /// Compiles a pattern; `None` if it has more than 63 items other than `*`.
     #[must_use]
     pub fn new(pattern: &[u8]) -> Option<Self> {
         let mut automaton = Self {
@@ -90,7 +90,7 @@ impl Automaton {
     }
 }
 
-/// If the first item of `pattern` accepts `byte`: how many bytes of the pattern it is.
+/// If the first item of `pattern` accepts `byte`: the length of that item in bytes.
 fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
     match *pattern.first()? {
         b'?' => Some(1),
@@ -102,7 +102,7 @@ fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
 fn match_class(pattern: &[u8], byte: u8) -> Option<usize> {
     let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
     let start = if negated { 2 } else { 1 };
-    // A `]` in first place is a member, not the end.
+    // A `]` that comes first is a member, not the end.
     let Some(len) = pattern
         .get(start + 1..)
         .and_then(|rest| rest.iter().position(|&byte| byte == b']'))
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_matches_any_run_even_an_empty_one() {
+    fn a_star_matches_any_text_even_none() {
         assert!(matches("sched_*", "sched_"));
         assert!(matches("*switch", "sched_switch"));
         assert!(matches("*a*b*", "xxaxxbxx"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_bracket_that_is_never_closed_is_itself() {
+    fn a_bracket_that_is_never_closed_matches_itself() {
         assert!(matches("a[b", "a[b"));
         assert!(!matches("a[b", "ab"));
         assert!(matches("[]", "[]"));
@@ -173,7 +173,7 @@ mod tests {
         assert!(!matches("*a".repeat(40), "a".repeat(39)));
     }
 
-    /// Patterns of few different bytes, so that many match; now and then any bytes.
+    /// Mostly patterns of a few different bytes, so that many match.
     fn bytes(of_pattern: bool) -> impl Strategy<Value = Vec<u8>> {
         let signs = if of_pattern {
             "[ab*?\\[\\]!^-]{0,14}"
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_automaton_has_at_most_63_items_beside_stars() {
+    fn an_automaton_has_at_most_63_items_other_than_stars() {
         let longest = format!("*{}*", "[ab]*".repeat(63));
         let name = "xa".repeat(63);
         let automaton = Automaton::new(longest.as_bytes()).unwrap();

@@ -1,5 +1,5 @@
-//! Names as users type them: patterns that stand for many, and what may have been meant
-//! by one that does not exist; and places in what was typed.
+//! Names as users type them: patterns, suggestions for misspelt names, and messages that point
+//! at a part of what was typed.
 
 pub mod glob;
 pub mod place;
@@ -7,5 +7,4 @@ mod suggest;
 mod unique;
 
 pub use suggest::Suggestions;
-
-pub(crate) use unique::unique;
+pub use unique::unique;

@@ -1,4 +1,4 @@
-//! Places in what users typed, and how messages point at them.
+//! Positions in text that a user typed, and messages that point at them.
 
 use std::fmt;
 
@@ -7,13 +7,14 @@ use std::fmt;
 pub struct Span {
     /// First byte.
     pub start: usize,
-    /// Byte behind the last.
+    /// One past the last byte.
     pub end: usize,
 }
 
 impl Span {
     /// From the start of `self` to the end of `last`.
-    pub(crate) const fn to(self, last: Self) -> Self {
+    #[must_use]
+    pub const fn to(self, last: Self) -> Self {
         Self {
             start: self.start,
             end: last.end,
@@ -21,13 +22,13 @@ impl Span {
     }
 }
 
-/// A part of a text and where it was typed. Equal to any other with the same value: two
-/// texts that differ in blanks only are the same.
+/// A part of a text and where it was typed. The span is ignored in comparisons: two texts that
+/// differ only in blanks are equal.
 #[derive(Clone, Copy, Debug)]
 pub struct Spanned<T> {
-    /// What.
+    /// The part.
     pub value: T,
-    /// Where; empty for what was not typed.
+    /// Where it was typed; empty for a default.
     pub span: Span,
 }
 
@@ -54,23 +55,26 @@ impl<T: fmt::Display> fmt::Display for Spanned<T> {
     }
 }
 
-/// What is wrong with a text that a user typed, and where in it. Displays as the cause, then the
-/// text in a line of its own, then a line that marks the place in it.
+/// An error in text that a user typed, and where. Displays as the cause, then the text on the
+/// next line, then a line of marks below the span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misplaced<P> {
     text: Box<str>,
     fault: Fault<P>,
 }
 
-/// A problem before the text that it is in is put beside it.
+/// A problem and where it is, before the text is added to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault<P> {
-    pub(crate) span: Span,
-    pub(crate) problem: Box<P>,
+pub struct Fault<P> {
+    /// Where in the text.
+    pub span: Span,
+    /// What is wrong there.
+    pub problem: Box<P>,
 }
 
 impl<P> Fault<P> {
-    pub(crate) fn new(span: Span, problem: P) -> Self {
+    /// `problem` at `span`.
+    pub fn new(span: Span, problem: P) -> Self {
         Self {
             span,
             problem: Box::new(problem),
@@ -79,7 +83,9 @@ impl<P> Fault<P> {
 }
 
 impl<P> Misplaced<P> {
-    pub(crate) fn new(text: &str, fault: Fault<P>) -> Self {
+    /// A fault in `text`.
+    #[must_use]
+    pub fn new(text: &str, fault: Fault<P>) -> Self {
         Self {
             text: text.into(),
             fault,
@@ -109,14 +115,14 @@ impl<P: fmt::Display> fmt::Display for Misplaced<P> {
 
 impl<P: fmt::Display + fmt::Debug> std::error::Error for Misplaced<P> {}
 
-/// The text without line breaks, and with tabs as wide as other characters, so that marks
-/// can stand below it.
+/// Replaces control characters such as line breaks and tabs by blanks, so that the marks below
+/// line up.
 fn one_line(text: &str) -> String {
     let blank = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(blank).collect()
 }
 
-/// A line that marks the place in the line above it.
+/// A line with marks below `span` of `text`.
 fn marks(text: &str, span: Span) -> String {
     let columns = |bytes: &str| bytes.chars().count();
     let before = columns(text.get(..span.start).unwrap_or(text));
@@ -138,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_marked_below_the_text() {
+    fn the_span_is_marked_below_the_text() {
         let error = error("a < b <= c", 6, 8);
         assert_eq!(lines(&error), ["  a < b <= c", "        ^^"]);
     }
 
     #[test]
-    fn what_was_typed_does_not_break_the_line_of_the_cause() {
-        let error = Misplaced::new("x", Fault::new(Span::default(), "`a\nb` is nothing"));
+    fn a_line_break_in_the_text_does_not_break_the_cause() {
+        let error = Misplaced::new("x", Fault::new(Span::default(), "`a\nb` is not a name"));
         assert_eq!(error.to_string().lines().count(), 3);
     }
 

@@ -1,26 +1,28 @@
-//! "Did you mean": the names nearest to one that does not exist.
+//! "Did you mean": existing names similar to one that does not exist.
 
 use std::fmt;
 
 /// The most names that are suggested.
 const MAX_SUGGESTIONS: usize = 3;
 
-/// Similarity (Jaro-Winkler, 0 to 1) below which a name is no help.
+/// Similarity (Jaro-Winkler, 0 to 1) below which a name is not suggested.
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// Names that may have been meant, best first. Displays as the end of a message,
-/// `; did you mean …?`, or as nothing.
+/// Names that the user may have meant, best first. Displays as the end of a message,
+/// `; did you mean …?`; empty if there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Suggestions(Vec<String>);
 
 impl Suggestions {
-    /// The names given.
-    pub(crate) fn of(names: Vec<String>) -> Self {
+    /// These names.
+    #[must_use]
+    pub fn of(names: Vec<String>) -> Self {
         Self(names)
     }
 
-    /// The up to three of `candidates` that are most like `name`.
-    pub(crate) fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Self {
+    /// Up to three of `candidates`, those most similar to `name`.
+    #[must_use]
+    pub fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Self {
         let mut scored: Vec<(f64, &str)> = candidates
             .map(|candidate| (similarity(name, candidate), candidate))
             .filter(|&(score, _)| score >= MIN_SIMILARITY)
@@ -36,8 +38,9 @@ impl Suggestions {
         )
     }
 
-    /// The same with `prefix` before each.
-    pub(crate) fn prefixed(self, prefix: &str) -> Self {
+    /// Puts `prefix` before each name.
+    #[must_use]
+    pub fn prefixed(self, prefix: &str) -> Self {
         Self(
             self.0
                 .into_iter()
@@ -46,8 +49,10 @@ impl Suggestions {
         )
     }
 
-    /// What stands between them and the next part of a message: they end with a question mark.
-    pub(crate) fn separator(&self) -> &'static str {
+    /// Separator before the next part of a message: none after a suggestion, which ends with a
+    /// question mark.
+    #[must_use]
+    pub fn separator(&self) -> &'static str {
         if self.0.is_empty() { ";" } else { "" }
     }
 
@@ -58,7 +63,7 @@ impl Suggestions {
     }
 }
 
-/// A name that contains the other one is near, whatever else it has.
+/// A candidate that contains `name` is similar however long it is.
 fn similarity(name: &str, candidate: &str) -> f64 {
     let similarity = strsim::jaro_winkler(name, candidate);
     if name.len() >= 4 && candidate.contains(name) {
@@ -92,14 +97,14 @@ mod tests {
     const NAMES: [&str; 5] = ["vfs_read", "vfs_readv", "vfs_write", "do_exit", "kfree"];
 
     #[test]
-    fn the_nearest_comes_first() {
+    fn the_most_similar_comes_first() {
         let near = Suggestions::near("vfs_reed", NAMES.into_iter());
         assert_eq!(near.names().first().map(String::as_str), Some("vfs_read"));
         assert!(near.names().len() <= MAX_SUGGESTIONS);
     }
 
     #[test]
-    fn nothing_near_is_nothing_said() {
+    fn without_a_similar_name_the_text_is_empty() {
         let near = Suggestions::near("zzzz", NAMES.into_iter());
         assert_eq!(near.to_string(), "");
     }

@@ -1,10 +1,11 @@
-//! Names that are there once.
+//! Names that occur once.
 
 use std::collections::HashSet;
 
-/// `name`, or `name_2`, `name_3`, …: the first that is not among `names` yet, which it
-/// then is. Two fields of one name could not be told apart in a trace.
-pub(crate) fn unique(name: &str, names: &mut HashSet<String>) -> String {
+/// Returns `name`, or the first of `name_2`, `name_3`, … that is not in `names` yet, and adds
+/// it there: a trace cannot have two fields of the same name.
+#[must_use]
+pub fn unique<S: std::hash::BuildHasher>(name: &str, names: &mut HashSet<String, S>) -> String {
     let mut candidate = name.to_owned();
     let mut number = 2;
     while !names.insert(candidate.clone()) {

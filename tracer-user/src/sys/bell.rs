@@ -1,4 +1,4 @@
-//! Waking a thread that waits for another one, without a system call when it does not.
+//! Wakes a waiting thread, without a system call if it is not waiting.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
-/// What one thread waits at and others ring.
+/// One thread waits at it, others ring it.
 ///
-/// A thread that is about to wait says so by [`expect`](Self::expect), looks once more
-/// whether there is something to do, and then waits. Whoever gives it something to do does
-/// that first and then calls [`ring_if_expected`](Self::ring_if_expected).
+/// A thread that is about to wait calls [`expect`](Self::expect), checks once more for work, and
+/// then waits. Other threads first add work and then call
+/// [`ring_if_expected`](Self::ring_if_expected).
 #[derive(Debug)]
 pub struct Bell {
     event: OwnedFd,
@@ -19,10 +19,10 @@ pub struct Bell {
 }
 
 impl Bell {
-    /// A bell that has not rung (`eventfd(2)`).
+    /// Creates a silent bell (`eventfd(2)`).
     ///
     /// # Errors
-    /// Where no file can be opened.
+    /// If no file descriptor is available.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
@@ -30,34 +30,34 @@ impl Bell {
         })
     }
 
-    /// Has the next [`ring_if_expected`](Self::ring_if_expected) ring.
+    /// Makes the next [`ring_if_expected`](Self::ring_if_expected) ring.
     pub fn expect(&self) {
         self.expected.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `ring_if_expected`: either our look comes after what the
-        // other did, or the other sees that we wait.
+        // Pairs with the fence in `ring_if_expected`: either we see the other's work, or it
+        // sees that we wait.
         fence(Ordering::SeqCst);
     }
 
-    /// Rings if somebody said that they would wait.
+    /// Rings if a thread called [`expect`](Self::expect).
     pub fn ring_if_expected(&self) {
         // Pairs with the fence in `expect`.
         fence(Ordering::SeqCst);
-        // Relaxed: what is passed on is published by other means.
+        // Relaxed: the work is published by other means.
         if self.expected.load(Ordering::Relaxed) && self.expected.swap(false, Ordering::Relaxed) {
             self.ring();
         }
     }
 
-    /// Rings in any case.
+    /// Rings unconditionally.
     pub fn ring(&self) {
-        // An error means that it has been rung 2^64 - 2 times, and rings.
+        // The only error is an overflow after 2^64 - 2 rings: it is ringing already.
         let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
     }
 
-    /// Waits until it rings, and stills it.
+    /// Waits until it rings, and silences it.
     ///
     /// # Errors
-    /// Where the kernel cannot wait.
+    /// If `poll(2)` fails.
     pub fn wait(&self) -> io::Result<()> {
         loop {
             match poll(&mut [PollFd::new(&self.event, PollFlags::IN)], None) {
@@ -70,15 +70,15 @@ impl Bell {
         Ok(())
     }
 
-    /// Ends its ringing, if it rings.
+    /// Silences it if it is ringing.
     pub fn still(&self) {
-        // An error means that it did not ring.
+        // The only error is that it was not ringing.
         let _ = rustix::io::read(&self.event, &mut [0; 8]);
     }
 }
 
 impl AsFd for Bell {
-    /// Readable while it rings.
+    /// Readable while it is ringing.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn it_rings_for_those_who_wait_only() {
+    fn it_rings_only_if_expected() {
         let bell = Bell::new().unwrap();
         bell.ring_if_expected();
         assert!(!rings(&bell));

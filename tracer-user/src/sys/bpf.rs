@@ -1,5 +1,5 @@
-//! `bpf(2)`, for what aya does not offer: many copies of one program, maps that are frozen,
-//! links to perf events, and statistics of programs.
+//! `bpf(2)` for what aya does not offer: many copies of one program, frozen maps, links to perf
+//! events, and statistics of programs.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -15,16 +15,16 @@ use aya_obj::generated::{
 
 use crate::sys::checked;
 
-/// Room for what the verifier says about a program that it refuses, in bytes.
+/// Size of the buffer for the verifier's log, in bytes.
 const VERIFIER_LOG_LEN: usize = 256 * 1024;
 
 /// Why a program was not loaded.
 #[derive(Debug, thiserror::Error)]
-#[error("{source}; the verifier says: {}", last_lines(log, 6))]
+#[error("{cause}; the verifier's log ends with: {}", last_lines(log, 6))]
 pub struct LoadError {
-    /// What the kernel answered.
-    pub source: io::Error,
-    /// What the verifier wrote, all of it.
+    /// Error of the system call.
+    pub cause: io::Error,
+    /// The verifier's log.
     pub log: String,
 }
 
@@ -34,8 +34,8 @@ fn last_lines(log: &str, count: usize) -> String {
 }
 
 fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<libc::c_long> {
-    // SAFETY: `attr` is a whole `bpf_attr`; what its pointers refer to is kept alive by the
-    // callers in this module for the time of the call.
+    // SAFETY: `attr` is a whole `bpf_attr`; the callers in this module keep alive what its
+    // pointers refer to during the call.
     checked(unsafe {
         libc::syscall(
             libc::SYS_bpf,
@@ -48,7 +48,7 @@ fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<libc::c_long> {
 
 fn bpf_fd(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
     let fd = bpf(command, attr)?;
-    // SAFETY: the kernel just gave this descriptor to us.
+    // SAFETY: the kernel just returned this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
@@ -58,24 +58,24 @@ fn zeroed() -> bpf_attr {
     unsafe { mem::zeroed() }
 }
 
-/// As `bpf_attach_type`, which has it from Linux 6.10 on: one program for the entries and the
-/// returns of functions.
+/// A `bpf_attach_type` of Linux 6.10 and later: one program for the entries and the returns of
+/// functions.
 pub const BPF_TRACE_KPROBE_SESSION: u32 = 56;
 
-/// What a program is loaded for.
+/// The type of a program and how it will be attached.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgramKind {
-    /// Its type.
+    /// Program type.
     pub kind: bpf_prog_type,
-    /// How it will be attached, where the verifier has to know: a `bpf_attach_type` or
+    /// Attach type, if the verifier needs it: a `bpf_attach_type` or
     /// [`BPF_TRACE_KPROBE_SESSION`].
     pub attach_type: Option<u32>,
-    /// The BTF type that it will be attached to, where it has one.
+    /// BTF type to attach to; 0 if it does not apply.
     pub btf_id: u32,
 }
 
 impl ProgramKind {
-    /// A program that the verifier checks without knowing where it will be attached.
+    /// A program that the verifier checks independently of where it is attached.
     #[must_use]
     pub const fn of(kind: bpf_prog_type) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl ProgramKind {
     }
 }
 
-/// Loads one program; `name` is cut to 15 bytes.
+/// Loads a program; `name` is truncated to 15 bytes.
 pub fn load_program(
     kind: ProgramKind,
     name: &str,
@@ -118,8 +118,8 @@ pub fn load_program(
     };
     load(&mut []).or_else(|_| {
         let mut log = vec![0; VERIFIER_LOG_LEN];
-        load(&mut log).map_err(|source| LoadError {
-            source,
+        load(&mut log).map_err(|cause| LoadError {
+            cause,
             log: CStr::from_bytes_until_nul(&log)
                 .map(|text| text.to_string_lossy().into_owned())
                 .unwrap_or_default(),
@@ -127,13 +127,12 @@ pub fn load_program(
     })
 }
 
-/// Creates a BPF ring of `bytes` (a power of two of whole pages).
+/// Creates a BPF ring buffer of `bytes` (a power of two, whole pages).
 pub fn create_ring(bytes: u32) -> io::Result<OwnedFd> {
     create_map(bpf_map_type::BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0)
 }
 
-/// Creates a hash map, with all its memory, in which the entries that were used longest ago make
-/// room for new ones.
+/// Creates a preallocated hash map that evicts the least recently used entries.
 pub fn create_lru_hash(key_len: u32, value_len: u32, max_entries: u32) -> io::Result<OwnedFd> {
     create_map(
         bpf_map_type::BPF_MAP_TYPE_LRU_HASH,
@@ -144,7 +143,7 @@ pub fn create_lru_hash(key_len: u32, value_len: u32, max_entries: u32) -> io::Re
     )
 }
 
-/// Creates an array of one cgroup, for programs that ask whether a thread is in it.
+/// Creates an array with one cgroup, for programs that check whether a thread is in it.
 pub fn create_cgroup_array(cgroup: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let map = create_map(bpf_map_type::BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, 1, 0)?;
     let fd = cgroup.as_raw_fd() as u32;
@@ -152,8 +151,8 @@ pub fn create_cgroup_array(cgroup: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(map)
 }
 
-/// Creates an array of one element with this content, which neither programs nor the
-/// recorder can change afterwards: the verifier takes what lies in it for constants.
+/// Creates an array of one element that neither programs nor the recorder can change afterwards,
+/// so that the verifier treats its content as constants.
 pub fn create_frozen(content: &[u8]) -> io::Result<OwnedFd> {
     let map = create_map(
         bpf_map_type::BPF_MAP_TYPE_ARRAY,
@@ -187,7 +186,7 @@ fn create_map(
     bpf_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr)
 }
 
-/// Sets an element. `key` and `value` have the sizes that the map was made with.
+/// Sets an element. `key` and `value` have the sizes given when the map was created.
 pub fn update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
     let mut attr = zeroed();
     // SAFETY: writing a member of a zeroed union of integers.
@@ -205,7 +204,7 @@ pub fn lookup_u64(map: BorrowedFd<'_>, index: u32) -> io::Result<u64> {
     Ok(value)
 }
 
-/// Reads an element to `value`, where there is room for it.
+/// Reads an element to `value`, which must have room for it.
 fn lookup(map: BorrowedFd<'_>, index: u32, value: *mut u8) -> io::Result<()> {
     let mut attr = zeroed();
     // SAFETY: writing a member of a zeroed union of integers.
@@ -216,8 +215,8 @@ fn lookup(map: BorrowedFd<'_>, index: u32, value: *mut u8) -> io::Result<()> {
     bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr).map(drop)
 }
 
-/// Reads element `index` of an array that has one for each possible CPU: `cpu_count` values of
-/// `value_len` bytes, a multiple of 8.
+/// Reads element `index` of a per-CPU array: `cpu_count` values of `value_len` bytes each, rounded
+/// up to a multiple of 8.
 pub fn lookup_per_cpu(
     map: BorrowedFd<'_>,
     index: u32,
@@ -229,17 +228,16 @@ pub fn lookup_per_cpu(
     Ok(values)
 }
 
-/// Has the process of `command` set the element of its own id in `map`, before it runs the
-/// program. `map` has values of this size.
+/// Makes the process of `command` set `map[its pid] = value` before exec. `map` has values of this
+/// size.
 pub fn enter_own_id<const LEN: usize>(command: &mut Command, map: OwnedFd, value: [u8; LEN]) {
     let enter = move || update(map.as_fd(), &process::id().to_ne_bytes(), &value);
-    // SAFETY: what runs between fork and exec is two system calls; it takes no lock and
-    // allocates nothing.
+    // SAFETY: only two system calls run between fork and exec; they take no lock and allocate
+    // nothing.
     unsafe { command.pre_exec(enter) };
 }
 
-/// Attaches a program to a perf event; it stays attached as long as the link is open. The
-/// program can ask for `cookie`.
+/// Attaches a program to a perf event until the link is closed. The program can read `cookie`.
 pub fn link_to_perf_event(
     program: BorrowedFd<'_>,
     event: BorrowedFd<'_>,
@@ -253,12 +251,12 @@ pub fn link_to_perf_event(
     bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
 }
 
-/// Attaches a program to all these functions (kprobe-multi): to their entries or, for
-/// [`BPF_TRACE_KPROBE_SESSION`], which it was loaded for, to their returns as well. It stays
-/// attached as long as the link is open. In each of them it can ask for the cookie of that one.
+/// Attaches a program to all these functions (kprobe-multi) until the link is closed: to their
+/// entries or, if it was loaded for [`BPF_TRACE_KPROBE_SESSION`], also to their returns. In each
+/// function it can read that function's cookie.
 ///
 /// # Errors
-/// Where the kernel cannot do that, or lets one of the functions not be probed.
+/// If the kernel does not support this, or does not allow a probe in one of the functions.
 pub fn link_to_functions(
     program: BorrowedFd<'_>,
     attach_type: u32,
@@ -278,8 +276,8 @@ pub fn link_to_functions(
     bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
 }
 
-/// Attaches a program to a raw tracepoint: to that of this name, or, for a program that was
-/// loaded for a BTF type, to that. It stays attached as long as the link is open.
+/// Attaches a program to a raw tracepoint until the link is closed: the one with this name, or the
+/// one whose BTF type the program was loaded for.
 pub fn link_to_raw_tracepoint(program: BorrowedFd<'_>, name: Option<&CStr>) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
     attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
@@ -287,44 +285,43 @@ pub fn link_to_raw_tracepoint(program: BorrowedFd<'_>, name: Option<&CStr>) -> i
     bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr)
 }
 
-/// How often the kernel skipped a program because another ran on the same CPU
+/// Number of times the kernel skipped a program because another one was running on the same CPU
 /// (`recursion_misses`, counted in `bpf_prog_inc_misses_counter`).
 pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
-    // SAFETY: plain integers, zero is "nothing asked for".
+    // SAFETY: plain integers, for which zero is valid.
     let mut info: bpf_prog_info = unsafe { mem::zeroed() };
     object_info(program, &mut info)?;
     Ok(info.recursion_misses)
 }
 
-/// How often the kernel did not run the handler of the kprobe or kretprobe behind `link`,
-/// because the function was called inside another probe's handler or all instances of the
-/// kretprobe were in use (`trace_kprobe_missed`). 0 for links to anything else, and on
-/// kernels before 6.7, which do not tell.
+/// Number of times the kernel did not run the handler of the kprobe or kretprobe of `link`, because
+/// the function was called inside another probe's handler or all instances of the kretprobe were
+/// in use (`trace_kprobe_missed`). 0 for other links, and before Linux 6.7, which does not count.
 pub fn missed_hits(link: BorrowedFd<'_>) -> io::Result<u64> {
     const KPROBE: u32 = bpf_perf_event_type::BPF_PERF_EVENT_KPROBE as u32;
     const KRETPROBE: u32 = bpf_perf_event_type::BPF_PERF_EVENT_KRETPROBE as u32;
-    // SAFETY: plain integers, zero is "nothing asked for".
+    // SAFETY: plain integers, for which zero is valid.
     let mut info: bpf_link_info = unsafe { mem::zeroed() };
     object_info(link, &mut info)?;
     if info.type_ == bpf_link_type::BPF_LINK_TYPE_KPROBE_MULTI as u32 {
-        // SAFETY: the type says that it is this member.
+        // SAFETY: the type selects this member.
         return Ok(unsafe { info.__bindgen_anon_1.kprobe_multi.missed });
     }
     if info.type_ != bpf_link_type::BPF_LINK_TYPE_PERF_EVENT as u32 {
         return Ok(0);
     }
-    // SAFETY: the type says that it is this member; older kernels leave it zero, which is no
-    // type of event.
+    // SAFETY: the type selects this member; older kernels leave it zero, which is not a type of
+    // event.
     let event = unsafe { info.__bindgen_anon_1.perf_event };
     Ok(match event.type_ {
-        // SAFETY: the type says that it is this member.
+        // SAFETY: the type selects this member.
         KPROBE | KRETPROBE => unsafe { event.__bindgen_anon_1.kprobe.missed },
         _ => 0,
     })
 }
 
-/// Asks for what the kernel tells about a BPF object, as the structure that belongs to its
-/// kind; members that this kernel does not know stay as they are.
+/// Reads the kernel's information about a BPF object into the structure for its kind; members
+/// that this kernel does not know are left unchanged.
 fn object_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
     let mut attr = zeroed();
     attr.info.bpf_fd = object.as_raw_fd() as u32;

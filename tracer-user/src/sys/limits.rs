@@ -6,8 +6,8 @@ use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the number of files that this process may open to at least `wanted`, as far as
-/// its privileges go. Returns the limit that holds now.
+/// Raises the limit of open files of this process to `wanted`, or as far as its privileges allow.
+/// Returns the new limit.
 #[must_use]
 pub fn raise_open_files(wanted: u64) -> u64 {
     let limit = getrlimit(Resource::Nofile);
@@ -32,11 +32,11 @@ pub fn raise_open_files(wanted: u64) -> u64 {
     current
 }
 
-/// Has `command` start with the limit of open files that holds now, whatever this process
-/// raises for itself until then.
+/// Makes `command` start with the current limit of open files, even if this process raises its own
+/// in the meantime.
 pub fn keep_open_files(command: &mut Command) {
     let limit = getrlimit(Resource::Nofile);
-    // SAFETY: what runs between fork and exec is one system call; it takes no lock and
-    // allocates nothing.
+    // SAFETY: only one system call runs between fork and exec; it takes no lock and allocates
+    // nothing.
     unsafe { command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
 }

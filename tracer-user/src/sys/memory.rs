@@ -1,4 +1,4 @@
-//! Memory mappings that end with the value that holds them.
+//! Memory mappings that are unmapped when dropped.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -7,20 +7,20 @@ use std::ptr::NonNull;
 
 /// A mapping of whole pages.
 #[derive(Debug)]
-pub struct Mapping {
+pub struct MemoryMap {
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: plain memory without ties to a thread; what is shared through it is accessed by
-// the owner's rules (atomics in `ring`, exclusive borrows in `PageBuffer`).
-unsafe impl Send for Mapping {}
-// SAFETY: as above; a shared `Mapping` gives away nothing but its address.
-unsafe impl Sync for Mapping {}
+// SAFETY: plain memory, not tied to a thread; its owners synchronize accesses (atomics in
+// `ring`, exclusive borrows in `PageBuffer`).
+unsafe impl Send for MemoryMap {}
+// SAFETY: as above; a shared `MemoryMap` only exposes its address.
+unsafe impl Sync for MemoryMap {}
 
-impl Mapping {
+impl MemoryMap {
     /// Maps `len` bytes of `file` from `offset` for reading and, if `writable`, writing;
-    /// changes are shared with everybody who maps it.
+    /// changes are shared with all other mappings of the file.
     pub fn of_file(
         file: BorrowedFd<'_>,
         offset: usize,
@@ -35,8 +35,7 @@ impl Mapping {
         Self::map(len, protection, libc::MAP_SHARED, file.as_raw_fd(), offset)
     }
 
-    /// Maps `len` bytes of private memory, zeros at first; pages come from the kernel when
-    /// they are first touched.
+    /// Maps `len` bytes of private, zeroed memory; the kernel allocates pages on first access.
     pub fn anonymous(len: usize) -> io::Result<Self> {
         Self::map(
             len,
@@ -66,7 +65,7 @@ impl Mapping {
         Ok(Self { start, len })
     }
 
-    /// Where the mapping starts.
+    /// Start address.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
@@ -78,28 +77,28 @@ impl Mapping {
         self.len
     }
 
-    /// Never true: a mapping has at least a page.
+    /// Never true: a mapping has at least one page.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 }
 
-impl Drop for Mapping {
+impl Drop for MemoryMap {
     fn drop(&mut self) {
-        // SAFETY: our own mapping, and the last use of it.
+        // SAFETY: we own the mapping, and it is not used any more.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
 
 /// Whole pages of private memory, used as bytes.
 #[derive(Debug)]
-pub struct PageBuffer(Mapping);
+pub struct PageBuffer(MemoryMap);
 
 impl PageBuffer {
-    /// `len` bytes of zeros; pages come from the kernel when they are first touched.
+    /// `len` zeroed bytes; the kernel allocates pages on first access.
     pub fn new(len: usize) -> io::Result<Self> {
-        Mapping::anonymous(len).map(Self)
+        MemoryMap::anonymous(len).map(Self)
     }
 }
 
@@ -107,7 +106,7 @@ impl std::ops::Deref for PageBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the mapping is readable for all its length, private, and borrowed.
+        // SAFETY: the mapping is readable in its whole length, private, and borrowed.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.len) }
     }
 }

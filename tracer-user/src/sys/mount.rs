@@ -1,5 +1,5 @@
-//! A tracefs of one's own: a mount that no other process sees and that is gone when its
-//! owner is, so that recording works on machines that mount tracefs nowhere.
+//! A private mount of tracefs, which no other process sees and which disappears with its owner, so
+//! that recording works on systems where tracefs is not mounted.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -17,8 +17,8 @@ const MOUNT_ATTR_NOSUID: c_uint = 0x2;
 const MOUNT_ATTR_NODEV: c_uint = 0x4;
 const MOUNT_ATTR_NOEXEC: c_uint = 0x8;
 
-/// A detached mount of tracefs. It is in nobody's mount table; the kernel takes it down
-/// with its last file descriptor, however the process ends.
+/// A detached mount of tracefs. It is not in any mount table; the kernel removes it when its last
+/// file descriptor is closed, however the process ends.
 #[derive(Debug)]
 pub struct TracefsMount {
     path: PathBuf,
@@ -40,15 +40,15 @@ impl TracefsMount {
         })
     }
 
-    /// Where files of the mount are found; valid in this process while `self` lives.
+    /// Path of the mount; valid in this process while `self` lives.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// The new mount interface in three steps: a context for the file system, its
-/// superblock, and a mount of that which is attached nowhere.
+/// The new mount API in three steps: a file system context, its superblock, and a mount that is
+/// not attached to any path.
 fn mount_detached(file_system: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: the name is NUL-terminated and outlives the call.
     let context =
@@ -85,7 +85,7 @@ fn check(result: c_long) -> io::Result<c_long> {
 
 fn owned(result: c_long) -> io::Result<OwnedFd> {
     let fd = check(result)?;
-    // SAFETY: the kernel has just given this descriptor to us and nobody else has it.
+    // SAFETY: the kernel just returned this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 

@@ -1,5 +1,5 @@
-//! The system calls that sinks make, as values: all of them go through one function, which
-//! a test can replace to see what a sink does when the kernel takes less, later, or nothing.
+//! The system calls of sinks as values: all go through one function, which a test can replace to
+//! see how a sink handles short writes, delays and errors.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -16,40 +16,40 @@ use crate::sys::zero_copy::{self, Completion};
 /// One system call. Sizes and offsets are in bytes.
 #[derive(Clone, Copy, Debug)]
 pub enum Call<'a> {
-    /// `vmsplice(2)`: references to the pages of `bytes` go into the pipe; the bytes are
-    /// read when the pipe is. Gives how many bytes fitted.
+    /// `vmsplice(2)`: puts references to the pages of `bytes` into the pipe; the bytes are read
+    /// when the pipe is. Returns the number of bytes that fitted.
     ///
-    /// The pages must keep their content until the pipe is empty. The kernel holds them
-    /// even if they are unmapped meanwhile, so a caller that breaks this hands on other
-    /// bytes and does no harm to memory.
+    /// The pages must keep their content until the pipe is empty. The kernel holds them even if
+    /// they are unmapped meanwhile, so a caller that breaks this passes on other bytes but does
+    /// not corrupt memory.
     Vmsplice {
-        /// The end that is written.
+        /// The write end.
         pipe: BorrowedFd<'a>,
-        /// What to hand over.
+        /// The bytes to pass on.
         bytes: &'a [u8],
     },
-    /// `splice(2)` from a pipe to a place in a file. Gives how many bytes were moved.
+    /// `splice(2)` from a pipe to an offset in a file. Returns the number of bytes moved.
     Splice {
-        /// The end that is read.
+        /// The read end.
         pipe: BorrowedFd<'a>,
         /// A file that was not opened for appending.
         file: BorrowedFd<'a>,
-        /// Where in the file.
+        /// Offset in the file.
         offset: u64,
-        /// At most so much.
+        /// Maximum number of bytes.
         len: usize,
     },
-    /// `pwrite(2)`. Gives how many bytes were written.
+    /// `pwrite(2)`. Returns the number of bytes written.
     WriteAt {
         /// The file.
         file: BorrowedFd<'a>,
-        /// What to write.
+        /// The bytes to write.
         bytes: &'a [u8],
-        /// Where in the file.
+        /// Offset in the file.
         offset: u64,
     },
-    /// `writev(2)` of two pieces, to a file without places such as a pipe. Gives how many
-    /// bytes were written.
+    /// `writev(2)` of two pieces to a file without offsets, such as a pipe. Returns the number of
+    /// bytes written.
     Write {
         /// The pipe.
         file: BorrowedFd<'a>,
@@ -58,43 +58,43 @@ pub enum Call<'a> {
         /// The second piece.
         body: &'a [u8],
     },
-    /// `fallocate(2)` that leaves the file's size alone. Gives 0.
+    /// `fallocate(2)` that does not change the file's size. Returns 0.
     Allocate {
         /// The file.
         file: BorrowedFd<'a>,
-        /// From where.
+        /// Start of the range.
         offset: u64,
-        /// How much.
+        /// Length of the range.
         len: u64,
     },
-    /// `ftruncate(2)`. Gives 0.
+    /// `ftruncate(2)`. Returns 0.
     Truncate {
         /// The file.
         file: BorrowedFd<'a>,
         /// Its new size.
         len: u64,
     },
-    /// `fdatasync(2)`. Gives 0.
+    /// `fdatasync(2)`. Returns 0.
     Sync {
         /// The file.
         file: BorrowedFd<'a>,
     },
-    /// Sets or clears `O_DIRECT` by `fcntl(2)`. Gives 0.
+    /// Sets or clears `O_DIRECT` by `fcntl(2)`. Returns 0.
     SetDirect {
         /// The file.
         file: BorrowedFd<'a>,
-        /// Set it, or clear it.
+        /// Whether to set it.
         on: bool,
     },
-    /// `F_SETPIPE_SZ` of `fcntl(2)`. Gives the size that the pipe has now.
+    /// `F_SETPIPE_SZ` of `fcntl(2)`. Returns the actual size of the pipe.
     SetPipeSize {
         /// Either end.
         pipe: BorrowedFd<'a>,
         /// The wanted size.
         len: usize,
     },
-    /// `sendmsg(2)` of two pieces, which the kernel copies. Gives how many bytes it took. A
-    /// peer that has gone is an error, not a signal.
+    /// `sendmsg(2)` of two pieces, which the kernel copies. Returns the number of bytes sent. A
+    /// closed connection is an error, not a signal.
     Send {
         /// A connected socket.
         socket: BorrowedFd<'a>,
@@ -102,67 +102,67 @@ pub enum Call<'a> {
         head: &'a [u8],
         /// The second piece.
         body: &'a [u8],
-        /// More follows at once, so that no segment need be sent for this alone.
+        /// Whether more data follows at once, so that the kernel need not send a segment yet.
         more: bool,
     },
-    /// `sendmsg(2)` with `MSG_ZEROCOPY`. Gives how many bytes the kernel took.
+    /// `sendmsg(2)` with `MSG_ZEROCOPY`. Returns the number of bytes sent.
     ///
-    /// It goes on reading them, also after an unmapping, until a [`Completion`] tells
-    /// otherwise; a caller that rewrites them before hands on other bytes and does no harm
-    /// to memory.
+    /// The kernel reads them until a [`Completion`] reports that it is done, even if they are
+    /// unmapped; a caller that changes them earlier passes on other bytes but does not corrupt
+    /// memory.
     SendPages {
         /// A socket after [`Call::SetZeroCopy`].
         socket: BorrowedFd<'a>,
-        /// What to hand over.
+        /// The bytes to pass on.
         bytes: &'a [u8],
     },
-    /// Reads one completion from the error queue of a socket; never waits. Gives 0.
+    /// Reads one completion from the error queue of a socket; never waits. Returns 0.
     ReadCompletion {
         /// The socket.
         socket: BorrowedFd<'a>,
-        /// Where it goes; left alone if there is none, which is `EAGAIN`.
+        /// Receives it; left unchanged if there is none, which is `EAGAIN`.
         found: &'a Cell<Option<Completion>>,
     },
-    /// `SO_ZEROCOPY` of `setsockopt(2)`. Gives 0.
+    /// `SO_ZEROCOPY` of `setsockopt(2)`. Returns 0.
     SetZeroCopy {
         /// The socket.
         socket: BorrowedFd<'a>,
     },
-    /// `poll(2)` until the socket takes bytes, or is broken. Gives 0.
+    /// `poll(2)` until the socket is writable or has an error. Returns 0.
     AwaitRoom {
         /// The socket.
         socket: BorrowedFd<'a>,
     },
-    /// `poll(2)` until there is a completion, or the socket is broken. Gives 1 if both
+    /// `poll(2)` until there is a completion or the socket has an error. Returns 1 if both
     /// directions are closed, else 0.
     AwaitCompletion {
         /// The socket.
         socket: BorrowedFd<'a>,
     },
-    /// `SO_ERROR` of `getsockopt(2)`: what has broken the socket is the error of this call.
-    /// Gives 0 if nothing has.
+    /// `SO_ERROR` of `getsockopt(2)`: fails with the pending error of the socket. Returns 0 if
+    /// there is none.
     TakeError {
         /// The socket.
         socket: BorrowedFd<'a>,
     },
-    /// `shutdown(2)` of the direction to the peer. Gives 0.
+    /// `shutdown(2)` of the direction to the peer. Returns 0.
     EndSending {
         /// The socket.
         socket: BorrowedFd<'a>,
     },
 }
 
-/// Who carries out [`Call`]s.
+/// Executes [`Call`]s.
 pub trait Calls: Send {
-    /// Carries out one; what it gives is said there.
+    /// Executes one; [`Call`] documents the result.
     fn call(&mut self, call: Call<'_>) -> Result<usize, Errno>;
 }
 
-/// The running kernel.
+/// The running kernel executes them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Kernel;
+pub struct KernelCalls;
 
-impl Calls for Kernel {
+impl Calls for KernelCalls {
     fn call(&mut self, call: Call<'_>) -> Result<usize, Errno> {
         match call {
             Call::Vmsplice { pipe, bytes } => vmsplice(pipe, bytes),
@@ -230,9 +230,9 @@ impl Calls for Kernel {
 }
 
 fn vmsplice(pipe: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
-    // SAFETY: the pages are lent without SPLICE_F_GIFT, so they stay ours and the kernel
-    // only reads them. It does so through references of its own: neither a rewritten nor an
-    // unmapped page can make it touch memory of anything else.
+    // SAFETY: without SPLICE_F_GIFT the pages stay ours and the kernel only reads them. It holds
+    // its own references: even if a page is rewritten or unmapped, it does not access other
+    // memory.
     unsafe { rustix::pipe::vmsplice(pipe, &[IoSliceRaw::from_slice(bytes)], SpliceFlags::empty()) }
 }
 
@@ -240,7 +240,7 @@ fn send(socket: BorrowedFd<'_>, pieces: &[IoSlice<'_>], flags: SendFlags) -> Res
     sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), flags)
 }
 
-/// Waits for one of `wanted`, or for what is always told: errors and the end.
+/// Waits for one of `wanted`, or for an error or a hang-up, which poll(2) always reports.
 fn await_any(socket: BorrowedFd<'_>, wanted: PollFlags) -> Result<PollFlags, Errno> {
     let mut polled = [PollFd::from_borrowed_fd(socket, wanted)];
     poll(&mut polled, None)?;

@@ -1,10 +1,10 @@
-//! What of a file is in the page cache.
+//! How much of a file is in the page cache.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::{io, ptr};
 
-use crate::sys::memory::Mapping;
+use crate::sys::memory::MemoryMap;
 use crate::sys::{checked, page_size};
 
 /// `cachestat(2)` (Linux 6.5); the number is the same on all architectures.
@@ -17,7 +17,7 @@ struct Range {
     len: u64,
 }
 
-/// `struct cachestat` of the same file, in pages.
+/// `struct cachestat` of the same header, in pages.
 #[repr(C)]
 #[derive(Default)]
 struct Counts {
@@ -28,7 +28,7 @@ struct Counts {
     recently_evicted: u64,
 }
 
-/// Bytes of a file of `len` bytes that are in the page cache, in whole pages.
+/// Number of bytes of a file of `len` bytes in the page cache, in whole pages.
 pub fn resident_bytes(file: BorrowedFd<'_>, len: u64) -> io::Result<u64> {
     let pages = match by_cachestat(file) {
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => by_mincore(file, len)?,
@@ -42,7 +42,7 @@ fn by_cachestat(file: BorrowedFd<'_>) -> io::Result<u64> {
     let whole = Range { offset: 0, len: 0 };
     let mut counts = Counts::default();
     // SAFETY: both pointers are to live values in the kernel's layout; it reads the first and
-    // fills the second.
+    // writes the second.
     let done = unsafe {
         libc::syscall(
             CACHESTAT,
@@ -59,9 +59,9 @@ fn by_mincore(file: BorrowedFd<'_>, len: u64) -> io::Result<u64> {
     if len == 0 {
         return Ok(0);
     }
-    let mapping = Mapping::of_file(file, 0, len as usize, false)?;
+    let mapping = MemoryMap::of_file(file, 0, len as usize, false)?;
     let mut pages = vec![0_u8; mapping.len().div_ceil(page_size())];
-    // SAFETY: asks about the whole of a live mapping, and fills a byte for each of its pages.
+    // SAFETY: the range is a live mapping, and `pages` has a byte for each of its pages.
     let done = unsafe { libc::mincore(mapping.as_ptr().cast(), mapping.len(), pages.as_mut_ptr()) };
     checked(done.into())?;
     Ok(pages.iter().filter(|page| **page & 1 != 0).count() as u64)
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_just_written_is_in_the_page_cache() {
+    fn data_just_written_is_in_the_page_cache() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 10_000]).unwrap();
         let whole = 10_000_u64.next_multiple_of(page_size() as u64);
@@ -83,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_of_asking_agree() {
+    fn cachestat_and_mincore_agree() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 10_000]).unwrap();
         file.set_len(1 << 20).unwrap();
-        let asked = by_cachestat(file.as_fd());
+        let counted = by_cachestat(file.as_fd());
         // Absent before Linux 6.5.
-        if let Ok(pages) = asked {
+        if let Ok(pages) = counted {
             assert_eq!(by_mincore(file.as_fd(), 1 << 20).unwrap(), pages);
         }
     }

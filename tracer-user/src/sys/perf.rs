@@ -1,5 +1,5 @@
 //! `perf_event_open(2)`: the events that tracepoint and kprobe programs attach to, and the one
-//! that tells what processes map.
+//! that reports mappings of processes.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -13,7 +13,7 @@ use aya_obj::generated::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
 
 use crate::sys::checked;
 
-/// Opens the event of a tracepoint by its id. A program attached to it runs on all CPUs.
+/// Opens the event of a tracepoint by id. A program attached to it runs on all CPUs.
 pub fn open_tracepoint(id: u32) -> io::Result<OwnedFd> {
     let mut attr = attributes();
     attr.type_ = PERF_TYPE_TRACEPOINT as u32;
@@ -22,9 +22,9 @@ pub fn open_tracepoint(id: u32) -> io::Result<OwnedFd> {
 }
 
 /// Opens a kprobe at `offset` bytes into a function, or a uprobe at `offset` bytes into a
-/// file; with `on_return` the kretprobe or uretprobe of the function there. `pmu_type` is what
-/// `/sys/bus/event_source/devices/kprobe/type` (or `uprobe`) says, `on_return` the bit number
-/// that `format/retprobe` there gives.
+/// file; with `on_return`, the kretprobe or uretprobe of the function there. `pmu_type` is the
+/// value in `/sys/bus/event_source/devices/kprobe/type` (or `uprobe`), `on_return` the bit number
+/// in `format/retprobe` there.
 pub fn open_probe(
     pmu_type: u32,
     function: &CStr,
@@ -39,10 +39,10 @@ pub fn open_probe(
     open(&attr, 0)
 }
 
-/// Opens an event that samples nothing, for what the kernel tells beside samples: on this CPU
-/// processes begin and end, execute programs, and map code. Each record ends with process,
-/// thread (32 bits each) and `CLOCK_MONOTONIC`, and has the build id of the file if the kernel
-/// finds it. A [`PerfRing`](super::perf_ring::PerfRing) of it is readable when it has
+/// Opens an event without samples, for the kernel's side-band records: processes that start, exit,
+/// execute programs and map code on this CPU. Each record ends with process and thread id (32 bits
+/// each) and a `CLOCK_MONOTONIC` timestamp, and has the build id of the file if the kernel finds
+/// it. A [`PerfRing`](super::perf_ring::PerfRing) of it is readable once it holds
 /// `watermark_bytes`.
 pub fn open_mappings(cpu: u32, watermark_bytes: u32) -> io::Result<OwnedFd> {
     let mut attr = attributes();
@@ -68,15 +68,15 @@ fn attributes() -> perf_event_attr {
     // SAFETY: plain integers; zero is the default of each.
     let mut attr: perf_event_attr = unsafe { mem::zeroed() };
     attr.size = mem::size_of::<perf_event_attr>() as u32;
-    // Events of programs are never enabled: a program attached to it runs all the same, and the kernel does not
-    // look for a buffer to put its own sample into.
+    // Events of programs are never enabled: attached programs run anyway, and the kernel does not
+    // look for a buffer for samples.
     attr.set_disabled(1);
     attr
 }
 
 fn open(attr: &perf_event_attr, cpu: u32) -> io::Result<OwnedFd> {
     let (any_process, no_group) = (-1, -1);
-    // SAFETY: `attr` is whole and says its size; the string behind `config1` outlives the call.
+    // SAFETY: `attr` is complete and has its size; the string in `config1` outlives the call.
     let fd = checked(unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
@@ -87,6 +87,6 @@ fn open(attr: &perf_event_attr, cpu: u32) -> io::Result<OwnedFd> {
             PERF_FLAG_FD_CLOEXEC,
         )
     })?;
-    // SAFETY: the kernel just gave this descriptor to us.
+    // SAFETY: the kernel just returned this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

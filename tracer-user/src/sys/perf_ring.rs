@@ -1,6 +1,6 @@
-//! The consuming side of the ring of a perf event.
+//! The consumer side of the ring buffer of a perf event.
 //!
-//! Layout and protocol are those of `perf_event_open(2)` and the kernel's
+//! Layout and protocol are described in `perf_event_open(2)` and the kernel's
 //! `kernel/events/ring_buffer.c`: a page with both positions, then the data, in which records
 //! wrap around the end.
 #![allow(unsafe_code)]
@@ -12,33 +12,33 @@ use std::{io, ptr};
 
 use aya_obj::generated::perf_event_mmap_page;
 
-use crate::sys::memory::Mapping;
+use crate::sys::memory::MemoryMap;
 use crate::sys::page_size;
 
-/// A ring and its one consumer.
+/// A ring buffer and its only consumer.
 #[derive(Debug)]
 pub struct PerfRing {
     event: OwnedFd,
-    pages: Mapping,
+    pages: MemoryMap,
     data_len: usize,
 }
 
 impl PerfRing {
-    /// Gives `event` a ring with `bytes` of data, a power of two of whole pages.
+    /// Maps a ring with `bytes` of data for `event`: a power of two, whole pages.
     pub fn new(event: OwnedFd, bytes: usize) -> io::Result<Self> {
         Ok(Self {
-            pages: Mapping::of_file(event.as_fd(), 0, page_size() + bytes, true)?,
+            pages: MemoryMap::of_file(event.as_fd(), 0, page_size() + bytes, true)?,
             event,
             data_len: bytes,
         })
     }
 
-    /// Moves what the ring holds, whole records, to the end of `records`.
+    /// Moves all records from the ring to the end of `records`.
     ///
     /// # Errors
-    /// Where the ring says that it holds more than it can.
+    /// If the positions in the ring are inconsistent.
     pub fn take(&mut self, records: &mut Vec<u8>) -> io::Result<()> {
-        // Relaxed: nobody else writes it.
+        // Relaxed: only we write it.
         let tail = self.tail().load(Ordering::Relaxed);
         // Acquire: pairs with the barrier before the kernel's store of `data_head` in
         // `perf_output_put_handle`; the records up to there are written.
@@ -60,12 +60,12 @@ impl PerfRing {
         Ok(())
     }
 
-    /// Appends `len` bytes of data from `offset` on, which the kernel has left to us.
+    /// Appends `len` bytes of data from `offset` on, which the kernel has released to us.
     fn copy(&self, offset: usize, len: usize, to: &mut Vec<u8>) {
         assert!(offset + len <= self.data_len);
         to.reserve(len);
-        // SAFETY: the source lies in the mapping, whose data begins behind the first page, and
-        // the kernel writes nothing there before `data_tail` has passed it; the target was just
+        // SAFETY: the source is in the mapping, whose data starts after the first page, and the
+        // kernel does not write there before `data_tail` has passed it; the target was just
         // reserved, and is initialised by the copy.
         unsafe {
             let from = self.pages.as_ptr().add(page_size() + offset);
@@ -84,13 +84,13 @@ impl PerfRing {
 
     fn position(&self, offset: usize) -> &AtomicU64 {
         // SAFETY: an aligned field of the first page, which lives as long as `self` and is
-        // written by atomic operations only, here and in the kernel.
+        // accessed only with atomic operations, here and in the kernel.
         unsafe { AtomicU64::from_ptr(self.pages.as_ptr().add(offset).cast()) }
     }
 }
 
 impl AsFd for PerfRing {
-    /// Readable when the watermark of the event is reached.
+    /// Readable once the watermark of the event is reached.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }

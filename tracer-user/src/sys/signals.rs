@@ -1,14 +1,14 @@
-//! What signals do to this process.
+//! Signal dispositions of this process.
 #![allow(unsafe_code)]
 
-/// Runs `work` while an interrupt from the terminal (Ctrl-C) does nothing to this process.
-/// To be called with no other thread that changes what signals do.
+/// Runs `work` while this process ignores interrupts from the terminal (Ctrl-C). No other thread
+/// may change signal dispositions meanwhile.
 pub fn ignoring_interrupts<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: no handler is installed; the kernel discards the signal.
     let before = unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
     let done = work();
     if before != libc::SIG_ERR {
-        // SAFETY: what was there before, and so was valid.
+        // SAFETY: the previous disposition, which was valid.
         unsafe { libc::signal(libc::SIGINT, before) };
     }
     done
@@ -18,9 +18,9 @@ pub fn ignoring_interrupts<T>(work: impl FnOnce() -> T) -> T {
 mod tests {
     use super::*;
 
-    /// What an interrupt does now.
+    /// The current disposition of interrupts.
     fn disposition() -> usize {
-        // SAFETY: a query into a structure of our own.
+        // SAFETY: the kernel writes the disposition to a live structure.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             libc::sigaction(libc::SIGINT, std::ptr::null(), &raw mut action);
@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupts_are_ignored_meanwhile_and_no_longer() {
+    fn interrupts_are_ignored_only_meanwhile() {
         let before = disposition();
         assert_eq!(ignoring_interrupts(disposition), libc::SIG_IGN);
         assert_eq!(disposition(), before);

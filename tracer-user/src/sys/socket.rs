@@ -1,4 +1,4 @@
-//! Who is at the other end of a unix socket.
+//! The peer of a unix socket.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -7,17 +7,17 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::sys::checked;
 
-/// The process at the other end of a connected socket, as it was when it called `connect` or
-/// `listen` (unix(7), `SO_PEERCRED`).
+/// The process at the other end of a connected socket, with its credentials at the time of
+/// `connect` or `listen` (unix(7), `SO_PEERCRED`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its process id; none when it has none that this process could see.
+    /// Process id; `None` if it is in a pid namespace that this process cannot see.
     pub pid: Option<u32>,
-    /// Its effective user id.
+    /// Effective user id.
     pub uid: u32,
 }
 
-/// Asks the kernel who the peer of `socket` is.
+/// Returns the peer of `socket`.
 pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
     let mut credentials = MaybeUninit::<libc::ucred>::zeroed();
     let mut len = size_of::<libc::ucred>() as libc::socklen_t;
@@ -31,7 +31,7 @@ pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
             &raw mut len,
         )
     }))?;
-    // SAFETY: three numbers, valid whatever their bytes are, and zero where nothing was written.
+    // SAFETY: three integers, valid for any bytes; those not written are zero.
     let credentials = unsafe { credentials.assume_init() };
     Ok(Peer {
         pid: u32::try_from(credentials.pid).ok().filter(|pid| *pid != 0),

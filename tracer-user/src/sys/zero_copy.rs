@@ -1,6 +1,6 @@
-//! What zero copy asks of sockets: an option, and a queue that tells when pages are free.
+//! Zero copy for sockets: an option, and a queue that reports when pages are free again.
 //!
-//! The interface is described in the kernel's `Documentation/networking/msg_zerocopy.rst`.
+//! See the kernel's `Documentation/networking/msg_zerocopy.rst`.
 #![allow(unsafe_code)]
 
 use std::mem::{self, MaybeUninit};
@@ -11,25 +11,25 @@ use rustix::io::Errno;
 
 use crate::sys::checked;
 
-/// `SO_EE_ORIGIN_ZEROCOPY` of `include/uapi/linux/errqueue.h`.
+/// `SO_EE_ORIGIN_ZEROCOPY` in `include/uapi/linux/errqueue.h`.
 const ORIGIN_ZERO_COPY: u8 = 5;
 
 /// `SO_EE_CODE_ZEROCOPY_COPIED`, a bit.
 const CODE_COPIED: u8 = 1;
 
-/// The kernel is done with the pages of some sends. The sends of a socket with
-/// `MSG_ZEROCOPY` that took bytes are counted from 0; the number wraps around.
+/// Reports that the kernel is done with the pages of some sends. Successful sends of a socket with
+/// `MSG_ZEROCOPY` are numbered from 0; the number wraps around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// The first of them.
+    /// Number of the first send.
     pub first: u32,
-    /// The last of them.
+    /// Number of the last send.
     pub last: u32,
-    /// The kernel has copied the pages instead of handing them on.
+    /// Whether the kernel copied the pages after all.
     pub copied: bool,
 }
 
-/// Has the socket heed `MSG_ZEROCOPY`, which it ignores otherwise (`SO_ZEROCOPY`).
+/// Enables `MSG_ZEROCOPY` for the socket, which ignores it otherwise (`SO_ZEROCOPY`).
 pub(super) fn switch_on(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let on: libc::c_int = 1;
     // SAFETY: the pointer is to a live value of the given size.
@@ -47,19 +47,19 @@ pub(super) fn switch_on(socket: BorrowedFd<'_>) -> Result<(), Errno> {
         .map_err(|error| errno(&error))
 }
 
-/// Reads one completion from the socket's error queue; never waits.
+/// Reads one completion from the socket's error queue without waiting.
 ///
 /// # Errors
 /// `EAGAIN` if there is none.
 pub(super) fn completion(socket: BorrowedFd<'_>) -> Result<Completion, Errno> {
     loop {
-        // Room for the error and the address that follows it; of `u64` for its alignment.
+        // Room for the error and the address that follows it; `u64` for alignment.
         let mut control = [0_u64; 16];
-        // SAFETY: plain numbers and pointers, for which zero is a value.
+        // SAFETY: plain numbers and pointers, for which zero is valid.
         let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = mem::size_of_val(&control) as _;
-        // SAFETY: the message's one pointer is to the live buffer above, with its size.
+        // SAFETY: the message's only pointer is to the live buffer above, with its size.
         let received = unsafe {
             libc::recvmsg(
                 socket.as_raw_fd(),
@@ -72,25 +72,25 @@ pub(super) fn completion(socket: BorrowedFd<'_>) -> Result<Completion, Errno> {
         if let Some(completion) = unsafe { parse(&message) } {
             return Ok(completion);
         }
-        // An error of another kind, which nobody has asked for.
+        // An error of another kind, which does not matter here.
     }
 }
 
 /// # Safety
-/// `message` is one that `recvmsg` has filled, with its buffer.
+/// `recvmsg` has filled `message` and its buffer.
 unsafe fn parse(message: &libc::msghdr) -> Option<Completion> {
-    // SAFETY: by the contract; gives null or the start of a whole header in the buffer.
+    // SAFETY: by the contract; returns null or a complete header in the buffer.
     let header = unsafe { libc::CMSG_FIRSTHDR(message).as_ref() }?;
     let is_error = matches!(
         (header.cmsg_level, header.cmsg_type),
         (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR)
     );
-    // SAFETY: computes a size, and reads nothing.
+    // SAFETY: computes a size and reads nothing.
     let needed = unsafe { libc::CMSG_LEN(mem::size_of::<libc::sock_extended_err>() as u32) };
     if !is_error || (header.cmsg_len as usize) < needed as usize {
         return None;
     }
-    // SAFETY: the data lies behind the header, and is as long as was just checked.
+    // SAFETY: the data follows the header, and its length was just checked.
     let error = unsafe { ptr::read_unaligned(libc::CMSG_DATA(header).cast()) };
     let libc::sock_extended_err {
         ee_errno,

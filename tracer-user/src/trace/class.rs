@@ -1,4 +1,4 @@
-//! Event classes as a reader sees them: each field with the way it is read.
+//! Event classes as read from metadata: each field with how to read it.
 
 use std::sync::Arc;
 
@@ -6,35 +6,35 @@ use crate::trace::ctf::labels::UNNAMED;
 use crate::trace::ctf::metadata::sequence_length_type;
 use crate::trace::ctf::tsdl::Enumeration;
 use crate::trace::event::{FieldType, IntegerType, Labels};
-use crate::trace::value::{Cursor, Named, Number, Value};
+use crate::trace::value::{Cursor, Number, Value, ValueLabel};
 
-/// An event class as a reader sees it.
+/// An event class as read from metadata.
 #[derive(Clone, Debug)]
 pub struct Class {
     /// Position in [`Trace::classes`](crate::trace::folder::Trace::classes).
     pub index: usize,
     /// The number in the header of each event.
     pub id: u32,
-    /// As its recorder named it.
+    /// The name in the metadata.
     pub name: String,
-    /// What each event has beside its payload, in order; mostly nothing.
+    /// Context fields, in order; often none.
     pub context: Vec<ClassField>,
-    /// The payload, in order; lengths of sequences are not fields of their own.
+    /// Payload fields, in order; lengths of sequences are part of the sequence.
     pub fields: Vec<ClassField>,
     pub(crate) context_extent: Extent,
     pub(crate) payload_extent: Extent,
 }
 
-/// How much of an event some of its fields take.
+/// Size and alignment of the context or the payload of an event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub(crate) align_bits: u64,
-    /// Their bits, where these are the same for all events.
+    /// Size in bits, if it is the same in all events.
     pub(crate) fixed_bits: Option<u64>,
 }
 
 impl Extent {
-    /// That of `fields` in a structure of this alignment.
+    /// The extent of `fields` in a structure of this alignment.
     pub(crate) fn of(fields: &[ClassField], align_bits: u64) -> Self {
         Self {
             align_bits,
@@ -48,12 +48,12 @@ impl Extent {
 /// A field of a [`Class`].
 #[derive(Clone, Debug)]
 pub struct ClassField {
-    /// Without the underscore that metadata puts before it.
+    /// The name without the leading underscore of the metadata.
     pub name: String,
     pub(crate) kind: Kind,
 }
 
-/// What a field is.
+/// The type of a field, as the reader needs it.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Number(IntegerType),
@@ -71,7 +71,7 @@ pub(crate) enum Kind {
 }
 
 impl From<&FieldType> for Kind {
-    /// How a field of this type is read; names of numbers are not looked for.
+    /// The kind of a field of this type, without labels.
     fn from(ty: &FieldType) -> Self {
         match *ty {
             FieldType::Integer(ty) | FieldType::Labeled { number: ty, .. } => Self::Number(ty),
@@ -86,7 +86,7 @@ impl From<&FieldType> for Kind {
 }
 
 impl Kind {
-    /// Reads the field at `cursor`; `None` where the content ends before it.
+    /// Reads the field at `cursor`; `None` if the content ends before it does.
     pub(crate) fn read<'a>(&'a self, cursor: &mut Cursor<'a>) -> Option<Value<'a>> {
         match self {
             Self::Number(ty) => {
@@ -96,8 +96,8 @@ impl Kind {
             Self::Labeled(ty, labels) => {
                 let raw = cursor.number(*ty)?;
                 let number = Number { raw, ty: *ty };
-                Some(match Named::of_number(number, labels) {
-                    Some(named) => Value::Named(number, named),
+                Some(match ValueLabel::of_number(number, labels) {
+                    Some(label) => Value::Labeled(number, label),
                     None => Value::Number(number),
                 })
             }
@@ -114,7 +114,7 @@ impl Kind {
                 };
                 let label = names.label(value).filter(|label| *label != UNNAMED);
                 Some(match label {
-                    Some(label) => Value::Named(number, Named::Value(label)),
+                    Some(label) => Value::Labeled(number, ValueLabel::Value(label)),
                     None => Value::Number(number),
                 })
             }
@@ -139,8 +139,8 @@ impl Kind {
         u64::from(bits)
     }
 
-    /// Where the field ends if it starts at or behind bit `start`; `None` where that
-    /// depends on the event.
+    /// End of a field that starts at bit `start` or at the next one with its alignment; `None`
+    /// if that depends on the event.
     pub(crate) fn end_bits(&self, start: u64) -> Option<u64> {
         let start = start.next_multiple_of(self.align_bits());
         match self {

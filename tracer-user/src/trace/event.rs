@@ -1,38 +1,37 @@
-//! Event classes: what an event is called and which typed fields its payload has.
+//! Event classes: the name of an event and the typed fields of its payload.
 //!
-//! [`probe`](crate::probe) makes them from the kernel's descriptions, [`ctf`](crate::trace::ctf)
-//! writes them as metadata and reads them back. A class says everything that is needed to
-//! decode the bytes of an event.
+//! [`probe`](crate::probe) derives them from the kernel's descriptions, [`ctf`](crate::trace::ctf)
+//! writes them as metadata and reads them back. A class has all that is needed to decode the
+//! bytes of an event.
 
 use std::sync::Arc;
 
-/// One kind of event.
+/// A class of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventClass {
     /// The number in the header of each event of this class.
     pub id: u32,
-    /// As users see it: `sched:sched_switch`, `syscall_entry_openat`, `kprobe:vfs_read`.
+    /// The name shown to users: `sched:sched_switch`, `syscall_entry_openat`, `kprobe:vfs_read`.
     pub name: String,
-    /// What each event says of the place and the time beside its payload, in order. All of
-    /// fixed size; it lies between the header and the payload, and starts at a multiple of 8
-    /// bytes. Mostly empty.
+    /// Context fields, in order, all of fixed size. They lie between header and payload, from a
+    /// multiple of 8 bytes on. Often empty.
     pub context: Vec<Field>,
-    /// The payload, in order. The payload starts at a multiple of 8 bytes.
+    /// Payload fields, in order. The payload starts at a multiple of 8 bytes.
     pub fields: Vec<Field>,
 }
 
-/// Field of a system call with strings: bit `i` is set if the string of argument `i` is
-/// longer than what was recorded of it.
+/// Field of system calls with strings: bit `i` is set if the string of argument `i` was
+/// truncated.
 pub const STRING_CUT: &str = "string_cut";
 
-/// Field of a system call with strings: bit `i` is set if the string of argument `i` could
+/// Field of system calls with strings: bit `i` is set if the string of argument `i` could
 /// not be read (its page was not in memory) and is recorded as empty.
 pub const STRING_FAULT: &str = "string_fault";
 
 /// A named, typed part of a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// As the kernel names it, without a leading underscore of CTF.
+    /// The kernel's name, without the leading underscore of CTF.
     pub name: String,
     /// Its type.
     pub ty: FieldType,
@@ -41,7 +40,7 @@ pub struct Field {
 /// The type of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldType {
-    /// A number, or a character where it has an encoding.
+    /// A number, or a character if its display is [`Display::Text`].
     Integer(IntegerType),
     /// `length` elements.
     Array {
@@ -50,14 +49,14 @@ pub enum FieldType {
         /// Number of elements.
         length: u32,
     },
-    /// A `u32` number of elements, aligned as an element, then the elements.
+    /// A `u32` count, aligned as an element, then that many elements.
     Sequence {
         /// Type of an element.
         element: IntegerType,
     },
-    /// Bytes up to and with a NUL, UTF-8 as far as the kernel keeps to it.
+    /// Bytes up to and including a NUL; usually UTF-8, which the kernel does not guarantee.
     String,
-    /// A number whose values, or whose bits, have names.
+    /// A number with labels for its values or bits.
     Labeled {
         /// The number.
         number: IntegerType,
@@ -66,37 +65,37 @@ pub enum FieldType {
     },
 }
 
-/// Names of the values of a number, or of its bits.
+/// Labels of the values of a number, or of its bits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Labels {
-    /// What has the names.
+    /// What the labels name.
     pub kind: LabelKind,
-    /// In the order of their source; the first that fits counts.
+    /// In the order of their source; the first match counts.
     pub entries: Vec<Label>,
 }
 
-/// What of a number has names.
+/// What labels name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LabelKind {
-    /// Its values: a C `enum`, or `__print_symbolic` of a format file.
+    /// Values: a C `enum`, or `__print_symbolic` in a format file.
     Values,
-    /// Its bits: `__print_flags` of a format file.
+    /// Bits: `__print_flags` in a format file.
     Bits {
-        /// What stands between names, as in `A|B`.
+        /// Separator of names, as in `A|B`.
         delimiter: String,
     },
 }
 
-/// One name.
+/// The name of a value or of bits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
-    /// The value, sign-extended to 64 bits where the number is signed, or the bits.
+    /// The value, sign-extended to 64 bits if the number is signed, or the bits.
     pub value: u64,
     /// Its name.
     pub name: String,
 }
 
-/// How a number is stored and shown.
+/// How a number is stored and displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IntegerType {
     /// Size in bits, `1..=64`.
@@ -105,11 +104,11 @@ pub struct IntegerType {
     pub align_bits: u16,
     /// Two's complement.
     pub signed: bool,
-    /// How it is shown.
+    /// How it is displayed.
     pub display: Display,
 }
 
-/// How a number is shown to people.
+/// The format in which a number is displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Display {
     /// Decimal.
@@ -123,7 +122,7 @@ pub enum Display {
 }
 
 impl IntegerType {
-    /// A number of whole bytes, aligned to its own size as C does.
+    /// A number of whole bytes with natural alignment, as in C.
     #[must_use]
     pub const fn natural(size_bytes: u16, signed: bool, display: Display) -> Self {
         Self {
@@ -134,7 +133,7 @@ impl IntegerType {
         }
     }
 
-    /// The same number at any byte.
+    /// The same type with byte alignment.
     #[must_use]
     pub const fn packed(self) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! Where a field lies in the events of a class. An event has the same bytes in the ring
-//! as in a packet, so this needs no trace.
+//! The position of a field in the events of a class. An event has the same bytes in the ring as
+//! in a packet, so this needs no trace.
 
 use tracer_common::EVENT_HEADER_LEN;
 
@@ -21,35 +21,32 @@ fn payload_start_bits(class: &EventClass) -> Option<u64> {
     Some(end.next_multiple_of(PART_ALIGN_BITS))
 }
 
-/// The way to one field of an event.
+/// How to find a field in an event.
 #[derive(Clone, Debug)]
 pub struct FieldPlace {
-    /// Bits from the start of the event to the first field whose place depends on the
-    /// event, or to the field itself.
+    /// Bits from the start of the event to the first field whose position depends on the event,
+    /// or to the field itself.
     start_bits: u64,
-    /// Fields to be read to come from there to the field.
+    /// Fields to be read between there and the field.
     between: Box<[Kind]>,
     kind: Kind,
 }
 
 impl FieldPlace {
-    /// The way to the field at `index` of the payload of `class`; `None` where there is no
-    /// such field.
+    /// Locates the field at `index` of the payload of `class`; `None` if there is no such field.
     #[must_use]
     pub fn of(class: &EventClass, index: usize) -> Option<Self> {
-        Self::behind(payload_start_bits(class)?, &class.fields, index)
+        Self::after(payload_start_bits(class)?, &class.fields, index)
     }
 
-    /// The way to the field at `index` of the context of `class`; `None` where there is no
-    /// such field.
+    /// Locates the field at `index` of the context of `class`; `None` if there is no such field.
     #[must_use]
     pub fn of_context(class: &EventClass, index: usize) -> Option<Self> {
-        Self::behind(HEADER_BITS, &class.context, index)
+        Self::after(HEADER_BITS, &class.context, index)
     }
 
-    /// The way to the field at `index` of `fields`, of which the first starts at or behind
-    /// bit `start_bits` of the event.
-    fn behind(mut start_bits: u64, fields: &[Field], index: usize) -> Option<Self> {
+    /// Locates the field at `index` of `fields`, which start at bit `start_bits` of the event.
+    fn after(mut start_bits: u64, fields: &[Field], index: usize) -> Option<Self> {
         let (before, rest) = fields.split_at_checked(index)?;
         let kind = Kind::from(&rest.first()?.ty);
         let mut between = Vec::new();
@@ -71,11 +68,11 @@ impl FieldPlace {
         })
     }
 
-    /// The field's value in an event, header included, which ends where `event` ends;
-    /// `None` where the field is not within it.
+    /// Reads the field from `event`, which includes the header; `None` if the event ends before
+    /// the field does.
     #[must_use]
     pub fn read<'a>(&'a self, event: &'a [u8]) -> Option<Value<'a>> {
-        // All alignments divide that of an event in its packet, which is 8 bytes.
+        // No alignment is larger than that of an event in its packet, 8 bytes.
         let mut cursor = Cursor::new(event, self.start_bits, event.len() as u64 * 8);
         for kind in &self.between {
             kind.read(&mut cursor)?;
@@ -120,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_fixed_size_are_not_read_on_the_way() {
+    fn fields_of_fixed_size_are_skipped_at_once() {
         let array = FieldType::Array {
             element: U32,
             length: 3,
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_behind_a_string_is_aligned_anew() {
+    fn a_field_after_a_string_is_aligned() {
         let class = class(&[], &[FieldType::String, FieldType::Integer(U32)]);
         let place = FieldPlace::of(&class, 1).unwrap();
         assert_eq!(number(&place, &event(b"abc\0\x07\0\0\0")), Some(7));
@@ -142,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_is_stepped_over_by_its_length() {
+    fn a_sequence_is_skipped_by_its_length() {
         let sequence = FieldType::Sequence { element: U32 };
         let class = class(&[], &[sequence, FieldType::Integer(U32.packed())]);
         let place = FieldPlace::of(&class, 1).unwrap();
@@ -169,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_starts_at_the_word_behind_the_context() {
+    fn a_payload_starts_at_the_word_after_the_context() {
         let comm = FieldType::Array {
             element: IntegerType::natural(1, false, Display::Text),
             length: 9,

@@ -1,4 +1,4 @@
-//! Values of fields, taken from a packet's bytes where they lie.
+//! Values of fields, read in place from the bytes of a packet.
 
 use crate::trace::event::{Display, IntegerType, Label, LabelKind, Labels};
 
@@ -7,20 +7,20 @@ use crate::trace::event::{Display, IntegerType, Label, LabelKind, Labels};
 pub enum Value<'a> {
     /// A number.
     Number(Number),
-    /// A number that the metadata has a name for.
-    Named(Number, Named<'a>),
-    /// Text up to, and without, the first NUL. Whatever bytes the kernel wrote.
+    /// A number that has a label in the metadata.
+    Labeled(Number, ValueLabel<'a>),
+    /// Text up to the first NUL, which is excluded. Not necessarily UTF-8.
     Text(&'a [u8]),
     /// The elements of an array or a sequence.
     Numbers(Numbers<'a>),
 }
 
-/// What the metadata says to a number.
+/// The label of a number.
 #[derive(Clone, Copy, Debug)]
-pub enum Named<'a> {
+pub enum ValueLabel<'a> {
     /// The name of the value.
     Value(&'a str),
-    /// Names of some of its bits, or of none being set.
+    /// The names of its bits, of which at least one has a name.
     Bits(SetBits<'a>),
 }
 
@@ -32,8 +32,8 @@ pub struct SetBits<'a> {
     delimiter: &'a str,
 }
 
-impl<'a> Named<'a> {
-    /// `None` where there is no name for any of it.
+impl<'a> ValueLabel<'a> {
+    /// `None` if neither the value nor any of its bits has a label.
     pub(crate) fn of_number(number: Number, labels: &'a Labels) -> Option<Self> {
         let value = |value| {
             let mut entries = labels.entries.iter();
@@ -59,9 +59,9 @@ impl<'a> Named<'a> {
 }
 
 impl<'a> SetBits<'a> {
-    /// Gives the names one after the other, as the kernel finds them
-    /// (`trace_print_flags_seq` of `kernel/trace/trace_output.c`), then the bits that have
-    /// none, if there are any.
+    /// Calls `name` for each name, in the order of the kernel
+    /// (`trace_print_flags_seq` in `kernel/trace/trace_output.c`), then `rest` with the bits
+    /// that have none, if there are any.
     pub fn each(&self, mut name: impl FnMut(&'a str), rest: impl FnOnce(u64)) {
         let mut bits = self.bits;
         for label in self.labels {
@@ -75,31 +75,31 @@ impl<'a> SetBits<'a> {
         }
     }
 
-    /// What stands between two of them.
+    /// Separator of the names.
     #[must_use]
     pub const fn delimiter(&self) -> &'a str {
         self.delimiter
     }
 }
 
-/// A number and how it is shown.
+/// A number and its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
-    /// Two's complement, sign-extended to 64 bits where the type is signed.
+    /// Two's complement, sign-extended to 64 bits if the type is signed.
     pub raw: u64,
-    /// How it was stored.
+    /// How it is stored and displayed.
     pub ty: IntegerType,
 }
 
 impl Number {
-    /// The bits as they were stored, without the extension of the sign.
+    /// The bits as stored, without sign extension.
     #[must_use]
     pub const fn stored_bits(self) -> u64 {
         self.raw & (u64::MAX >> (64 - self.ty.size_bits))
     }
 }
 
-/// Elements of an array, one after the other.
+/// Iterator over the elements of an array or a sequence.
 #[derive(Clone, Debug)]
 pub struct Numbers<'a> {
     cursor: Cursor<'a>,
@@ -124,7 +124,7 @@ impl Iterator for Numbers<'_> {
     }
 }
 
-/// A position in the content of a packet. Nothing is read from behind the content.
+/// A position in the content of a packet. Never reads past the end of the content.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -134,8 +134,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// At bit `position` of a packet that starts with `bytes` and whose content ends at
-    /// bit `end`.
+    /// A cursor at bit `position` of a packet whose content ends at bit `end`.
     pub(crate) fn new(bytes: &'a [u8], position: u64, end: u64) -> Self {
         Self {
             bytes,
@@ -148,13 +147,13 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
-    /// Steps to the next multiple of `align_bits`, which may be behind the end.
+    /// Moves to the next multiple of `align_bits`, which may be past the end.
     #[inline]
     pub(crate) const fn align(&mut self, align_bits: u64) {
         self.position = (self.position + align_bits - 1) & !(align_bits - 1);
     }
 
-    /// Steps over `bits`; `None` where there are not as many.
+    /// Skips `bits`; `None` if fewer are left.
     #[inline]
     pub(crate) fn skip(&mut self, bits: u64) -> Option<()> {
         let next = self.position.checked_add(bits)?;
@@ -165,7 +164,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    /// Reads a number, aligned as its type asks for.
+    /// Reads a number at the next position with the alignment of its type.
     #[inline]
     pub(crate) fn number(&mut self, ty: IntegerType) -> Option<u64> {
         self.align(u64::from(ty.align_bits));
@@ -187,7 +186,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The bytes up to the next NUL, which is stepped over.
+    /// The bytes up to the next NUL, which is skipped.
     pub(crate) fn string(&mut self) -> Option<&'a [u8]> {
         self.align(8);
         let rest = self
@@ -198,7 +197,7 @@ impl<'a> Cursor<'a> {
         rest.get(..len)
     }
 
-    /// `length` elements; as text where they are characters of one byte.
+    /// Reads `length` elements: text if they are characters of one byte.
     pub(crate) fn elements(&mut self, element: IntegerType, length: u32) -> Option<Value<'a>> {
         self.align(u64::from(element.align_bits));
         let from = *self;
@@ -274,14 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn a_number_across_nine_bytes_is_whole() {
+    fn a_number_can_span_nine_bytes() {
         let bytes = [0xf0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];
         let mut cursor = Cursor::new(&bytes, 4, 72);
         assert_eq!(cursor.number(ty(64, 1, false)), Some(u64::MAX));
     }
 
     #[test]
-    fn nothing_is_read_from_behind_the_content() {
+    fn nothing_is_read_past_the_end_of_the_content() {
         let bytes = [1; 16];
         assert_eq!(Cursor::new(&bytes, 0, 31).number(ty(32, 8, false)), None);
         assert_eq!(Cursor::new(&bytes, 0, 1 << 40).skip(129), None);

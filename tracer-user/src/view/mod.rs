@@ -1,3 +1,4 @@
-//! Reading a trace. Uses [`trace`](crate::trace) alone: no root, no eBPF, no Linux.
+//! Views of a trace, for people and programs. They use only [`trace`](crate::trace) and
+//! [`names`](crate::names), and need neither root nor eBPF nor Linux.
 
 pub mod report;

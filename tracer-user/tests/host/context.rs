@@ -416,7 +416,7 @@ fn users_have_names() {
     let trace = Recorder::new(&["-e", "syscall:getppid", "--uid", "nobody-of-this-name"])
         .command(work_words(&["exit", "0"]))
         .run();
-    trace.assert_failed(2, &["there is no user `nobody-of-this-name`"]);
+    trace.assert_failed(2, &["no such user `nobody-of-this-name`"]);
     // The workload runs as the user of this test, root.
     let recording = Recorder::new(&["-e", "syscalls:sys_enter_getppid", "--uid", "root"])
         .command(work_words(&["getppid", "6"]))

@@ -162,7 +162,7 @@ fn half_a_packet_at_the_end_is_cut_off() {
 
     let (events, note) = report(recording.trace_dir());
     assert!(note.contains("tracer repair"), "{note}");
-    assert!(repair(recording.trace_dir()).contains("of half a packet off"));
+    assert!(repair(recording.trace_dir()).contains("of an incomplete packet from"));
     assert_eq!(Trace::read(recording.trace_dir()).events.len(), events);
     assert!(fs::metadata(&stream).unwrap().len() < whole - 5000);
 }

@@ -251,7 +251,7 @@ fn listing_no_sessions_succeeds() {
         (&*stdout(&output), &*stderr(&output)),
         (
             "",
-            "tracer: no session is running; `tracer record` starts one\n"
+            "tracer: no session is running; start one with `tracer record`\n"
         )
     );
     assert!(!sockets.folder().exists(), "asking made a folder");

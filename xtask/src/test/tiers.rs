@@ -67,6 +67,13 @@ fn lint(checks: &mut Checks) {
         .args(deny);
     checks.command("clippy", &mut host);
 
+    let mut reader = workspace::cargo();
+    reader
+        .args(["clippy", "--quiet", "--package", "tracer-user"])
+        .args(["--no-default-features", "--all-targets"])
+        .args(deny);
+    checks.command("clippy without `record`", &mut reader);
+
     if let Some(toolchain) = checks.prepare("the eBPF toolchain", setup::ensure) {
         let mut ebpf = build::ebpf_cargo(&toolchain, "clippy");
         ebpf.args(["--quiet", "--release"]).args(deny);

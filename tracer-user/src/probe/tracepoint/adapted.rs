@@ -4,10 +4,10 @@ use tracer_common::{Piece, PieceKind};
 
 use crate::probe::tracepoint::placed::{NUMBER_LEN, Place, Placed};
 use crate::trace::event::{Display, FieldType, IntegerType};
-use crate::trace::lttng::{self, Change, Event};
+use crate::trace::lttng::{self, FieldChange, LttngEvent};
 
 /// The piece that notes the new thread of such an event.
-pub(super) fn note_of(event: &Event, placed: &[Placed]) -> Option<Piece> {
+pub(super) fn note_of(event: &LttngEvent, placed: &[Placed]) -> Option<Piece> {
     let [tid, flags] = event.new_thread?;
     Some(Piece {
         kind: PieceKind::NewThread as u32,
@@ -26,15 +26,15 @@ fn byte_of(placed: &[Placed], name: &str) -> Option<u32> {
 }
 
 /// Gives fields the names and values that an event of LTTng's modules has.
-pub(super) fn adapt(placed: &mut Vec<Placed>, event: &Event) {
+pub(super) fn adapt(placed: &mut Vec<Placed>, event: &LttngEvent) {
     let added: Vec<Placed> = event
         .added
         .iter()
         .filter_map(|&(name, source)| {
             let (kind, offset) = match source {
-                lttng::Source::Tid => (PieceKind::Tid, 0),
-                lttng::Source::Pid => (PieceKind::Pid, 0),
-                lttng::Source::PidOfNewThread(tid) => {
+                lttng::AddedValue::Tid => (PieceKind::Tid, 0),
+                lttng::AddedValue::Pid => (PieceKind::Pid, 0),
+                lttng::AddedValue::PidOfNewThread(tid) => {
                     (PieceKind::PidOfNewThread, byte_of(placed, tid)?)
                 }
             };
@@ -53,11 +53,11 @@ pub(super) fn adapt(placed: &mut Vec<Placed>, event: &Event) {
         .collect();
     for field in placed.iter_mut() {
         match (event.change_of(&field.name), &field.place) {
-            (Some(Change::Name(name)), _) => name.clone_into(&mut field.name),
-            (Some(Change::Priority), &Place::Fixed { start, len: 32 }) => {
+            (Some(FieldChange::Name(name)), _) => name.clone_into(&mut field.name),
+            (Some(FieldChange::Priority), &Place::Fixed { start, len: 32 }) => {
                 field.place = Place::Priority { start };
             }
-            (Some(Change::RequestFlags), &Place::Fixed { start, len }) => {
+            (Some(FieldChange::RequestFlags), &Place::Fixed { start, len }) => {
                 field.place = Place::WorkedOut {
                     kind: PieceKind::RequestFlags,
                     offset: (start / 8) as u32,

@@ -23,7 +23,7 @@ use crate::kernel::tracefs::format::Format;
 use crate::probe::fetch::Source;
 use crate::probe::pieces::Pieces;
 use crate::trace::event::Field;
-use crate::trace::lttng::Event;
+use crate::trace::lttng::LttngEvent;
 
 /// The largest record of a tracepoint in bytes (`PERF_MAX_TRACE_SIZE`,
 /// `include/linux/trace_events.h`).
@@ -61,7 +61,7 @@ pub fn layout(format: &Format) -> Result<Layout, LayoutError> {
 
 /// Lays a tracepoint out with the names and values of an event of LTTng's modules, if one is
 /// given.
-pub fn layout_as(format: &Format, event: Option<&Event>) -> Result<Layout, LayoutError> {
+pub fn layout_as(format: &Format, event: Option<&LttngEvent>) -> Result<Layout, LayoutError> {
     let mut placed = place_fields(format);
     let mut notes = None;
     if let Some(event) = event {

@@ -4,14 +4,14 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::sys::memory::Mapping;
+use crate::sys::memory::MemoryMap;
 use crate::sys::page_size;
 
 /// A part of a mapping, of whole pages, that no other extent overlaps: it starts as the
 /// whole mapping and can only be split. The mapping ends with its last extent.
 #[derive(Debug)]
 pub struct Extent {
-    mapping: Arc<Mapping>,
+    mapping: Arc<MemoryMap>,
     offset: usize,
     len: usize,
 }
@@ -19,12 +19,12 @@ pub struct Extent {
 impl Extent {
     /// Private pages of zeros; the kernel supplies each when it is first touched.
     pub fn allocate(bytes: usize) -> io::Result<Self> {
-        Mapping::anonymous(bytes).map(Self::of)
+        MemoryMap::anonymous(bytes).map(Self::of)
     }
 
     /// All pages of a mapping that is writable and that nobody else accesses, be it of
     /// anonymous memory or of a memfd.
-    pub(super) fn of(mapping: Mapping) -> Self {
+    pub(super) fn of(mapping: MemoryMap) -> Self {
         Self {
             len: mapping.len(),
             mapping: Arc::new(mapping),

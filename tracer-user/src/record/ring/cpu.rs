@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tracer_common::CpuState;
 
-use crate::sys::memory::Mapping;
+use crate::sys::memory::MemoryMap;
 use crate::sys::page_size;
 
 /// The mapped array of [`CpuState`]s.
 #[derive(Debug)]
 pub struct CpuStates {
-    mapping: Mapping,
+    mapping: MemoryMap,
     count: usize,
 }
 
@@ -21,7 +21,7 @@ impl CpuStates {
     pub fn map(map: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
         let bytes = (count * size_of::<CpuState>()).next_multiple_of(page_size());
         Ok(Self {
-            mapping: Mapping::of_file(map, 0, bytes, true)?,
+            mapping: MemoryMap::of_file(map, 0, bytes, true)?,
             count,
         })
     }

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::sys::memory::Mapping;
+use crate::sys::memory::MemoryMap;
 use crate::sys::{bpf, page_size};
 
 pub use cpu::CpuStates;
@@ -31,8 +31,8 @@ const PUBLISH_BYTES: u64 = 128 * 1024;
 #[derive(Debug)]
 pub struct Ring {
     map: OwnedFd,
-    consumer: Mapping,
-    producer_and_data: Mapping,
+    consumer: MemoryMap,
+    producer_and_data: MemoryMap,
     data_len: u64,
     position: u64,
 }
@@ -42,9 +42,9 @@ impl Ring {
     pub fn create(bytes: u32) -> io::Result<Self> {
         let map = bpf::create_ring(bytes)?;
         let page = page_size();
-        let consumer = Mapping::of_file(map.as_fd(), 0, page, true)?;
+        let consumer = MemoryMap::of_file(map.as_fd(), 0, page, true)?;
         let producer_and_data =
-            Mapping::of_file(map.as_fd(), page, page + 2 * bytes as usize, false)?;
+            MemoryMap::of_file(map.as_fd(), page, page + 2 * bytes as usize, false)?;
         Ok(Self {
             map,
             consumer,

@@ -84,11 +84,11 @@ impl Conduit {
 mod tests {
     use super::*;
     use crate::record::sink::faults::Faults;
-    use crate::sys::output::Kernel;
+    use crate::sys::output::KernelCalls;
 
     #[test]
     fn a_pipe_has_the_size_of_a_packet() {
-        let conduit = Conduit::new(&mut Kernel, 256 << 10).unwrap();
+        let conduit = Conduit::new(&mut KernelCalls, 256 << 10).unwrap();
         let size = rustix::pipe::fcntl_getpipe_size(&conduit.write_end).unwrap();
         assert_eq!(size, 256 << 10);
     }

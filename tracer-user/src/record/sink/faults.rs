@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use crate::sys::output::{Call, Calls, Kernel};
+use crate::sys::output::{Call, Calls, KernelCalls};
 
 /// Asks `rule` about each call. What it gives is the answer, without a call; where it gives
 /// `None`, the kernel is called. To cut a call short the rule changes its length.
@@ -26,7 +26,7 @@ where
     fn call(&mut self, mut call: Call<'_>) -> Result<usize, Errno> {
         match (self.rule)(&mut call) {
             Some(answer) => answer,
-            None => Kernel.call(call),
+            None => KernelCalls.call(call),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::record::sink::growth::Growth;
 use crate::record::sink::transfer::Transfer;
 use crate::record::sink::{Sink, SinkKind, SinkReport, Way, direct, total_len};
-use crate::sys::output::{Call, Calls, Kernel};
+use crate::sys::output::{Call, Calls, KernelCalls};
 
 /// Appends packets to a file of its own.
 ///
@@ -17,7 +17,7 @@ use crate::sys::output::{Call, Calls, Kernel};
 /// it; space is allocated ahead without showing in the size. Packets must be whole pages in
 /// page-aligned memory for `O_DIRECT` to be of use; other ones are written by other ways.
 #[derive(Debug)]
-pub struct FileSink<C = Kernel> {
+pub struct FileSink<C = KernelCalls> {
     calls: C,
     file: File,
     path: PathBuf,
@@ -36,7 +36,7 @@ impl FileSink {
     /// Where the file cannot be made, or for [`SinkKind::Direct`] where the file system
     /// does no direct I/O.
     pub fn create(path: &Path, kind: SinkKind, packet_bytes: usize) -> io::Result<Self> {
-        Self::create_with(Kernel, path, kind, packet_bytes)
+        Self::create_with(KernelCalls, path, kind, packet_bytes)
     }
 }
 

@@ -47,15 +47,18 @@ fn write_all(calls: impl Calls, kind: SinkKind, count: u64) -> SinkReport {
 #[test]
 fn packets_are_appended_in_order() {
     for kind in KINDS {
-        write_all(Kernel, kind, 40);
+        write_all(KernelCalls, kind, 40);
     }
 }
 
 #[test]
 fn the_way_that_was_asked_for_is_taken() {
     let report = |way| SinkReport { way, reason: None };
-    assert_eq!(write_all(Kernel, SinkKind::Splice, 1), report(Way::Splice));
-    assert_eq!(write_all(Kernel, SinkKind::Copy, 1), report(Way::Copy));
+    assert_eq!(
+        write_all(KernelCalls, SinkKind::Splice, 1),
+        report(Way::Splice)
+    );
+    assert_eq!(write_all(KernelCalls, SinkKind::Copy, 1), report(Way::Copy));
 }
 
 #[test]
@@ -88,7 +91,7 @@ fn interruptions_are_waited_out() {
                 (moves && turn % 3 != 0).then_some(Err(error))
             });
             let report = write_all(calls, kind, 5);
-            let undisturbed = write_all(Kernel, kind, 1);
+            let undisturbed = write_all(KernelCalls, kind, 1);
             assert_eq!(report, undisturbed);
         }
     }

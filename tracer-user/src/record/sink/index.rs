@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::record::sink::{Sink, SinkReport, direct, total_len};
 use crate::sys::memory::PageBuffer;
-use crate::sys::output::Kernel;
+use crate::sys::output::KernelCalls;
 use crate::sys::page_size;
 use crate::trace::ctf::PacketHeader;
 use crate::trace::ctf::index::{IndexEntry, header};
@@ -46,7 +46,7 @@ impl IndexFile {
             .truncate(true)
             .mode(0o600)
             .open(path)?;
-        if let Err(why) = direct::switch_on(&mut Kernel, file.as_fd()) {
+        if let Err(why) = direct::switch_on(&mut KernelCalls, file.as_fd()) {
             log::debug!("the index `{}` in the page cache: {why}", path.display());
         }
         Ok(Self {

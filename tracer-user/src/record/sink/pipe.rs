@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use crate::record::sink::{Sink, SinkReport, Way, total_len};
-use crate::sys::output::{Call, Calls, Kernel};
+use crate::sys::output::{Call, Calls, KernelCalls};
 use crate::trace::folder::frames::Frame;
 
 /// A pipe or FIFO that takes a trace as [frames](crate::trace::folder::frames).
@@ -24,7 +24,7 @@ use crate::trace::folder::frames::Frame;
 /// A slow reader makes all streams wait; what the rings cannot hold meanwhile is lost there
 /// and counted.
 #[derive(Debug)]
-pub struct SharedPipe<C = Kernel> {
+pub struct SharedPipe<C = KernelCalls> {
     state: Mutex<State<C>>,
     name: String,
 }
@@ -70,7 +70,7 @@ impl SharedPipe {
     /// Takes the writing end of a pipe; errors call it `name`.
     #[must_use]
     pub fn new(file: OwnedFd, name: &str) -> Self {
-        Self::with(Kernel, file, name)
+        Self::with(KernelCalls, file, name)
     }
 }
 
@@ -160,7 +160,7 @@ impl<C: Calls> State<C> {
 
 /// One stream's access to a [`SharedPipe`].
 #[derive(Debug)]
-pub struct PipeSink<C = Kernel> {
+pub struct PipeSink<C = KernelCalls> {
     pipe: Arc<SharedPipe<C>>,
     stream: u64,
 }

@@ -89,7 +89,7 @@ fn a_late_reader_would_see_pages_that_are_rewritten_after_vmsplice() {
         pipe: write_end.as_fd(),
         bytes: &page,
     };
-    assert_eq!(Kernel.call(call), Ok(4096));
+    assert_eq!(KernelCalls.call(call), Ok(4096));
     page.fill(b'n');
     drop(write_end);
     assert_eq!(reader(read_end).join().unwrap(), [b'n'; 4096]);

@@ -1,21 +1,20 @@
-//! The events, from the headers of LTTng-modules 2.13
-//! (`include/instrumentation/events/*.h`): those that Trace Compass and lttng-analyses look
-//! at, and their neighbours.
+//! The events that Trace Compass and lttng-analyses use, and related ones, from the headers of
+//! LTTng-modules 2.13 (`include/instrumentation/events/*.h`).
 
-use crate::trace::lttng::Change::{self, Name, Priority, RequestFlags};
-use crate::trace::lttng::Event;
-use crate::trace::lttng::Source::{self, Pid, PidOfNewThread, Tid};
+use crate::trace::lttng::AddedValue::{self, Pid, PidOfNewThread, Tid};
+use crate::trace::lttng::FieldChange::{self, Name, Priority, RequestFlags};
+use crate::trace::lttng::LttngEvent;
 
-type Fields = &'static [(&'static str, Change)];
+type Fields = &'static [(&'static str, FieldChange)];
 
 const SAME: Fields = &[];
 const TID: Fields = &[("pid", Name("tid"))];
 const TID_PRIO: Fields = &[("pid", Name("tid")), ("prio", Priority)];
 const FLAGS: Fields = &[("rwbs", RequestFlags)];
-const IN_THREAD: &[(&str, Source)] = &[("tid", Tid)];
+const IN_THREAD: &[(&str, AddedValue)] = &[("tid", Tid)];
 
 /// The events by tracepoint.
-pub const EVENTS: &[Event] = &[
+pub const EVENTS: &[LttngEvent] = &[
     event("sched", "sched_kthread_stop", TID),
     event("sched", "sched_kthread_stop_ret", SAME),
     event("sched", "sched_waking", TID_PRIO),
@@ -45,7 +44,7 @@ pub const EVENTS: &[Event] = &[
         ],
     )
     .with(&[
-        // The new thread is made by the parent.
+        // The parent is the current thread.
         ("parent_pid", Pid),
         ("child_pid", PidOfNewThread("child_pid")),
     ]),
@@ -68,7 +67,7 @@ pub const EVENTS: &[Event] = &[
             ("newprio", Priority),
         ],
     ),
-    Event {
+    LttngEvent {
         name: "task:task_newtask",
         new_thread: Some(["pid", "clone_flags"]),
         ..event("task", "task_newtask", SAME)
@@ -160,9 +159,9 @@ pub const EVENTS: &[Event] = &[
     event("workqueue", "workqueue_queue_work", SAME),
 ];
 
-/// An event with the name of its tracepoint.
-const fn event(system: &'static str, tracepoint: &'static str, fields: Fields) -> Event {
-    Event {
+/// An event with the same name as its tracepoint.
+const fn event(system: &'static str, tracepoint: &'static str, fields: Fields) -> LttngEvent {
+    LttngEvent {
         system,
         tracepoint,
         name: tracepoint,
@@ -172,12 +171,12 @@ const fn event(system: &'static str, tracepoint: &'static str, fields: Fields) -
     }
 }
 
-impl Event {
+impl LttngEvent {
     const fn named(self, name: &'static str) -> Self {
         Self { name, ..self }
     }
 
-    const fn with(self, added: &'static [(&'static str, Source)]) -> Self {
+    const fn with(self, added: &'static [(&'static str, AddedValue)]) -> Self {
         Self { added, ..self }
     }
 }

@@ -1,9 +1,8 @@
-//! The names that readers of LTTng's kernel traces know.
+//! Names and layouts of LTTng's kernel events.
 //!
-//! Trace Compass and lttng-analyses know the kernel's events as LTTng's modules record them:
-//! `sched_switch` with a `prev_tid`, priorities that begin at -100, the flags of a request to
-//! a disk as bits. [`EVENTS`] says for each tracepoint that they look at how its event is
-//! called there and what becomes of its fields.
+//! Trace Compass and lttng-analyses expect the kernel's events as LTTng's modules record them:
+//! `sched_switch` with a `prev_tid`, priorities from -100 on, the flags of block requests as
+//! bits. [`EVENTS`] maps the tracepoints that they use to LTTng's event names and fields.
 
 mod events;
 pub mod state_dump;
@@ -12,84 +11,86 @@ use crate::trace::event::EventClass;
 
 pub use events::EVENTS;
 
-/// How events and their fields are called in a trace.
+/// Naming scheme of events and fields in a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Naming {
-    /// Those of [`EVENTS`] as LTTng's modules have them, others as the kernel has them.
+    /// LTTng's names for [`EVENTS`], the kernel's for all others.
     #[default]
     Lttng,
-    /// As the kernel's format files have them.
+    /// The names in the kernel's format files.
     Tracefs,
 }
 
-/// Major, minor and patch level of the LTTng-modules whose names these are.
+/// Major, minor and patch level of the LTTng-modules that these names are taken from.
 pub const VERSION: [i64; 3] = [2, 13, 18];
 
-/// A tracepoint, and the event of LTTng's modules that it amounts to.
+/// A tracepoint and the corresponding event of LTTng's modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct LttngEvent {
     /// The tracepoint's subsystem.
     pub system: &'static str,
     /// The tracepoint's name.
     pub tracepoint: &'static str,
-    /// What the event is called.
+    /// Name of the event.
     pub name: &'static str,
-    /// The kernel's fields that are not as LTTng's modules have them.
-    pub fields: &'static [(&'static str, Change)],
-    /// Fields that the kernel's record lacks, behind all others.
-    pub added: &'static [(&'static str, Source)],
-    /// Fields of the id and the `clone` flags of a new thread, to be remembered for
-    /// [`Source::PidOfNewThread`].
+    /// The kernel's fields that differ in LTTng's event.
+    pub fields: &'static [(&'static str, FieldChange)],
+    /// Fields that the kernel's record lacks, added after all others.
+    pub added: &'static [(&'static str, AddedValue)],
+    /// Fields with the id and the `clone` flags of a new thread, remembered for
+    /// [`AddedValue::PidOfNewThread`].
     pub new_thread: Option<[&'static str; 2]>,
 }
 
-/// What becomes of a field.
+/// How LTTng's field differs from the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It has this name.
+pub enum FieldChange {
+    /// It has this name instead.
     Name(&'static str),
-    /// A priority that counts from the first of ordinary tasks.
+    /// A priority relative to the first one of ordinary tasks.
     Priority,
-    /// Letters become [bits](tracer_common::request_flags).
+    /// Flags as [bits](tracer_common::request_flags) instead of letters.
     RequestFlags,
 }
 
-/// Where the value of an added field is from.
+/// The value of an added field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The thread in which the event happens.
+pub enum AddedValue {
+    /// The current thread.
     Tid,
-    /// Its process.
+    /// The current process.
     Pid,
-    /// The process of the new thread whose id is in this field of the kernel.
+    /// The process of the new thread whose id is in this field of the kernel's record.
     PidOfNewThread(&'static str),
 }
 
-impl Event {
-    /// What becomes of a field of the kernel.
+impl LttngEvent {
+    /// How a field of the kernel differs, if it does.
     #[must_use]
-    pub fn change_of(&self, field: &str) -> Option<Change> {
+    pub fn change_of(&self, field: &str) -> Option<FieldChange> {
         let mut fields = self.fields.iter();
         fields.find_map(|&(name, change)| (name == field).then_some(change))
     }
 
-    /// What the kernel calls a field that is called `name` here.
+    /// The kernel's name of LTTng's field `name`.
     fn kernel_field<'a>(&self, name: &'a str) -> &'a str {
         let mut fields = self.fields.iter();
-        let field = fields.find(|(_, change)| matches!(change, Change::Name(own) if *own == name));
+        let field =
+            fields.find(|(_, change)| matches!(change, FieldChange::Name(own) if *own == name));
         field.map_or(name, |(kernel, _)| kernel)
     }
 }
 
 /// The event of a tracepoint.
 #[must_use]
-pub fn of_tracepoint(system: &str, tracepoint: &str) -> Option<&'static Event> {
+pub fn of_tracepoint(system: &str, tracepoint: &str) -> Option<&'static LttngEvent> {
     EVENTS
         .iter()
         .find(|event| event.system == system && event.tracepoint == tracepoint)
 }
 
-/// Another name of an event: `sched:sched_switch` and `sched_switch`, whichever is given.
+/// The other of the two names of an event: `sched_switch` for `sched:sched_switch`, and the
+/// other way round.
 #[must_use]
 pub fn other_name(name: &str) -> Option<String> {
     if let Some((system, tracepoint)) = name.split_once(':') {
@@ -99,8 +100,7 @@ pub fn other_name(name: &str) -> Option<String> {
     Some(format!("{}:{}", event.system, event.tracepoint))
 }
 
-/// A class of a renamed event with the names that the kernel has for its fields; none for
-/// any other.
+/// The class of an LTTng event with the kernel's field names; `None` for other events.
 #[must_use]
 pub fn with_kernel_fields(class: &EventClass) -> Option<EventClass> {
     let event = EVENTS.iter().find(|event| event.name == class.name)?;

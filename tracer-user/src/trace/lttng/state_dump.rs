@@ -1,46 +1,46 @@
-//! The events by which LTTng's modules tell what was there when recording began: threads,
-//! open files, interrupts, disks. Names and fields are those of
-//! `instrumentation/events/lttng-statedump.h` of LTTng-modules 2.13, but for the addresses of
-//! tables of open files, which only the kernel knows: a file has the `pid` of its process, as
-//! readers look for it and LTTng had it before.
+//! LTTng's state dump: events that list the threads, open files, interrupts and disks present
+//! when recording begins. Names and fields are those of
+//! `instrumentation/events/lttng-statedump.h` in LTTng-modules 2.13, except that a file has the
+//! `pid` of its process instead of the address of its file table, which only the kernel knows.
+//! Readers look for `pid`, as earlier versions of LTTng wrote it.
 
 use tracer_common::{EVENT_HEADER_LEN, EventHeader};
 
 use crate::trace::event::{Display, EventClass, Field, FieldType, IntegerType};
 
-/// What the names of these events begin with.
+/// Prefix of the names of these events.
 pub const PREFIX: &str = "lttng_statedump";
 
 /// Bytes of a thread's name in an event (the kernel's `TASK_COMM_LEN`).
 const NAME_LEN: usize = 16;
 
-/// One thing that was there.
+/// One entry of the state dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry<'a> {
-    /// What follows was there, up to [`End`](Self::End).
+    /// Start of the dump.
     Start,
-    /// That was all.
+    /// End of the dump.
     End,
     /// A thread.
     Thread(&'a Thread<'a>),
-    /// How a thread is called in its own namespace of processes.
+    /// The ids of a thread in a pid namespace.
     Namespace(&'a Namespace),
     /// An open file.
     File(&'a File<'a>),
-    /// An interrupt with one of those who handle it.
+    /// An interrupt and one of its handlers.
     Interrupt {
-        /// Its number.
+        /// Interrupt number.
         irq: u32,
-        /// The chip that it comes from.
+        /// Name of the interrupt chip.
         name: &'a [u8],
-        /// Who handles it.
+        /// Name of the handler.
         action: &'a [u8],
     },
     /// A disk.
     Disk {
-        /// Its number as the kernel has it in events: `major << 20 | minor`.
+        /// Device number as in the kernel's events: `major << 20 | minor`.
         dev: u32,
-        /// Its name, without `/dev`.
+        /// Name, without `/dev`.
         name: &'a [u8],
     },
 }
@@ -48,75 +48,75 @@ pub enum Entry<'a> {
 /// A thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thread<'a> {
-    /// Its id.
+    /// Thread id.
     pub tid: u32,
-    /// Its process.
+    /// Process id.
     pub pid: u32,
-    /// The process that made that.
+    /// Id of the parent process.
     pub ppid: u32,
-    /// Its name; cut to what the kernel keeps.
+    /// Name, truncated to the length that the kernel keeps.
     pub name: &'a [u8],
-    /// Whether it is the kernel's own.
+    /// Whether it is a kernel thread.
     pub is_kernel: bool,
-    /// What it does.
+    /// Scheduling state.
     pub status: Status,
-    /// The CPU that it was on last.
+    /// The CPU that it last ran on.
     pub cpu: u32,
 }
 
-/// What a thread does (`enum lttng_process_status`).
+/// Scheduling state of a thread (`enum lttng_process_status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// None of the others.
     Other = 0,
-    /// Runs, or could.
+    /// Running or runnable.
     WaitsForCpu = 2,
-    /// Has ended and is waited for.
+    /// Exited, and not reaped yet.
     Zombie = 4,
-    /// Waits for something.
+    /// Blocked.
     Waits = 5,
-    /// Has ended.
+    /// Exited.
     Dead = 7,
 }
 
-/// How a thread is called in its own namespace of processes.
+/// The ids of a thread in a pid namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Namespace {
-    /// Its id as all events have it.
+    /// Thread id in the initial namespace, as in all events.
     pub tid: u32,
-    /// The same in the namespace.
+    /// Thread id in the namespace.
     pub vtid: u32,
-    /// Its process there.
+    /// Process id in the namespace.
     pub vpid: u32,
-    /// The process that made that, there; 0: one outside.
+    /// Id of the parent process in the namespace; 0 if it is outside.
     pub vppid: u32,
-    /// How many namespaces are around this one.
+    /// Nesting level of the namespace.
     pub level: u32,
-    /// Its inode.
+    /// Inode of the namespace.
     pub inode: u32,
 }
 
 /// An open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File<'a> {
-    /// The process that has it.
+    /// The process that has it open.
     pub pid: u32,
-    /// Its number there.
+    /// File descriptor.
     pub fd: u32,
-    /// Flags of open(2), `O_CLOEXEC` among them.
+    /// Flags of open(2), including `O_CLOEXEC`.
     pub flags: u32,
-    /// Its name as `/proc/PID/fd` has it.
+    /// Name, as in `/proc/PID/fd`.
     pub name: &'a [u8],
 }
 
-/// Kernel's `FMODE_READ` and `FMODE_WRITE`, by the access mode in the flags of open(2).
+/// The kernel's `FMODE_READ` and `FMODE_WRITE`, by the access mode in the flags of open(2).
 const FILE_MODES: [u32; 4] = [1, 2, 3, 0];
 
-/// `LTTNG_MODE_UNKNOWN` and `LTTNG_NONE`: what LTTng's modules say of each thread.
+/// `LTTNG_MODE_UNKNOWN` and `LTTNG_NONE`, which LTTng's modules write for each thread.
 const MODES: [u32; 2] = [5, 0];
 
 impl Entry<'_> {
-    /// Position of its class in [`classes`].
+    /// Index of its class in [`classes`].
     const fn index(&self) -> u32 {
         match self {
             Self::Start => 0,
@@ -129,7 +129,7 @@ impl Entry<'_> {
         }
     }
 
-    /// Appends the values of its fields, in their order.
+    /// Appends the values of its fields, in order.
     fn write(&self, out: &mut Vec<u8>) {
         match *self {
             Self::Start | Self::End => {}
@@ -163,7 +163,7 @@ impl Entry<'_> {
                 numbers(out, &[irq]);
                 string(out, name);
                 string(out, action);
-                // No thread of the kernel's is known to handle it.
+                // The id of the handling kernel thread is unknown.
                 numbers(out, &[0]);
             }
             Self::Disk { dev, name } => {
@@ -185,7 +185,7 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(0);
 }
 
-/// The classes of all these events, numbered from `first_id`.
+/// The classes of all these events, with ids from `first_id` on.
 #[must_use]
 pub fn classes(first_id: u32) -> Vec<EventClass> {
     let signed = |name| field(name, true, Display::Decimal);
@@ -265,7 +265,7 @@ pub fn classes(first_id: u32) -> Vec<EventClass> {
         .collect()
 }
 
-/// A number of 32 bits at any byte, as it may be behind a string.
+/// A 32-bit number with byte alignment, as it may follow a string.
 fn field(name: &str, signed: bool, display: Display) -> Field {
     let number = IntegerType::natural(4, signed, display);
     Field {
@@ -274,18 +274,18 @@ fn field(name: &str, signed: bool, display: Display) -> Field {
     }
 }
 
-/// Events for a stream, one behind the other, each at a multiple of 8 bytes.
+/// A sequence of encoded events for a stream, each at a multiple of 8 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
     first_id: u32,
-    /// The process that tells.
+    /// The recorder's process id.
     pid: u32,
     bytes: Vec<u8>,
 }
 
 impl Events {
-    /// None yet, of classes that are numbered from `first_id`; they happen in the first
-    /// thread of the process `pid`.
+    /// An empty sequence; classes have ids from `first_id` on. Events are attributed to the main
+    /// thread of process `pid`.
     #[must_use]
     pub fn new(first_id: u32, pid: u32) -> Self {
         Self {
@@ -295,7 +295,7 @@ impl Events {
         }
     }
 
-    /// Appends one; times must not go back.
+    /// Appends an event; timestamps must not decrease.
     pub fn push(&mut self, timestamp_ns: u64, entry: &Entry<'_>) {
         let start = self.bytes.len();
         self.bytes.resize(start + EVENT_HEADER_LEN, 0);
@@ -310,8 +310,8 @@ impl Events {
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
     }
 
-    /// The event at `position`, which is 0 or where another ends, with its header; none
-    /// behind the last.
+    /// The event at `position`, with its header; `None` after the last one. Positions are 0 and
+    /// those that [`next`] returns.
     #[must_use]
     pub fn at(&self, position: usize) -> Option<(&[u8], EventHeader)> {
         let rest = self.bytes.get(position..)?;
@@ -320,7 +320,7 @@ impl Events {
     }
 }
 
-/// Where the event behind one of `size` bytes at `position` is.
+/// Position of the event after one of `size` bytes at `position`.
 #[must_use]
 pub const fn next(position: usize, size: u32) -> usize {
     position + (size as usize).next_multiple_of(8)
@@ -346,17 +346,17 @@ mod tests {
             (bytes.len(), start.timestamp_ns, start.class),
             (24, 100, 10)
         );
-        let behind = next(0, start.size);
-        let (bytes, header) = events.at(behind).unwrap();
+        let second = next(0, start.size);
+        let (bytes, header) = events.at(second).unwrap();
         assert_eq!((header.class, header.tid, header.pid), (14, 6, 6));
         assert_eq!(&bytes[24..28], 5u32.to_le_bytes());
         assert_eq!(&bytes[36..40], 2u32.to_le_bytes(), "for writing");
         assert_eq!(&bytes[40..], b"/tmp/x\0");
-        assert_eq!(events.at(next(behind, header.size)), None);
+        assert_eq!(events.at(next(second, header.size)), None);
     }
 
     #[test]
-    fn a_long_name_is_cut_as_the_kernel_does() {
+    fn a_long_name_is_truncated_as_the_kernel_does() {
         let mut events = Events::new(0, 1);
         let thread = Thread {
             tid: 2,
@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(&bytes[36..52], b"0123456789abcde\0");
     }
 
-    /// What is written for an entry is as long as the fields of its class.
+    /// An entry is as long as the fields of its class.
     #[test]
     fn entries_fill_the_fields_of_their_classes() {
         let classes = classes(0);

@@ -1,21 +1,19 @@
-//! Functions of the kernel: the hidden file [`FILE_NAME`] of a trace whose events have stacks.
+//! Kernel functions: the hidden file [`FILE_NAME`] of a trace with call stacks.
 //!
-//! Lines are those of the kernel's own `kallsyms`, `ADDRESS TYPE NAME [MODULE]`, of functions
-//! only. The addresses are those of the kernel that was recorded: it lies elsewhere after each
-//! boot, so they cannot be looked up later.
+//! The lines are those of `/proc/kallsyms`, `ADDRESS TYPE NAME [MODULE]`, for functions only. The
+//! kernel is at different addresses after each boot, so they cannot be looked up later.
 
 use std::path::Path;
 use std::{fs, io};
 
-/// Name of the file in the folder of a trace, or in that of its chunks.
+/// Name of the file in the folder of a trace or of its chunks.
 pub const FILE_NAME: &str = ".kallsyms";
 
-/// A function is not larger than this many bytes: an address further behind is in none that
-/// is known.
+/// Maximum size of a function in bytes: an address further from the start of one is not in it.
 const MAX_FUNCTION_LEN: u64 = 1 << 20;
 
-/// The functions that the kernel lists under `proc` (`/proc`), as the file has them; `None`
-/// where it hides their addresses (`kernel.kptr_restrict`).
+/// Reads the functions of the running kernel from `proc` (`/proc`), as the content of such a
+/// file; `None` if the kernel hides addresses (`kernel.kptr_restrict`).
 pub fn read_running(proc: &Path) -> io::Result<Option<String>> {
     let all = fs::read_to_string(proc.join("kallsyms"))?;
     let mut functions = String::with_capacity(all.len());
@@ -28,19 +26,19 @@ pub fn read_running(proc: &Path) -> io::Result<Option<String>> {
     Ok((!functions.is_empty()).then_some(functions))
 }
 
-/// Room before a function, which is no function.
+/// Whether a symbol is the padding before a function.
 fn is_padding(name: &str) -> bool {
     name.starts_with("__pfx_") || name.starts_with("__cfi_")
 }
 
-/// A function of the kernel.
+/// A kernel function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelSymbol<'a> {
-    /// Where it starts.
+    /// Start address.
     pub address: u64,
-    /// Its name.
+    /// Name.
     pub name: &'a str,
-    /// The module that it belongs to, without brackets; none: the kernel itself.
+    /// Name of its module, without brackets; `None` for the kernel itself.
     pub module: Option<&'a str>,
 }
 
@@ -48,12 +46,12 @@ pub struct KernelSymbol<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelSymbols {
     text: String,
-    /// Address, and where its line starts, sorted.
+    /// Address, and offset of its line in `text`, sorted.
     lines: Vec<(u64, usize)>,
 }
 
 impl KernelSymbols {
-    /// Reads the file of the trace in `folder`; none where it has no such file.
+    /// Reads the file of the trace in `folder`; `None` if it has no such file.
     pub fn open(folder: &Path) -> io::Result<Option<Self>> {
         match fs::read(folder.join(FILE_NAME)) {
             Ok(bytes) => Ok(Some(Self::parse(
@@ -64,7 +62,7 @@ impl KernelSymbols {
         }
     }
 
-    /// Reads the content of such a file; lines that cannot be read are left out.
+    /// Parses the content of such a file; malformed lines are ignored.
     #[must_use]
     pub fn parse(text: String) -> Self {
         let mut lines = Vec::new();
@@ -75,17 +73,17 @@ impl KernelSymbols {
             }
             start += line.len();
         }
-        // of several names for a function the first
+        // the first of several names for a function counts
         lines.sort_by_key(|&(address, _)| address);
         lines.dedup_by_key(|&mut (address, _)| address);
         Self { text, lines }
     }
 
-    /// The function that `address` lies in.
+    /// The function that contains `address`.
     #[must_use]
     pub fn find(&self, address: u64) -> Option<KernelSymbol<'_>> {
-        let behind = self.lines.partition_point(|&(start, _)| start <= address);
-        let &(_, line) = self.lines.get(behind.checked_sub(1)?)?;
+        let next = self.lines.partition_point(|&(start, _)| start <= address);
+        let &(_, line) = self.lines.get(next.checked_sub(1)?)?;
         let symbol = parse_line(self.text[line..].lines().next()?)?;
         (address - symbol.address < MAX_FUNCTION_LEN).then_some(symbol)
     }
@@ -128,7 +126,7 @@ ffffffffc0000000 t kvm_exit\t[kvm]
     }
 
     #[test]
-    fn an_address_is_in_the_function_before_it() {
+    fn an_address_is_in_the_nearest_function_before_it() {
         assert_eq!(found(0xffff_ffff_8100_0000), Some(("_text", None)));
         assert_eq!(found(0xffff_ffff_8100_00ef), Some(("_text", None)));
         assert_eq!(found(0xffff_ffff_8100_0180), Some(("vfs_read", None)));
@@ -139,14 +137,14 @@ ffffffffc0000000 t kvm_exit\t[kvm]
     }
 
     #[test]
-    fn an_address_far_behind_all_functions_is_in_none() {
+    fn an_address_far_from_all_functions_is_in_none() {
         assert_eq!(found(0xffff_ffff_8120_0000), None);
         assert_eq!(found(0x1000), None);
         assert_eq!(found(u64::MAX), None);
     }
 
     #[test]
-    fn functions_are_kept_and_nothing_else() {
+    fn only_functions_are_kept() {
         let proc = tempfile::tempdir().unwrap();
         fs::write(proc.path().join("kallsyms"), TEXT).unwrap();
         let kept = read_running(proc.path()).unwrap().unwrap();
@@ -158,7 +156,7 @@ ffffffffc0000000 t kvm_exit\t[kvm]
     }
 
     #[test]
-    fn hidden_addresses_are_no_functions() {
+    fn hidden_addresses_are_ignored() {
         let proc = tempfile::tempdir().unwrap();
         let hidden = "0000000000000000 T _text\n0000000000000000 t vfs_read\n";
         fs::write(proc.path().join("kallsyms"), hidden).unwrap();

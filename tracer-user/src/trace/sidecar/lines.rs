@@ -1,10 +1,10 @@
-//! Lines of text in the hidden files of a trace: a time, a number, and more.
+//! Lines of the hidden files of a trace: a timestamp, a thread or process id, and more.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-/// The content of such a file; nothing where it is not there.
+/// The content of such a file; empty if it does not exist.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -12,12 +12,12 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Time, number, and the rest of each line that has them.
+/// Timestamp, id, and the rest of each well-formed line.
 pub(super) fn parse(bytes: &[u8]) -> impl Iterator<Item = (u64, u32, &[u8])> {
     bytes
         .split_inclusive(|&byte| byte == b'\n')
         .filter_map(|line| {
-            // a line without its end is torn: even its last word may be half
+            // a line without its end is incomplete, and so may be its last word
             let line = line.strip_suffix(b"\n")?;
             let mut words = line.splitn(3, |&byte| byte == b' ');
             let mut number = || std::str::from_utf8(words.next()?).ok()?.parse::<u64>().ok();
@@ -27,7 +27,7 @@ pub(super) fn parse(bytes: &[u8]) -> impl Iterator<Item = (u64, u32, &[u8])> {
         })
 }
 
-/// Appends `bytes`; those that are not printable ASCII, and backslashes, as `\xNN`.
+/// Appends `bytes`, with backslashes and bytes that are not printable ASCII as `\xNN`.
 pub(super) fn push_escaped(line: &mut String, bytes: &[u8]) {
     for &byte in bytes {
         if matches!(byte, b' '..=b'~') && byte != b'\\' {
@@ -39,7 +39,7 @@ pub(super) fn push_escaped(line: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The bytes that [`push_escaped`] wrote; `None` for other text.
+/// Reverts [`push_escaped`]; `None` if it cannot have written `text`.
 pub(super) fn unescape(mut text: &[u8]) -> Option<Box<[u8]>> {
     let mut bytes = Vec::with_capacity(text.len());
     while let Some((&first, rest)) = text.split_first() {

@@ -1,17 +1,14 @@
-//! Where the code of processes was: the hidden file [`FILE_NAME`] of a trace whose events have
-//! user stacks.
+//! Code that processes mapped: the hidden file [`FILE_NAME`] of a trace with user stacks.
 //!
-//! Lines are of three kinds, in no particular order:
+//! There are three kinds of lines, in no particular order:
 //!
-//! - `TIME PID START END OFFSET BUILD_ID PATH`: from `TIME` (nanoseconds of the trace's clock)
-//!   on the bytes from `START` to `END` were those of a file from `OFFSET` on; or they have been
-//!   before, and were seen then. Addresses, the offset and the build id are hexadecimal, the
-//!   build id `-` where the file has none. The path is escaped as names are in
+//! - `TIME PID START END OFFSET BUILD_ID PATH`: addresses `START` to `END` map a file from
+//!   `OFFSET` on. `TIME`, in nanoseconds of the trace's clock, is when the process mapped them, or
+//!   when an existing mapping was first seen. Addresses, offset and build id are hexadecimal; the
+//!   build id is `-` if the file has none. The path is escaped like names in
 //!   [`tasks`](super::tasks).
-//! - `TIME PID new`: from then on the process executed another program; what was before says
-//!   nothing of it.
-//! - `TIME PID new PARENT`: from then on the number meant another process, which began with
-//!   what the process `PARENT` had.
+//! - `TIME PID new`: the process executed another program, which ends all its mappings.
+//! - `TIME PID new PARENT`: a new process with this id started, with the mappings of `PARENT`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -21,29 +18,29 @@ use std::{io, iter};
 
 use crate::trace::sidecar::lines;
 
-/// Name of the file in the folder of a trace, or in that of its chunks.
+/// Name of the file in the folder of a trace or of its chunks.
 pub const FILE_NAME: &str = ".maps";
 
-/// Stands for a build id that a file has not.
+/// Placeholder for a missing build id.
 const NO_BUILD_ID: &str = "-";
 
-/// Ends the time of what was mapped before.
+/// Ends all mappings of a process.
 const NEW: &str = "new";
 
-/// Code of a process.
+/// Code that a process mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
-    /// Addresses.
+    /// Address range.
     pub range: Range<u64>,
-    /// Where its first byte is in the file.
+    /// Offset of its first byte in the file.
     pub file_offset: u64,
-    /// The note `.note.gnu.build-id` of the file; empty where it has none.
+    /// Content of the note `.note.gnu.build-id`; empty if the file has none.
     pub build_id: Box<[u8]>,
     /// The file, as the process sees it, or `[vdso]`.
     pub path: Box<[u8]>,
 }
 
-/// The lines of what was seen of a process at a time.
+/// The lines for mappings that a process was seen to have.
 #[must_use]
 pub fn format_look(timestamp_ns: u64, pid: u32, mappings: &[Mapping]) -> String {
     let mut text = String::new();
@@ -67,51 +64,51 @@ pub fn format_look(timestamp_ns: u64, pid: u32, mappings: &[Mapping]) -> String 
     text
 }
 
-/// The line that says that a process executed another program.
+/// The line for a process that executed another program.
 #[must_use]
 pub fn format_exec(timestamp_ns: u64, pid: u32) -> String {
     format!("{timestamp_ns} {pid} {NEW}\n")
 }
 
-/// The line that says that `parent` made a process.
+/// The line for a new process.
 #[must_use]
 pub fn format_fork(timestamp_ns: u64, pid: u32, parent: u32) -> String {
     format!("{timestamp_ns} {pid} {NEW} {parent}\n")
 }
 
-/// When, and what.
+/// Time, and the mapping seen then.
 type Seen = (u64, Mapping);
 
-/// What is known of all processes that a number meant.
+/// All processes that had the same id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Process {
     beginnings: Vec<Beginning>,
-    /// By their times.
+    /// Sorted by time.
     seen: Vec<Seen>,
 }
 
-/// Of a process, or of another program in it.
+/// The start of a process, or of another program in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Beginning {
     timestamp_ns: u64,
-    /// Whose code a new process had.
+    /// The process whose mappings a new process inherits.
     parent: Option<u32>,
 }
 
-/// The code of the processes of a trace.
+/// The code that the processes of a trace mapped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mappings {
     processes: HashMap<u32, Process>,
 }
 
 impl Mappings {
-    /// Adds what the trace in `folder` has; nothing where it has no such file.
+    /// Adds the mappings of the trace in `folder`; none if it has no such file.
     pub fn read(&mut self, folder: &Path) -> io::Result<()> {
         self.add(&lines::read(&folder.join(FILE_NAME))?);
         Ok(())
     }
 
-    /// Reads the content of such a file; lines that cannot be read are left out.
+    /// Parses the content of such a file; malformed lines are ignored.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut mappings = Self::default();
@@ -139,16 +136,16 @@ impl Mappings {
         }
     }
 
-    /// Whether anything is known of the process that `pid` was at that time.
+    /// Whether any mapping of process `pid` at that time is known.
     #[must_use]
     pub fn knows(&self, pid: u32, timestamp_ns: u64) -> bool {
         let mut lineage = self.lineage(pid, timestamp_ns);
         lineage.any(|(_, seen)| !seen.is_empty())
     }
 
-    /// What lay at `address` of process `pid` at a time: as it was seen last up to then, else
-    /// first after it, because what was there before the recording is looked at after the
-    /// first event; else what the process had from the one that made it.
+    /// The mapping at `address` of process `pid`: the last one seen up to `timestamp_ns`; else the
+    /// first one seen later, because mappings older than the recording are only read after its
+    /// first events; else the one inherited from the parent process.
     #[must_use]
     pub fn find(&self, pid: u32, timestamp_ns: u64, address: u64) -> Option<&Mapping> {
         self.lineage(pid, timestamp_ns).find_map(|(until, seen)| {
@@ -160,15 +157,14 @@ impl Mappings {
         })
     }
 
-    /// What was seen of the program that `pid` executed at a time; where it did not begin with
-    /// that, also what its parent had when it made it, and so on, each with the time until
-    /// which it matters.
+    /// The mappings of the program that `pid` executed at a time, then those inherited from its
+    /// parent, and so on, each with the time up to which they count.
     fn lineage(&self, pid: u32, timestamp_ns: u64) -> impl Iterator<Item = (u64, &[Seen])> {
         let mut next = Some((pid, timestamp_ns));
         iter::from_fn(move || {
             let (pid, until) = next?;
             let (seen, begin) = self.processes.get(&pid)?.at(until);
-            // An earlier time for each, so that there is an end whatever the lines say.
+            // The time decreases in each step, so this ends even if the lines form a circle.
             next =
                 begin.and_then(|begin| Some((begin.parent?, begin.timestamp_ns.checked_sub(1)?)));
             Some((until, seen))
@@ -177,7 +173,7 @@ impl Mappings {
 }
 
 impl Process {
-    /// What was seen of the program that it executed at a time, and how that began.
+    /// The mappings of the program executed at a time, and how it started.
     fn at(&self, timestamp_ns: u64) -> (&[Seen], Option<Beginning>) {
         let next = self
             .beginnings
@@ -192,10 +188,10 @@ impl Process {
     }
 }
 
-/// What a line says behind time and process.
+/// The rest of a line, after time and process.
 enum Line {
     Mapped(Mapping),
-    /// With the parent of a new process.
+    /// With the parent if it is a new process.
     New(Option<u32>),
 }
 
@@ -246,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_reads_back() {
+    fn mappings_are_read_back() {
         let without = Mapping {
             build_id: Box::default(),
             ..mapping(0x9000, "/a b\\\n")
@@ -265,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_last_counts_else_what_came_first() {
+    fn the_last_mapping_up_to_a_time_counts_else_the_first() {
         let text = format_look(10, 1, &[mapping(0x1000, "/old")])
             + &format_look(20, 1, &[mapping(0x1000, "/new"), mapping(0x5000, "/late")]);
         assert_eq!(found(&text, 1, 3, 0x1000).unwrap(), "/old");
@@ -275,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn another_program_has_other_code() {
+    fn another_program_has_other_mappings() {
         let text = format_look(10, 1, &[mapping(0x1000, "/sh")])
             + &format_exec(15, 1)
             + &format_look(20, 1, &[mapping(0x1000, "/ls")])
@@ -288,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_process_has_what_its_parent_had_when_it_made_it() {
+    fn a_new_process_inherits_the_mappings_of_its_parent() {
         let text = format_look(10, 1, &[mapping(0x1000, "/sh")])
             + &format_exec(20, 1)
             + &format_look(21, 1, &[mapping(0x1000, "/ls")])
@@ -308,13 +304,13 @@ mod tests {
     }
 
     #[test]
-    fn processes_that_make_each_other_have_an_end() {
+    fn a_circle_of_parents_ends() {
         let text = format_fork(5, 1, 2) + &format_fork(5, 2, 1) + &format_fork(0, 1, 1);
         assert_eq!(found(&text, 1, 9, 0x1000), None);
     }
 
     #[test]
-    fn torn_and_unreadable_lines_are_left_out() {
+    fn malformed_lines_are_ignored() {
         for text in [
             "5 7 1000 2000 2000 ab01 /bin/x",
             "5 7 1000 2000 2000 ab0 /bin/x\n",

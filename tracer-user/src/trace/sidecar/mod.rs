@@ -1,8 +1,8 @@
-//! Hidden files beside the streams of a trace, which readers of CTF ignore.
+//! Hidden files beside the streams of a trace, which CTF readers ignore.
 //!
-//! - [`tasks`]: names of threads
-//! - [`kallsyms`]: functions of the kernel
-//! - [`mappings`]: files that processes had mapped
+//! - [`tasks`]: thread names
+//! - [`kallsyms`]: kernel functions
+//! - [`mappings`]: code that processes mapped
 
 pub mod kallsyms;
 mod lines;

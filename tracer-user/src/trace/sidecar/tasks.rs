@@ -1,9 +1,8 @@
-//! Names of threads: the hidden file [`FILE_NAME`] of a trace.
+//! Thread names: the hidden file [`FILE_NAME`] of a trace.
 //!
-//! One line for each name that a thread had: `TIMESTAMP_NS TID COMM`, in no particular
-//! order. Bytes of a name that are not printable ASCII, and backslashes, are written as
-//! `\xNN`. Lines that cannot be read, like the last one of a recorder that was killed,
-//! are left out.
+//! One line for each name that a thread had, `TIMESTAMP_NS TID COMM`, in no particular order.
+//! Backslashes and bytes that are not printable ASCII are written as `\xNN`. Malformed lines,
+//! such as the last one of a recorder that was killed, are ignored.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,11 +10,11 @@ use std::path::Path;
 
 use crate::trace::sidecar::lines;
 
-/// Name of the file in the folder of a trace; hidden, since readers of CTF take every
-/// other file for a stream.
+/// Name of the file in the folder of a trace; hidden, because CTF readers take every other file
+/// for a stream.
 pub const FILE_NAME: &str = ".tasks";
 
-/// The line, with its end, that says what `tid` was called from `timestamp_ns` on.
+/// The line, including its end, for the name of `tid` from `timestamp_ns` on.
 #[must_use]
 pub fn format_line(timestamp_ns: u64, tid: u32, comm: &[u8]) -> String {
     let mut line = format!("{timestamp_ns} {tid} ");
@@ -24,24 +23,24 @@ pub fn format_line(timestamp_ns: u64, tid: u32, comm: &[u8]) -> String {
     line
 }
 
-/// From when on, in nanoseconds, and what.
+/// Time from which a name holds, in nanoseconds, and the name.
 type Name = (u64, Box<[u8]>);
 
-/// What threads were called, and when.
+/// Names of threads over time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tasks {
-    /// For each thread its names, by the time from which they hold.
+    /// The names of each thread, sorted by time.
     names: HashMap<u32, Vec<Name>>,
 }
 
 impl Tasks {
-    /// Adds the names of the trace in folder `dir`; none where it has no such file.
+    /// Adds the names of the trace in `dir`; none if it has no such file.
     pub fn read(&mut self, dir: &Path) -> io::Result<()> {
         self.add(&lines::read(&dir.join(FILE_NAME))?);
         Ok(())
     }
 
-    /// Reads the content of such a file.
+    /// Parses the content of such a file.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut tasks = Self::default();
@@ -62,8 +61,8 @@ impl Tasks {
         }
     }
 
-    /// What `tid` was called at `timestamp_ns`: the latest name up to then, else its
-    /// first name, else `<...>`. Thread 0 is each CPU's `<idle>`.
+    /// Name of `tid` at `timestamp_ns`: the latest name up to then, else its first name, else
+    /// `<...>`. Thread 0 is `<idle>` on each CPU.
     #[must_use]
     pub fn name_at(&self, tid: u32, timestamp_ns: u64) -> &[u8] {
         if tid == 0 {
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_any_bytes_reads_back() {
+    fn a_name_of_any_bytes_is_read_back() {
         let comm = b"a b\\x\xff\n\x1b";
         let tasks = Tasks::parse(format_line(5, 7, comm).as_bytes());
         assert_eq!(tasks.name_at(7, 5), comm);
@@ -108,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_threads_and_idle_have_stand_ins() {
+    fn unknown_threads_and_idle_have_placeholders() {
         assert_eq!(Tasks::default().name_at(4, 0), b"<...>");
         assert_eq!(Tasks::default().name_at(0, 0), b"<idle>");
     }
 
     #[test]
-    fn torn_and_unreadable_lines_are_left_out() {
+    fn malformed_lines_are_ignored() {
         let tasks = Tasks::parse(b"x\n1 1 a\\x\n1 1 a\\x4\n\n1 1\n1 1 good\n2 1 ba");
         assert_eq!(tasks.name_at(1, 9), b"good");
     }

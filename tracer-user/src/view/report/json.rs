@@ -1,4 +1,4 @@
-//! Events as JSON, one object on each line.
+//! Events as JSON, one object per line.
 
 use crate::trace::ctf::{Event, Fields, Loss};
 use crate::trace::sidecar::tasks::Tasks;
@@ -13,31 +13,31 @@ pub(super) struct Json {
     classes: Vec<ClassJson>,
 }
 
-/// The parts of an object that all events of a class share.
+/// The parts of an object that are the same for all events of a class.
 #[derive(Debug)]
 struct ClassJson {
-    /// The name, as a string of JSON.
+    /// The name as a JSON string.
     name: Vec<u8>,
     context: Vec<FieldJson>,
     fields: Vec<FieldJson>,
 }
 
-/// How a field is shown in each event.
+/// How to print a field.
 #[derive(Debug)]
 struct FieldJson {
-    /// The name with its colon.
+    /// The name as a JSON string, with a colon.
     name: Vec<u8>,
-    /// It can be an error.
+    /// Whether it can be an error number.
     is_result: bool,
-    /// It is a stack.
+    /// Set if it is a stack.
     stack: Option<Side>,
 }
 
-/// Where the parts of an event go to.
+/// An event being printed.
 struct Parts<'p, 'e> {
     /// Values.
     line: &'p mut Line,
-    /// What numbers are called.
+    /// Names of numbers.
     names: &'p mut Line,
     event: &'p Event<'e>,
     stacks: &'p mut Stacks,
@@ -116,7 +116,7 @@ impl Json {
         line.text("}\n");
     }
 
-    // shaped as `Text::loss`, which has settings
+    // same signature as `Text::loss`
     #[allow(clippy::unused_self)]
     pub(super) fn loss(&self, line: &mut Line, loss: &Loss) {
         line.text("{\"timestamp_ns\":");
@@ -182,7 +182,7 @@ fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
 
 fn push_value(line: &mut Line, value: Value<'_>) {
     match value {
-        Value::Number(number) | Value::Named(number, _) => push_number(line, number),
+        Value::Number(number) | Value::Labeled(number, _) => push_number(line, number),
         Value::Text(text) => line.json(text),
         Value::Numbers(numbers) => {
             line.byte(b'[');

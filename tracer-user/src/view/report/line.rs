@@ -1,9 +1,9 @@
-//! Bytes of a line of output. Numbers are put together here rather than by `format!`,
-//! which takes most of the time of a report otherwise.
+//! Bytes of a line of output. Numbers are formatted here because `format!` would take most of the
+//! time of a report.
 
 use std::borrow::Cow;
 
-/// A buffer of text that grows at its end.
+/// A buffer of text to append to.
 #[derive(Debug, Default)]
 pub(super) struct Line(pub(super) Vec<u8>);
 
@@ -16,7 +16,7 @@ impl Line {
         self.0.push(byte);
     }
 
-    /// Adds spaces until `width` bytes follow `start`.
+    /// Appends spaces until `width` bytes follow `start`.
     pub(super) fn pad_to(&mut self, start: usize, width: usize) {
         let len = (start + width).max(self.0.len());
         self.0.resize(len, b' ');
@@ -33,7 +33,7 @@ impl Line {
         self.decimal(number.unsigned_abs());
     }
 
-    /// With zeros in front to have `width` digits.
+    /// Pads with zeros to `width` digits.
     pub(super) fn decimal_padded(&mut self, number: u64, width: usize) {
         self.digits(number, 10, width);
     }
@@ -43,7 +43,7 @@ impl Line {
         self.digits(number, 16, 1);
     }
 
-    /// In 16 columns, as `perf script` has it.
+    /// Right-aligned in 16 columns, as in `perf script`.
     pub(super) fn address(&mut self, address: u64) {
         let width = address.checked_ilog(16).unwrap_or(0) as usize + 1;
         let start = self.0.len();
@@ -59,7 +59,7 @@ impl Line {
     }
 
     fn digits(&mut self, mut number: u64, base: u64, width: usize) {
-        // 22 digits are the most of 64 bits in octal
+        // 64 bits have at most 22 digits, in octal
         let mut digits = [b'0'; 24];
         let mut start = digits.len();
         while number > 0 {
@@ -71,8 +71,8 @@ impl Line {
         self.0.extend_from_slice(&digits[start..]);
     }
 
-    /// Text of unknown origin that a terminal may get to see: control characters and what
-    /// is not UTF-8 come escaped. In quotes where a reader could not tell its end.
+    /// Untrusted text that a terminal may show: control characters and invalid UTF-8 are escaped.
+    /// Quoted if its end would be ambiguous.
     pub(super) fn string(&mut self, bytes: &[u8]) {
         let bare = |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'\\');
         if !bytes.is_empty() && bytes.iter().all(bare) {
@@ -84,7 +84,7 @@ impl Line {
         self.byte(b'"');
     }
 
-    /// As [`string`](Self::string), without quotes.
+    /// Like [`string`](Self::string), but never quoted.
     pub(super) fn bare(&mut self, bytes: &[u8]) {
         if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             self.0.extend_from_slice(bytes);
@@ -122,7 +122,7 @@ impl Line {
         self.digits(u64::from(byte), 16, 2);
     }
 
-    /// A string of JSON; what is not UTF-8 is replaced.
+    /// A JSON string; invalid UTF-8 is replaced.
     pub(super) fn json(&mut self, bytes: &[u8]) {
         let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         if bytes.iter().all(plain) {
@@ -132,7 +132,7 @@ impl Line {
             return;
         }
         let text: Cow<'_, str> = String::from_utf8_lossy(bytes);
-        // DEL and the C1 control characters are legal in JSON, and harmful to terminals
+        // DEL and the C1 control characters are valid in JSON but can harm terminals
         let encoded = serde_json::Value::from(text).to_string();
         for c in encoded.chars() {
             if c.is_control() || changes_direction(c) {
@@ -145,7 +145,7 @@ impl Line {
     }
 }
 
-/// Invisible characters that let text look like other text.
+/// Invisible characters that can make text look like other text.
 const fn changes_direction(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,6 +1,4 @@
-//! Events for people and programs to read: the text that users of `trace-cmd` know, or
-//! one object of JSON for each event. Knows traces only as [`ctf`](crate::trace::ctf) gives them,
-//! so that it runs unprivileged and anywhere.
+//! Prints events: as text in the format of `trace-cmd report`, or as one JSON object per event.
 
 mod json;
 mod line;
@@ -18,53 +16,53 @@ use self::line::Line;
 use self::select::Filter;
 use self::stack::Stacks;
 use self::text::Text;
-use crate::trace::ctf::{Event, ReadError, Tail};
+use crate::trace::ctf::{Event, Loss, ReadError, Tail};
 use crate::trace::folder::{Record, Trace};
 
 pub use select::{CpuSet, SelectError, Selection, Time, matches};
 
-/// Output is handed on in pieces of about this many bytes.
+/// Output is written in batches of about this many bytes.
 const BATCH_LEN: usize = 64 * 1024;
 
-/// How events are written.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One line of text for each.
+    /// One line of text per event.
     Text {
-        /// Nine digits of a second instead of six.
+        /// Print timestamps with nine decimal places instead of six.
         nanoseconds: bool,
     },
-    /// One object for each.
+    /// One JSON object per event.
     Json,
 }
 
 /// Why a report ended early.
 #[derive(Debug, Error)]
 pub enum ReportError {
-    /// What was asked for has no meaning for this trace.
+    /// The selection does not fit this trace.
     #[error(transparent)]
     Select(#[from] SelectError),
-    /// The trace cannot be read, or not on.
+    /// The trace cannot be read, or not further.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The output takes no more. `BrokenPipe` says that nobody wants to see the rest.
-    #[error("cannot write the report: {0}")]
+    /// Writing the output failed; `BrokenPipe` if its reader has closed it.
+    #[error("cannot write the report")]
     Write(#[source] io::Error),
 }
 
-/// What there is to say after a report.
+/// Remarks at the end of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// What could not be read at the ends of the streams.
+    /// Incomplete packets at the ends of streams.
     pub tails: Vec<Tail>,
-    /// What stacks lack, for people.
+    /// Why addresses in stacks have no symbols, for people.
     pub notes: Vec<String>,
 }
 
 /// Writes the selected events of `trace` to `out`.
 ///
 /// # Errors
-/// What was read up to an error has been written.
+/// Events before the error have been written.
 pub fn report(
     trace: &Trace,
     selection: &Selection,
@@ -127,7 +125,7 @@ impl Printer {
         }
     }
 
-    fn loss(&self, line: &mut Line, loss: &crate::trace::ctf::Loss) {
+    fn loss(&self, line: &mut Line, loss: &Loss) {
         match self {
             Self::Text(text) => text.loss(line, loss),
             Self::Json(json) => json.loss(line, loss),

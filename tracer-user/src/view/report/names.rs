@@ -1,24 +1,19 @@
-//! What numbers are called: values and bits as the metadata names them, and errors.
+//! Names of numbers: labels of values and bits in the metadata, and names of errors.
 
 use std::fmt::Write as _;
 
-use syscalls::Errno;
+use crate::trace::{Number, Value, ValueLabel, errno};
 
-use crate::trace::{Named, Number, Value};
-
-/// The largest number of an error (`MAX_ERRNO`, `include/linux/err.h`).
-const MAX_ERRNO: i64 = 4095;
-
-/// What functions and system calls return is in fields of this name.
+/// Name of the field with the return value of a function or system call.
 const RESULT: &str = "ret";
 
-/// What a number is called.
+/// The name of a number.
 pub(super) enum Name<'a> {
-    /// It says as much as the number.
+    /// Replaces the number.
     Instead(&'a str),
-    /// As [`Instead`](Self::Instead), put together.
+    /// Replaces the number; the joined names of its bits.
     Joined(String),
-    /// It explains the number.
+    /// Explains the number, which is printed too.
     Beside(&'static str),
 }
 
@@ -31,12 +26,12 @@ impl Name<'_> {
     }
 }
 
-/// What `value` is called; `is_result` where its field [can be an error](is_result).
+/// The name of `value`, if it has one; `is_result` if its field [can be an error](is_result).
 pub(super) fn name<'a>(value: &Value<'a>, is_result: bool) -> Option<Name<'a>> {
     match value {
         Value::Number(number) if is_result => error_name(*number).map(Name::Beside),
-        Value::Named(_, Named::Value(name)) => Some(Name::Instead(name)),
-        Value::Named(_, Named::Bits(set)) => {
+        Value::Labeled(_, ValueLabel::Value(name)) => Some(Name::Instead(name)),
+        Value::Labeled(_, ValueLabel::Bits(set)) => {
             let mut text = String::new();
             let mut separator = "";
             let mut rest = 0;
@@ -59,7 +54,7 @@ pub(super) fn name<'a>(value: &Value<'a>, is_result: bool) -> Option<Name<'a>> {
     }
 }
 
-/// Whether a field of a class has what a system call or a function returned.
+/// Whether a field has the return value of a system call or function.
 pub(super) fn is_result(class: &str, field: &str) -> bool {
     field == RESULT
         && (class.starts_with("syscall_exit_")
@@ -69,15 +64,15 @@ pub(super) fn is_result(class: &str, field: &str) -> bool {
             || class.starts_with("fexit:"))
 }
 
-/// The name of the error that a returned number stands for, those that only the kernel sees
-/// included. A register that an error pointer was returned in is one, too.
+/// The name of the error that a return value means, including errors internal to the kernel. A
+/// register with an error pointer counts too.
 fn error_name(number: Number) -> Option<&'static str> {
     let value = match (number.ty.size_bits, number.ty.signed) {
         (64, _) | (32, true) => number.raw as i64,
         _ => return None,
     };
-    (-MAX_ERRNO..0).contains(&value).then_some(())?;
-    Errno::new(-value as i32).name()
+    let error = value.checked_neg()?;
+    errno::name(u16::try_from(error).ok()?)
 }
 
 #[cfg(test)]
@@ -106,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn other_numbers_are_no_errors() {
+    fn other_numbers_are_not_errors() {
         for value in [0, 2, -400, -4095, -4096, i64::MIN] {
             assert_eq!(of(8, true, value), None, "{value}");
         }
@@ -114,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn results_are_those_of_calls_and_functions() {
+    fn results_are_return_values_of_calls_and_functions() {
         for class in [
             "syscall_exit_openat",
             "raw_syscalls:sys_exit",

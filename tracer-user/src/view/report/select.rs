@@ -1,43 +1,44 @@
-//! Which events are shown: by name, time, CPU and process, as users type it.
+//! Selects the events to print by name, time, CPU and process.
 
 use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::names::glob;
 use crate::trace::ctf::Event;
 use crate::trace::lttng::state_dump::PREFIX;
 use crate::trace::{Class, lttng};
 
-/// What was typed that has no meaning.
+/// Why a selection is invalid.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SelectError {
     /// Not a time.
     #[error(
-        "`{0}` is not a time; give seconds as the report prints them (`12345.678901`), or from \
-         the start of the trace (`+1.5`)"
+        "invalid time `{0}`; give a timestamp in seconds as printed (`12345.678901`), or seconds \
+         after the start of the trace (`+1.5`)"
     )]
     Time(String),
     /// Not a list of CPUs.
-    #[error("`{0}` is not a list of CPUs; give numbers and ranges such as `0,2-3`")]
+    #[error("invalid CPU list `{0}` (example: 0,2-3)")]
     Cpus(String),
-    /// A pattern that no event of the trace has.
-    #[error("no event of this trace is called `{pattern}`; {known}")]
+    /// A pattern that matches no event of the trace.
+    #[error("no event of this trace matches `{pattern}`; {known}")]
     NoEvent {
-        /// What was typed.
+        /// The pattern.
         pattern: String,
-        /// Says which names there are.
+        /// Lists the names that exist.
         known: String,
     },
 }
 
-/// A point in time, or the time span that a number of few digits stands for.
+/// A timestamp with the precision with which it was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
     /// Nanoseconds.
     ns: u64,
-    /// How many nanoseconds the last typed digit stands for.
+    /// Value in nanoseconds of the last typed digit.
     unit_ns: u64,
-    /// Counts from the start of the trace.
+    /// Whether it counts from the start of the trace.
     relative: bool,
 }
 
@@ -75,7 +76,7 @@ impl Time {
         })
     }
 
-    /// The first nanosecond, in a trace that starts at `start_ns`.
+    /// The first nanosecond that it means, in a trace that starts at `start_ns`.
     #[must_use]
     pub const fn first_ns(self, start_ns: u64) -> u64 {
         if self.relative {
@@ -85,8 +86,8 @@ impl Time {
         }
     }
 
-    /// The last nanosecond. A time as precise as the report prints it means all events
-    /// that are printed with it.
+    /// The last nanosecond that it means: a time with microseconds or more digits includes all
+    /// events that are printed with it.
     #[must_use]
     pub const fn last_ns(self, start_ns: u64) -> u64 {
         let first = self.first_ns(start_ns);
@@ -98,7 +99,7 @@ impl Time {
     }
 }
 
-/// A set of CPUs, as `0,2-3`.
+/// A set of CPUs, such as `0,2-3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuSet(Vec<(u32, u32)>);
 
@@ -128,16 +129,15 @@ impl FromStr for CpuSet {
     }
 }
 
-/// What to show; everything by default.
+/// The events to print; all by default.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Names with `*` and `?`; a comma separates several. See [`matches()`] for what a name
-    /// without its group means. Events of a state dump are meant by patterns that begin with
-    /// their [`PREFIX`] only.
+    /// Patterns of names, also separated by commas; [`matches()`] says what they match. Events of
+    /// the state dump are matched only by patterns that begin with their [`PREFIX`].
     pub events: Vec<String>,
-    /// Nothing before.
+    /// Only events from this time on.
     pub from: Option<Time>,
-    /// Nothing after.
+    /// Only events up to this time.
     pub to: Option<Time>,
     /// Only these CPUs.
     pub cpus: Option<CpuSet>,
@@ -148,7 +148,7 @@ pub struct Selection {
 /// A [`Selection`], applied to one trace.
 #[derive(Clone, Debug)]
 pub(super) struct Filter {
-    /// By position of the class.
+    /// Whether each class is selected, by index.
     classes: Vec<bool>,
     pub(super) from_ns: u64,
     pub(super) to_ns: u64,
@@ -197,7 +197,7 @@ impl Filter {
         self.cpus.as_ref().is_none_or(|cpus| cpus.contains(cpu))
     }
 
-    /// Whether an event within the range of time is shown.
+    /// Whether an event within the time range is selected.
     pub(super) fn has(&self, event: &Event<'_>) -> bool {
         self.classes[event.class.index]
             && self.has_cpu(event.cpu)
@@ -207,7 +207,7 @@ impl Filter {
     }
 }
 
-/// Some names of the trace, for someone who typed another.
+/// Some event names of the trace, for an error message.
 fn known(classes: &[Class]) -> String {
     const SHOWN: usize = 8;
     let names: Vec<String> = classes
@@ -222,55 +222,26 @@ fn known(classes: &[Class]) -> String {
     }
 }
 
-/// Whether an event is meant by a pattern: by its whole name, by the part behind the
-/// group (`sched_switch` for `sched:sched_switch`), by the other of the two names that the
-/// kernel and LTTng have for it (`sched:sched_switch` for `sched_switch`), or, as probes are
-/// typed, `syscall:NAME` for the entry and the exit of a system call.
+/// Whether a pattern matches an event: its full name, the part after the group (`sched_switch`
+/// for `sched:sched_switch`), the other of its names in the kernel and in LTTng
+/// (`sched:sched_switch` for `sched_switch`), or, as in probes, `syscall:NAME` for the entry and
+/// the exit of a system call.
 #[must_use]
 pub fn matches(pattern: &str, name: &str) -> bool {
     let call = name
         .strip_prefix("syscall_entry_")
         .or_else(|| name.strip_prefix("syscall_exit_"));
-    means(pattern, name)
-        || lttng::other_name(name).is_some_and(|other| means(pattern, &other))
+    matches_name(pattern, name)
+        || lttng::other_name(name).is_some_and(|other| matches_name(pattern, &other))
         || pattern
             .strip_prefix("syscall:")
             .zip(call)
-            .is_some_and(|(pattern, call)| glob(pattern.as_bytes(), call.as_bytes()))
+            .is_some_and(|(pattern, call)| glob::matches(pattern, call))
 }
 
-fn means(pattern: &str, name: &str) -> bool {
-    let behind_group = name.split_once(':').map(|(_, behind)| behind);
-    glob(pattern.as_bytes(), name.as_bytes())
-        || behind_group.is_some_and(|behind| glob(pattern.as_bytes(), behind.as_bytes()))
-}
-
-/// `*` is any text, `?` any byte. Goes back to the last `*` only, so that time is at most
-/// the product of both lengths.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut star = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((star_p, star_t)) => {
-                    star = Some((star_p, star_t + 1));
-                    p = star_p + 1;
-                    t = star_t + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&byte| byte == b'*')
+fn matches_name(pattern: &str, name: &str) -> bool {
+    let after_group = name.split_once(':').map(|(_, after)| after);
+    glob::matches(pattern, name) || after_group.is_some_and(|after| glob::matches(pattern, after))
 }
 
 #[cfg(test)]
@@ -292,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn either_name_of_an_event_is_known() {
+    fn both_names_of_an_event_match() {
         for name in ["irq:softirq_entry", "irq_softirq_entry"] {
             for pattern in [
                 "irq:softirq_entry",
@@ -307,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_call_means_its_entry_and_its_exit() {
+    fn a_system_call_matches_its_entry_and_its_exit() {
         assert!(matches("syscall:openat", "syscall_entry_openat"));
         assert!(matches("syscall:open*", "syscall_exit_openat"));
         assert!(!matches("syscall:openat", "sched:openat_x"));
@@ -322,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_printed_time_holds_all_events_printed_with_it() {
+    fn a_printed_time_includes_all_events_printed_with_it() {
         let time: Time = "1.000001".parse().unwrap();
         assert_eq!(time.last_ns(0), 1_000_001_999);
         let time: Time = "1".parse().unwrap();
@@ -330,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_times_are_refused() {
         for text in [
             "",
             "+",

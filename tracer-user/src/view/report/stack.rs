@@ -1,7 +1,7 @@
-//! Stacks: addresses to the functions that they lie in.
+//! Resolves the addresses of call stacks to functions.
 //!
-//! Functions of the kernel are those that the trace noted. User addresses are looked up in the
-//! files that were mapped, as long as these are still the same: their build ids say so.
+//! Kernel functions come from the trace. User addresses are looked up in the files that were
+//! mapped, provided that their build ids have not changed.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -18,17 +18,17 @@ use crate::trace::sidecar::kallsyms::KernelSymbols;
 use crate::trace::sidecar::mappings::{Mapping, Mappings};
 use crate::trace::{Class, Numbers};
 
-/// Whose stack it is.
+/// The part of a call stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// That of the kernel.
+    /// Kernel stack.
     Kernel,
-    /// That of the process.
+    /// User stack.
     User,
 }
 
 impl Side {
-    /// The stack that a field of this name has, if it has any; LTTng names them so.
+    /// The stack in a field of this name, if it is one; the names are LTTng's.
     pub(super) fn of_field(name: &str) -> Option<Self> {
         match name {
             "callstack_kernel" => Some(Self::Kernel),
@@ -38,32 +38,32 @@ impl Side {
     }
 }
 
-/// What an address is called that lies in the kernel, but in no module.
+/// Shown for addresses in the kernel that are not in a module.
 const KERNEL: &str = "[kernel]";
 
-/// One address of a stack.
+/// A resolved address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame<'a> {
-    /// The function that it lies in, and how many bytes behind its start.
+    /// The function, and the offset in bytes from its start.
     pub(super) symbol: Option<(&'a str, u64)>,
-    /// The file or the module.
+    /// The file or kernel module.
     pub(super) object: Option<&'a [u8]>,
 }
 
-/// An address, and where it was seen.
+/// An address of a stack, and the event it belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address {
     pub(super) side: Side,
     pub(super) value: u64,
-    /// The first of a stack is that of an instruction, all others are those behind a call,
-    /// which can be the end of a function.
+    /// The first address of a stack is that of an instruction. The others are return addresses,
+    /// which can be past the end of the calling function.
     pub(super) is_first: bool,
     pub(super) pid: u32,
     pub(super) timestamp_ns: u64,
 }
 
 impl Address {
-    /// Those of a stack of `event`.
+    /// The addresses of a stack of `event`.
     pub(super) fn of_stack<'a>(
         side: Side,
         event: &Event<'_>,
@@ -80,23 +80,23 @@ impl Address {
     }
 }
 
-/// A function, and how many bytes behind its start a place is.
+/// A function, and an offset in bytes from its start.
 type Symbol = Option<(Box<str>, u64)>;
 
-/// Looks addresses of one trace up.
+/// Resolves the addresses of one trace.
 #[derive(Default)]
 pub(super) struct Stacks {
     kernel: Option<KernelSymbols>,
     mappings: Mappings,
     files: Files,
-    /// Processes whose code is not known.
+    /// Processes without known mappings.
     unknown: HashSet<u32>,
-    /// An address of the kernel was met, and no functions are known.
+    /// Set if a kernel address was seen but the trace has no kernel functions.
     no_kernel: bool,
 }
 
 impl Stacks {
-    /// Reads what the trace says of addresses, if its classes have any.
+    /// Reads the trace's symbols and mappings, if any class has a stack.
     pub(super) fn open(trace: &Trace) -> Result<Self, ReadError> {
         let has_stack = |class: &Class| {
             let mut fields = class.context.iter().chain(&class.fields);
@@ -145,18 +145,18 @@ impl Stacks {
         Frame {
             symbol: symbol
                 .as_ref()
-                .map(|(name, behind)| (&**name, behind + back)),
+                .map(|(name, offset)| (&**name, offset + back)),
             object: Some(&mapping.path),
         }
     }
 
-    /// What could not be looked up, and why, for people.
+    /// What could not be resolved, and why, for people.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.no_kernel {
             notes.push(
-                "stacks of the kernel are addresses: the trace does not say where the kernel's \
-                 functions were"
+                "kernel stacks have no symbols: the trace does not contain the addresses of kernel \
+                 functions"
                     .to_owned(),
             );
         }
@@ -164,8 +164,8 @@ impl Stacks {
             let count = self.unknown.len();
             let processes = if count == 1 { "process" } else { "processes" };
             notes.push(format!(
-                "user stacks of {count} {processes} are addresses: the trace does not say where \
-                 the code was"
+                "user stacks of {count} {processes} have no symbols: the trace does not contain \
+                 the mappings of their code"
             ));
         }
         notes.extend(self.files.notes.iter().cloned());
@@ -180,15 +180,15 @@ type FileKey = (Box<[u8]>, Box<[u8]>);
 #[derive(Default)]
 struct Files {
     symbolizer: Symbolizer,
-    /// The number of each file that is still the same.
+    /// Number of each file, `None` if it cannot be used.
     known: HashMap<FileKey, Option<usize>>,
-    /// By file and offset in it.
+    /// By file number and offset.
     symbols: HashMap<(usize, u64), Symbol>,
     notes: Vec<String>,
 }
 
 impl Files {
-    /// The function at `offset` bytes into the file of `mapping`.
+    /// The function at `offset` bytes in the file of `mapping`.
     fn symbol(&mut self, mapping: &Mapping, offset: u64) -> &Symbol {
         let Some(file) = self.file(mapping) else {
             return &None;
@@ -213,7 +213,7 @@ impl Files {
             Err(why) => {
                 let path = path_of(mapping).display().to_string();
                 self.notes.push(format!(
-                    "`{}` {why}: addresses in it have no names",
+                    "`{}` {why}; its addresses have no symbols",
                     path.escape_debug()
                 ));
                 false
@@ -229,15 +229,15 @@ fn path_of(mapping: &Mapping) -> &Path {
     Path::new(OsStr::from_bytes(&mapping.path))
 }
 
-/// Whether functions can be looked up in the file of a mapping; or why it is not what was
-/// mapped.
+/// Whether functions can be looked up in the file of a mapping; an error if it is not the file
+/// that was mapped.
 fn check(mapping: &Mapping) -> Result<bool, &'static str> {
     let path = path_of(mapping);
     if !path.is_absolute() {
         return Ok(false);
     }
     if !path.is_file() {
-        return Err("is not here any more");
+        return Err("no longer exists");
     }
     let Ok(build_id) = read_elf_build_id(&path) else {
         return Ok(false);
@@ -245,6 +245,6 @@ fn check(mapping: &Mapping) -> Result<bool, &'static str> {
     if *build_id.unwrap_or_default() == *mapping.build_id {
         Ok(true)
     } else {
-        Err("has changed since it was recorded (its build id is another)")
+        Err("has changed since the recording (its build id differs)")
     }
 }

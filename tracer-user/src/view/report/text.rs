@@ -1,4 +1,4 @@
-//! Events as lines of text, in the columns of `trace-cmd report`.
+//! Events as lines of text, in the format of `trace-cmd report`.
 
 use crate::trace::ctf::{Event, Fields, Loss};
 use crate::trace::event::{Display, STRING_CUT, STRING_FAULT};
@@ -11,31 +11,31 @@ use crate::view::report::stack::{Address, Frame, Side, Stacks};
 /// Writes records as text.
 #[derive(Debug)]
 pub(super) struct Text {
-    /// Nine digits of a second instead of six.
+    /// Print timestamps with nine decimal places instead of six.
     nanoseconds: bool,
     classes: Vec<ClassText>,
 }
 
-/// The parts of a line that all events of a class share.
+/// The parts of a line that are the same for all events of a class.
 #[derive(Debug)]
 struct ClassText {
     /// `NAME:`.
     name: Vec<u8>,
-    /// The first with the bracket that opens before it.
+    /// The first includes the opening bracket.
     context: Vec<FieldText>,
     fields: Vec<FieldText>,
 }
 
-/// How a field is shown in each event.
+/// How to print a field.
 #[derive(Debug)]
 struct FieldText {
     /// ` FIELD=`.
     name: Vec<u8>,
-    /// A mark that says nothing while it is zero, and is left out then.
+    /// Omitted while zero.
     is_mark: bool,
-    /// It can be an error.
+    /// Whether it can be an error number.
     is_result: bool,
-    /// It is a stack, which stands below the line.
+    /// Set if it is a stack, which is printed below the line.
     stack: Option<Side>,
 }
 
@@ -166,7 +166,7 @@ fn push_fields(line: &mut Line, fields: Fields<'_>, texts: &[FieldText]) {
     }
 }
 
-/// One line for each address of the stacks in `fields`, as `perf script` has them.
+/// One line for each address of the stacks in `fields`, as in `perf script`.
 fn push_stacks(
     line: &mut Line,
     event: &Event<'_>,
@@ -206,7 +206,7 @@ fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
 
 fn push_value(line: &mut Line, value: Value<'_>) {
     match value {
-        Value::Number(number) | Value::Named(number, _) => push_number(line, number),
+        Value::Number(number) | Value::Labeled(number, _) => push_number(line, number),
         Value::Text(text) => line.string(text),
         Value::Numbers(numbers) => {
             line.byte(b'{');

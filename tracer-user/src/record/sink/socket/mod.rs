@@ -29,7 +29,7 @@ use self::connection::Connection;
 use crate::record::pool::Pool;
 use crate::record::sink::{Sink, SinkReport, Way};
 use crate::record::subbuf::Taken;
-use crate::sys::output::{Calls, Kernel};
+use crate::sys::output::{Calls, KernelCalls};
 use crate::trace::folder::frames::Frame;
 
 /// What an address starts with.
@@ -45,7 +45,7 @@ const LENT: &str = "its pages were used again at once";
 /// A slow peer makes all streams wait, as with a pipe; what cannot be kept meanwhile is lost
 /// before the sub-buffers, and counted there.
 #[derive(Debug)]
-pub struct SharedSocket<C = Kernel> {
+pub struct SharedSocket<C = KernelCalls> {
     connection: Mutex<Connection<C>>,
     name: String,
 }
@@ -79,7 +79,7 @@ impl SharedSocket {
     /// Takes a connection that nothing was sent on yet; errors call it `name`.
     #[must_use]
     pub fn new(stream: TcpStream, name: &str) -> Self {
-        Self::with(Kernel, stream, name)
+        Self::with(KernelCalls, stream, name)
     }
 }
 
@@ -156,7 +156,7 @@ impl<C: Calls> SharedSocket<C> {
 
 /// One stream's access to a [`SharedSocket`].
 #[derive(Debug)]
-pub struct SocketSink<C = Kernel> {
+pub struct SocketSink<C = KernelCalls> {
     socket: Arc<SharedSocket<C>>,
     stream: u64,
     pool: Option<Arc<Pool>>,

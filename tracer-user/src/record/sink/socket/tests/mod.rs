@@ -49,7 +49,7 @@ fn gathering(mut call: Call<'_>) -> Option<Result<usize, Errno>> {
         return None;
     };
     let found = *found;
-    let answer = Kernel.call(call);
+    let answer = KernelCalls.call(call);
     found.set(found.get().map(|completion| Completion {
         copied: false,
         ..completion
@@ -97,11 +97,11 @@ fn a_late_reader_sees_the_bytes_that_were_sent() {
 fn a_late_reader_would_see_pages_that_are_rewritten_before_their_completion() {
     let (stream, mut peer) = connection();
     let socket = stream.as_fd();
-    Kernel.call(Call::SetZeroCopy { socket }).unwrap();
+    KernelCalls.call(Call::SetZeroCopy { socket }).unwrap();
     let mut pages = PageBuffer::new(16 * PACKET).unwrap();
     pages.fill(b'o');
     let bytes = &pages;
-    let sent = Kernel.call(Call::SendPages { socket, bytes }).unwrap();
+    let sent = KernelCalls.call(Call::SendPages { socket, bytes }).unwrap();
     pages.fill(b'n');
     let mut received = vec![0; sent];
     peer.read_exact(&mut received).unwrap();

@@ -5,11 +5,12 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{
+use tracer::trace::event::{Display, FieldType};
+
+use self::common::{
     EVERYTHING, GETPPID, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
     number, sample, slot, switch, with_context,
 };
-use tracer::trace::event::{Display, FieldType};
 
 /// The output of babeltrace2, which must print no warnings.
 fn babeltrace(dir: &Path) -> String {

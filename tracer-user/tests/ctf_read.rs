@@ -4,10 +4,11 @@ mod common;
 
 use std::fs;
 
-use common::{GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, info, sample};
 use tracer::trace::ctf::{Loss, ReadError, index};
 use tracer::trace::folder::{Record, Trace, repair};
 use tracer::trace::{Value, ValueLabel};
+
+use self::common::{GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, info, sample};
 
 /// Reads all of a trace, and each value in it.
 fn read_all(dir: &TraceDir) -> Result<Vec<(u64, u32, String)>, ReadError> {

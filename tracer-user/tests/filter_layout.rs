@@ -3,12 +3,13 @@
 
 mod common;
 
-use common::{StreamBytes, TraceDir};
 use proptest::prelude::*;
 use tracer::probe::filter::{EventContext, Filter};
 use tracer::trace::Value;
 use tracer::trace::event::{Display, EventClass, Field, FieldType, IntegerType};
 use tracer::trace::folder::{Record, Trace};
+
+use self::common::{StreamBytes, TraceDir};
 
 const CLASS: u32 = 1;
 

@@ -11,13 +11,13 @@ use tracer::probe::fetch::{
 };
 use tracer::trace::event::{Display, FieldType};
 
-const KERNELS: [&str; 3] = ["6.1", "6.12", "7.2"];
+const KERNELS: [&str; 4] = ["6.1", "6.12", "6.18", "7.3"];
 
 /// Of each kernel: contexts, the words that are read as addresses on the way to each, and where
 /// it is behind the last one, in bytes.
 type Places = &'static [(&'static str, &'static [i64], i64)];
 
-const PLACES: [(&str, Places); 3] = [
+const PLACES: [(&str, Places); 4] = [
     (
         "6.1",
         &[
@@ -61,22 +61,43 @@ const PLACES: [(&str, Places); 3] = [
         ],
     ),
     (
-        "7.2",
+        "6.18",
+        &[
+            ("prio", &[], 108),
+            ("nice", &[], 112),
+            ("ppid", &[2720], 2708),
+            ("euid", &[3232], 24),
+            ("suid", &[3232], 16),
+            ("egid", &[3232], 28),
+            ("sgid", &[3232], 20),
+            ("user_ns", &[3232, 144], 240),
+            ("cgroup_ns", &[3336, 64], 24),
+            ("ipc_ns", &[3336, 16], 1144),
+            ("mnt_ns", &[3336, 24], 24),
+            ("net_ns", &[3336, 40], 176),
+            ("time_ns", &[3336, 48], 40),
+            ("uts_ns", &[3336, 8], 432),
+            ("pid_ns", &[8], 136),
+            ("vpid", &[], 0),
+        ],
+    ),
+    (
+        "7.3",
         &[
             ("prio", &[], 104),
             ("nice", &[], 108),
-            ("ppid", &[2824], 2812),
-            ("euid", &[3328], 24),
-            ("suid", &[3328], 16),
-            ("egid", &[3328], 28),
-            ("sgid", &[3328], 20),
-            ("user_ns", &[3328, 144], 344),
-            ("cgroup_ns", &[3440, 64], 88),
-            ("ipc_ns", &[3440, 16], 1304),
-            ("mnt_ns", &[3440, 24], 88),
-            ("net_ns", &[3440, 40], 280),
-            ("time_ns", &[3440, 48], 152),
-            ("uts_ns", &[3440, 8], 536),
+            ("ppid", &[2888], 2876),
+            ("euid", &[3392], 24),
+            ("suid", &[3392], 16),
+            ("egid", &[3392], 28),
+            ("sgid", &[3392], 20),
+            ("user_ns", &[3392, 144], 344),
+            ("cgroup_ns", &[3512, 64], 88),
+            ("ipc_ns", &[3512, 16], 1304),
+            ("mnt_ns", &[3512, 24], 88),
+            ("net_ns", &[3512, 40], 280),
+            ("time_ns", &[3512, 48], 152),
+            ("uts_ns", &[3512, 8], 536),
             ("pid_ns", &[8], 344),
             ("vpid", &[], 0),
         ],
@@ -84,7 +105,12 @@ const PLACES: [(&str, Places); 3] = [
 ];
 
 /// Of each kernel: where `struct pid` has its entries, and bytes of each.
-const ENTRIES: [(&str, i64, i32); 3] = [("6.1", 96, 16), ("6.12", 112, 16), ("7.2", 128, 16)];
+const ENTRIES: [(&str, i64, i32); 4] = [
+    ("6.1", 96, 16),
+    ("6.12", 112, 16),
+    ("6.18", 144, 16),
+    ("7.3", 128, 16),
+];
 
 fn kernel(version: &str) -> KernelBtf {
     let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/btf");
@@ -243,7 +269,7 @@ fn members_are_those_of_the_kernel() {
             "file->f_count.counter",
             "file->f_ref.refcnt.counter",
         ),
-        ("7.2", "file->f_ref.refcnt.counter", "file->f_count.counter"),
+        ("7.3", "file->f_ref.refcnt.counter", "file->f_count.counter"),
     ] {
         let kernel = kernel(version);
         let scope = Scope::entry(None, kernel.function("vfs_open").as_ref());

@@ -5,7 +5,9 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{Chunk, GETPPID, START_NS, StreamBytes, TraceDir, chunk_name, event, stderr, stdout};
+use self::common::{
+    Chunk, GETPPID, START_NS, StreamBytes, TraceDir, chunk_name, event, stderr, stdout,
+};
 
 /// An event at this many microseconds from the start of the trace, of thread 41.
 fn at(microseconds: u64) -> Vec<u8> {

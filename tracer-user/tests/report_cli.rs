@@ -5,11 +5,12 @@ mod common;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Output, Stdio};
 
-use common::{
+use tracer::trace::folder::frames::Frame;
+
+use self::common::{
     GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
     openat, sample, slot64, stderr, stdout, with_context,
 };
-use tracer::trace::folder::frames::Frame;
 
 fn lines(output: &Output) -> Vec<String> {
     assert!(output.status.success(), "{}", stderr(output));

@@ -6,12 +6,13 @@ use std::fs;
 use std::process::Output;
 
 use blazesym::helper::read_elf_build_id;
-use common::{
-    Chunk, START_NS, StreamBytes, TraceDir, class, event, field, number, slot64, stderr, stdout,
-};
 use tracer::trace::event::{Display, EventClass, FieldType};
 use tracer::trace::sidecar::kallsyms;
 use tracer::trace::sidecar::mappings::{self, Mapping, format_exec, format_look};
+
+use self::common::{
+    Chunk, START_NS, StreamBytes, TraceDir, class, event, field, number, slot64, stderr, stdout,
+};
 
 const KALLSYMS: &str = "\
 ffffffff81000100 T vfs_read

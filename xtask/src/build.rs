@@ -1,7 +1,7 @@
 //! Builds the eBPF object, and the binaries that embed it.
 //!
-//! Two folders below `target`, one per kind of build, so that none undoes another: `ebpf`
-//! for the object, `tracer` for what runs here and in virtual machines.
+//! Each kind of build has its own folder below `target`, so that none invalidates another:
+//! `ebpf` for the object, `tracer` for what runs here and in virtual machines.
 
 use std::env;
 use std::path::PathBuf;
@@ -13,20 +13,23 @@ use crate::setup::{self, Toolchain};
 use crate::{process, workspace};
 
 const EBPF_TARGET: &str = "bpfel-unknown-none";
-/// Tells the build script of `tracer-user` which object to embed.
+/// Names the object to embed, for the build script of `tracer-user`.
 const OBJECT_VARIABLE: &str = "TRACER_EBPF_OBJECT";
+/// Features of every build of the recorder. This one adds tests and nothing else; with the same
+/// features everywhere, tests, examples and guests share one build.
+const FEATURES: [&str; 2] = ["--features", "tracer-user/host-tests"];
 
-/// How much of a build is shown.
+/// How much of a build's output is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
-    /// All that cargo says.
+    /// All output of cargo.
     Everything,
-    /// A line of progress when it takes long, and what cargo says when it fails.
+    /// A line of progress if it takes long, and cargo's output if it fails.
     Progress,
 }
 
 /// The profile that the recorder is built with; the eBPF programs are always optimised,
-/// because the kernel refuses what the compiler leaves of them otherwise.
+/// because the verifier rejects unoptimised ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
     /// Without optimisation, with debug assertions.
@@ -63,10 +66,10 @@ pub struct GuestBinaries {
     pub work: PathBuf,
 }
 
-/// Builds everything that the main job needs and returns the recorder's path.
+/// Builds the eBPF programs and the recorder, and returns the recorder's path.
 ///
 /// # Errors
-/// When the toolchain cannot be had or the code does not compile.
+/// If the toolchain cannot be installed or the code does not compile.
 pub fn everything(profile: Profile, show: Show) -> Result<PathBuf> {
     let toolchain = setup::ensure()?;
     let object = ebpf(&toolchain, show)?;
@@ -76,7 +79,7 @@ pub fn everything(profile: Profile, show: Show) -> Result<PathBuf> {
 /// Builds the eBPF programs and returns the path of the object file.
 ///
 /// # Errors
-/// When the code does not compile.
+/// If the code does not compile.
 pub fn ebpf(toolchain: &Toolchain, show: Show) -> Result<PathBuf> {
     let mut cargo = ebpf_cargo(toolchain, "build");
     cargo.args(["--release", "--bin", "tracer-ebpf"]);
@@ -122,7 +125,7 @@ pub fn ebpf_cargo(toolchain: &Toolchain, subcommand: &str) -> Command {
 /// Builds the recorder with `object` inside and returns its path.
 ///
 /// # Errors
-/// When the code does not compile.
+/// If the code does not compile.
 pub fn tracer(object: &PathBuf, profile: Profile, show: Show) -> Result<PathBuf> {
     let mut cargo = tracer_cargo(object, "build");
     cargo
@@ -134,12 +137,13 @@ pub fn tracer(object: &PathBuf, profile: Profile, show: Show) -> Result<PathBuf>
         .join("tracer"))
 }
 
-/// Builds the program that moves packets into sinks, for measurements, and returns its path.
+/// Builds the program that measures sinks, and returns its path.
 ///
 /// # Errors
-/// When the toolchain cannot be had or the code does not compile.
+/// If the toolchain cannot be installed or the code does not compile.
 pub fn sink_load(show: Show) -> Result<PathBuf> {
-    // It embeds the object like all that shares its folder, or each would undo the other.
+    // With the object, like every build in this folder: otherwise each would invalidate the
+    // other.
     let object = ebpf(&setup::ensure()?, show)?;
     let mut cargo = tracer_cargo(&object, "build");
     cargo.args(["--release", "--package", "tracer-user"]);
@@ -151,11 +155,13 @@ pub fn sink_load(show: Show) -> Result<PathBuf> {
 /// Builds the workload for tests and measurements on this machine and returns its path.
 ///
 /// # Errors
-/// When the code does not compile.
+/// If the code does not compile.
 pub fn work(show: Show) -> Result<PathBuf> {
     let mut cargo = workspace::cargo();
     cargo
         .args(["build", "--release", "--package", "xtask"])
+        // These need next to nothing of this crate, which takes long to optimise.
+        .arg("--no-default-features")
         .args(["--bin", "work", "--bin", "guest-init", "--target-dir"])
         .arg(workspace::tracer_target_dir());
     execute(&mut cargo, show, "building the workload")?;
@@ -169,6 +175,7 @@ pub fn tracer_cargo(object: &PathBuf, subcommand: &str) -> Command {
     cargo
         .args([subcommand, "--target-dir"])
         .arg(workspace::tracer_target_dir())
+        .args(FEATURES)
         .env(OBJECT_VARIABLE, object);
     cargo
 }
@@ -176,7 +183,7 @@ pub fn tracer_cargo(object: &PathBuf, subcommand: &str) -> Command {
 /// Builds what goes into the virtual machines: what users run, and the workload.
 ///
 /// # Errors
-/// When the toolchain cannot be had or the code does not compile.
+/// If the toolchain cannot be installed or the code does not compile.
 pub fn guest(show: Show) -> Result<GuestBinaries> {
     let work = work(show)?;
     Ok(GuestBinaries {

@@ -1,4 +1,4 @@
-//! The commands of `cargo xtask`, and the modules that they mean.
+//! The commands of `cargo xtask`, and the modules that implement them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,44 +21,47 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring the eBPF toolchain (the other commands do it by themselves)
+    /// Install the eBPF toolchain (the other commands do so when needed)
     Setup,
     /// Build the eBPF programs and the recorder that embeds them
     Build {
-        /// How the recorder is compiled
+        /// Build profile of the recorder
         #[arg(long, value_enum, default_value_t)]
         profile: Profile,
     },
-    /// Build everything, then run `tracer ARGS` with the privileges it needs
+    /// Build everything, then run `tracer ARGS`, as root if its command needs that
     Run {
         /// Arguments of `tracer`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Run the tests, all tiers or chosen ones, and sum them up
+    /// Run all tiers of tests, or the named ones, and print a summary
     Test {
         /// Run only this tier (may be repeated)
         #[arg(long, value_name = "NAME", value_parser = test::tier_names())]
         tier: Vec<String>,
-        /// List the tiers and what each needs
+        /// Kernel of tier `vm`
+        #[arg(long, value_enum, default_value = "all")]
+        kernel: vm::KernelChoice,
+        /// List the tiers
         #[arg(long)]
         list: bool,
     },
     /// Boot another kernel and run a command in it
     Vm(VmArgs),
-    /// Show what the verifier walks through in each program, on each kernel
+    /// Show the number of instructions that the verifier processes per program and kernel
     Verifier {
-        /// Put the numbers on record, for tier `vm` to compare with
+        /// Write the numbers to the file that tier `vm` compares with
         #[arg(long)]
         update: bool,
     },
-    /// Record types of the kernels of the virtual machines, for tests
+    /// Record the BTF types that tests use, of the kernels of the virtual machines
     RecordBtf,
-    /// Try millions of damaged inputs on the parsers; those that fail are kept in the corpus
+    /// Fuzz the parsers; inputs that fail are kept in the corpus
     Fuzz(fuzz::Args),
-    /// Measure what recording costs, beside perf, trace-cmd and bpftrace
+    /// Measure the cost of recording, compared with perf, trace-cmd and bpftrace
     Bench(bench::Args),
-    /// The quick check while developing: format, lints, unit tests
+    /// Run the quick tiers: format, lints, unit tests
     Check,
 }
 
@@ -67,22 +70,22 @@ struct VmArgs {
     /// Kernel to boot
     #[arg(long, value_enum, default_value = "6.12")]
     kernel: vm::KernelChoice,
-    /// Leave tracefs unmounted
+    /// Do not mount tracefs
     #[arg(long)]
     no_tracefs: bool,
-    /// Give the guest a disk with a file system, at /out/disk
+    /// Mount a disk with a file system at /out/disk
     #[arg(long)]
     disk: bool,
-    /// Put a file of this machine into the guest's /data
+    /// Copy a file of this machine to the guest's /data
     #[arg(long, value_name = "PATH")]
     file: Vec<PathBuf>,
-    /// Put a program of this machine into the guest, with its libraries
+    /// Copy a program of this machine to the guest, with its libraries
     #[arg(long, value_name = "NAME")]
     program: Vec<String>,
-    /// Keep what the command leaves in /out, in this folder with one per kernel
+    /// Keep the files in the guest's /out, in one folder per kernel below this one
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// End the machine after so many seconds
+    /// Kill the machine after this time, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u64,
     /// Command to run: `tracer …` or `work …`
@@ -93,7 +96,7 @@ struct VmArgs {
 /// Runs the command that the arguments of this process name.
 ///
 /// # Errors
-/// Whatever ended the command; the caller prints it.
+/// The failure of the command; the caller prints it.
 pub fn run() -> Result<ExitCode> {
     let cli = Cli::parse();
     privilege::refuse_sudo()?;
@@ -109,7 +112,7 @@ pub fn run() -> Result<ExitCode> {
             test::list();
             Ok(ExitCode::SUCCESS)
         }
-        Command::Test { tier, .. } => Ok(test::run(&tier)),
+        Command::Test { tier, kernel, .. } => Ok(test::run(&tier, kernel.kernels())),
         Command::Vm(args) => run_vm(args),
         Command::Verifier { update } => {
             vm::jobs::verifier::measure(update)?;
@@ -118,7 +121,7 @@ pub fn run() -> Result<ExitCode> {
         Command::RecordBtf => btf::record().map(|()| ExitCode::SUCCESS),
         Command::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Check => Ok(test::run(&test::QUICK.map(str::to_owned))),
+        Command::Check => Ok(test::run(&test::QUICK.map(str::to_owned), &vm::KERNELS)),
     }
 }
 
@@ -146,11 +149,14 @@ fn run_vm(args: VmArgs) -> Result<ExitCode> {
     let mut code = 0;
     for kernel in args.kernel.kernels() {
         let outcome = vm::run(*kernel, &job)?;
-        eprintln!("xtask: {} ended with {}", outcome.release, outcome.status);
+        eprintln!(
+            "xtask: {} exited with status {}",
+            outcome.release, outcome.status
+        );
         print!("{}", outcome.stdout);
         eprint!("{}", outcome.stderr);
         if let Some(dir) = &args.out {
-            outcome.keep_out(&dir.join(kernel.name()))?;
+            outcome.keep_out(&dir.join(kernel.name))?;
         }
         if code == 0 {
             code = u8::try_from(outcome.status).unwrap_or(u8::MAX);

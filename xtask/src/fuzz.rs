@@ -6,13 +6,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{process, workspace};
 
-/// What to try, and how often.
+/// Which parsers to fuzz, and how often.
 #[derive(clap::Args)]
 pub struct Args {
     /// Mutations of the inputs of each parser
     #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
-    /// Where the random numbers begin: the same seed makes the same inputs
+    /// Seed of the random numbers: the same seed makes the same inputs
     #[arg(long)]
     seed: Option<u64>,
     /// Only these: `filter`, `metadata` [default: all]
@@ -20,16 +20,16 @@ pub struct Args {
     parsers: Vec<String>,
 }
 
-/// Tries the parsers one after the other, each with a line at its end.
+/// Fuzzes the parsers one after the other; each prints a line when done.
 ///
 /// # Errors
-/// Where the test cannot be built, there is no such parser, or one has failed.
+/// If the test cannot be built, a parser is unknown, or one has failed.
 pub fn run(args: &Args) -> Result<()> {
     let known = parsers()?;
     for parser in &args.parsers {
         ensure!(
             known.contains(parser),
-            "there is no parser `{parser}`; there are {}",
+            "unknown parser `{parser}` (known: {})",
             known.join(", ")
         );
     }

@@ -1,4 +1,4 @@
-//! Who runs this process, and what that allows.
+//! The user of this process, and sudo.
 
 use std::env;
 use std::process::Command;
@@ -11,17 +11,16 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Refuses to work under `sudo`, where a build would leave files of root in the target
-/// folder of a user, who could then build no more. Root without `sudo` (a container, CI)
-/// owns its tree and is welcome.
+/// Refuses to run under `sudo`: the build would leave root's files in a user's target folder,
+/// and the user could no longer build. Root without `sudo` (a container, CI) owns its tree.
 ///
 /// # Errors
-/// When this process is root by way of `sudo`.
+/// If this process is root by way of `sudo`.
 pub fn refuse_sudo() -> Result<()> {
     if is_root() && env::var_os("SUDO_UID").is_some() {
         bail!(
-            "`cargo xtask` was started through sudo, which would build as root in a user's tree; \
-             run it without sudo: it asks for privileges where it needs them"
+            "`cargo xtask` refuses to build as root in a user's tree; run it without sudo: it asks \
+             for privileges when it needs them"
         );
     }
     Ok(())

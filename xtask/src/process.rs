@@ -1,5 +1,5 @@
 //! Running other programs: with their whole command line in every error, and with a
-//! deadline or a line of progress where it can take long.
+//! deadline, or a line of progress if it can take long.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -25,7 +25,7 @@ pub fn display(command: &Command) -> String {
 /// Runs `command` with this process's own output.
 ///
 /// # Errors
-/// When it cannot be started or does not succeed.
+/// If it cannot be started or does not succeed.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -36,7 +36,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Runs `command` and returns its standard output.
 ///
 /// # Errors
-/// When it cannot be started, does not succeed (with what it wrote to standard error), or
+/// If it cannot be started, does not succeed (with what it wrote to standard error), or
 /// writes something other than UTF-8.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command
@@ -47,11 +47,11 @@ pub fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("`{}` did not write UTF-8", display(command)))
 }
 
-/// Runs `command` without showing what it writes, unless it fails. When it takes long, a
-/// line on standard error says what is going on: `what`, as in "building the programs".
+/// Runs `command` and shows its output only if it fails. If it takes long, a line on standard
+/// error shows what is being done: `what`, as in "building the programs".
 ///
 /// # Errors
-/// When it cannot be started or does not succeed.
+/// If it cannot be started or does not succeed.
 pub fn run_quietly(command: &mut Command, what: &str) -> Result<()> {
     let output = with_progress(what, || command.stdin(Stdio::null()).output())
         .with_context(|| format!("cannot start `{}`", display(command)))?;
@@ -68,7 +68,7 @@ pub fn run_quietly(command: &mut Command, what: &str) -> Result<()> {
 /// Runs `command` for at most `limit`, then ends it.
 ///
 /// # Errors
-/// When it cannot be started, does not succeed, or does not end in time.
+/// If it cannot be started, does not succeed, or does not end in time.
 pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     let mut child = command
         .stdin(Stdio::null())
@@ -102,7 +102,7 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
 /// Waits for `child` for at most `limit`; then asks it to end and returns `None`.
 ///
 /// # Errors
-/// When the child cannot be waited for.
+/// If the child cannot be waited for.
 pub fn wait_within(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     const GRACE: Duration = Duration::from_secs(3);
     let pid = Pid::from_child(child);
@@ -124,8 +124,8 @@ pub fn wait_within(child: &mut Child, limit: Duration) -> io::Result<Option<Exit
     status.map(|status| (!was_late).then_some(status))
 }
 
-/// Does `work` and, when it takes long, says so on standard error: a line with the elapsed
-/// time on a terminal, a single line elsewhere.
+/// Does `work`. If it takes long, standard error shows that: a line with the elapsed time on a
+/// terminal, a single line elsewhere.
 pub fn with_progress<T>(what: &str, work: impl FnOnce() -> T) -> T {
     const FIRST: Duration = Duration::from_secs(2);
     const NEXT: Duration = Duration::from_secs(1);
@@ -155,7 +155,7 @@ pub fn with_progress<T>(what: &str, work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Where `PATH` finds `program`.
+/// The path of `program`, as found in `PATH`.
 #[must_use]
 pub fn find_program(program: &str) -> Option<PathBuf> {
     // System folders are searched too: a user's PATH often lacks them, and the tools in
@@ -176,7 +176,7 @@ fn is_executable(file: &Path) -> bool {
 fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What could be read is worth showing even when the rest could not.
+        // Show what could be read.
         let _ = pipe.read_to_end(&mut bytes);
         bytes
     })
@@ -221,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_is_late_is_ended() {
+    fn a_command_is_killed_at_its_deadline() {
         let mut command = Command::new("sleep");
         let error = run_within(command.arg("60"), Duration::from_millis(10)).unwrap_err();
         assert!(error.to_string().contains("did not end within"));
     }
 
     #[test]
-    fn an_error_shows_what_the_command_said() {
+    fn an_error_shows_the_standard_error_of_the_command() {
         let error = output(&mut shell("echo no such thing >&2; exit 3")).unwrap_err();
         assert!(
             error
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_nowhere_is_not_found() {
+    fn an_absent_program_is_not_found() {
         assert_eq!(find_program("no-such-program-anywhere"), None);
     }
 }

@@ -18,7 +18,7 @@ const UNPRIVILEGED: [&str; 6] = ["report", "help", "--help", "-h", "--version", 
 /// Returns only when that fails.
 ///
 /// # Errors
-/// When the build fails, or `tracer` or `sudo` cannot be started.
+/// If the build fails, or `tracer` or `sudo` cannot be started.
 pub fn run(args: &[OsString]) -> Result<Infallible> {
     let tracer = build::everything(Profile::Release, Show::Progress)?;
     let mut command = if privilege::is_root() || !needs_root(args) {

@@ -1,8 +1,7 @@
-//! Where the workspace keeps its things.
+//! Paths of the workspace.
 //!
-//! Everything that is made lives in the target folder. Each kind of build has a folder of
-//! its own below it, because cargo rebuilds everything when flags or the embedded object
-//! alternate within one folder: `target/tracer/release/tracer` carries the eBPF programs,
+//! All products are in the target folder. Each kind of build has its own folder there, because
+//! cargo rebuilds everything when flags or the embedded object alternate within one folder: `target/tracer/release/tracer` carries the eBPF programs,
 //! and a plain `cargo build`, which writes `target/release/tracer` without them, never
 //! touches it.
 
@@ -28,7 +27,7 @@ pub fn target_dir() -> PathBuf {
     )
 }
 
-/// Tools that the build needs and the machine lacks.
+/// Tools for the build that the machine lacks.
 #[must_use]
 pub fn tools_dir() -> PathBuf {
     target_dir().join("tools")
@@ -40,7 +39,7 @@ pub fn ebpf_target_dir() -> PathBuf {
     target_dir().join("ebpf")
 }
 
-/// Build folder of everything that embeds the eBPF object or is used along with it.
+/// Build folder of everything that embeds the eBPF object or is used with it.
 #[must_use]
 pub fn tracer_target_dir() -> PathBuf {
     target_dir().join("tracer")

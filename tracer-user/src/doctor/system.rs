@@ -6,7 +6,7 @@ use crate::kernel::features::{Features, Missing};
 /// The first kernel with `bpf_ringbuf_reserve_dynptr`, which writes events of variable length.
 const MIN_VERSION: (u32, u32) = (5, 19);
 /// Kernels on which every release is tested.
-const TESTED_VERSIONS: [(u32, u32); 4] = [(6, 1), (6, 12), (6, 18), (7, 2)];
+const TESTED_VERSIONS: [(u32, u32); 4] = [(6, 1), (6, 12), (6, 18), (7, 3)];
 
 pub(super) fn version(features: &Features) -> Check {
     const NAME: &str = "kernel version";
@@ -21,7 +21,7 @@ pub(super) fn version(features: &Features) -> Check {
     let tested = if TESTED_VERSIONS.contains(&release.version) {
         "tested"
     } else {
-        "not tested; tested are 6.1, 6.12, 6.18 and 7.2"
+        "not tested; tested are 6.1, 6.12, 6.18 and 7.3"
     };
     Check::ok(NAME, format!("{} ({tested})", release.text))
 }

@@ -102,25 +102,6 @@ mod tests {
         assert!(mount_detached(c"no-such-file-system").is_err());
     }
 
-    #[cfg(feature = "host-tests")]
-    #[test]
-    fn a_private_tracefs_has_events_and_leaves_the_mount_table_alone() {
-        let before = mount_table();
-        let mount = TracefsMount::new().expect("root on a kernel with tracefs");
-        assert!(
-            mount
-                .path()
-                .join("events/sched/sched_switch/format")
-                .exists()
-        );
-        assert_eq!(mount_table(), before);
-        let path = mount.path().to_owned();
-        drop(mount);
-        assert!(!path.join("events").exists());
-        assert_eq!(mount_table(), before);
-    }
-
-    #[cfg(not(feature = "host-tests"))]
     #[test]
     fn a_failed_mount_leaves_the_mount_table_alone() {
         let before = mount_table();

@@ -31,7 +31,7 @@ pub(crate) fn switch(timestamp_ns: u64, prev: (&str, u32), next: (&str, u32)) ->
 }
 
 pub(crate) fn openat(timestamp_ns: u64, tid: u32, filename: &[u8]) -> Vec<u8> {
-    // a string is not aligned: it starts right behind the 32-bit number
+    // a string is not aligned: it starts right after the 32-bit number
     let mut payload = (-100i32).to_le_bytes().to_vec();
     payload.extend(filename);
     payload.push(0);

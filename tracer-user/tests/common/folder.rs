@@ -108,7 +108,7 @@ impl StreamBytes {
 /// One chunk: streams, and the names of threads.
 pub(crate) type Chunk<'a> = (&'a [StreamBytes], &'a [(u32, &'a str)]);
 
-/// A trace in a folder of its own, which goes with it.
+/// A trace in a temporary folder.
 pub(crate) struct TraceDir(TempDir);
 
 impl TraceDir {

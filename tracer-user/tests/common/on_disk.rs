@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// Where the build is, which is on a disk; temporary files may be in memory.
+/// The build folder, which is on a disk; temporary files may be in memory.
 pub(crate) fn folder() -> TempDir {
     let test = env::current_exe().unwrap();
     tempfile::tempdir_in(test.parent().unwrap()).unwrap()

@@ -21,7 +21,7 @@ use crate::common::trace::Trace;
 
 pub(crate) const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
 
-/// Nothing that is awaited takes so long, however busy the machine is.
+/// Longer than anything that is awaited takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// User and group without any privileges.
@@ -39,23 +39,23 @@ pub(crate) fn work_words(args: &[&str]) -> Vec<String> {
     words
 }
 
-/// What the workload printed behind `name`: `getppid 10 pid 7 …` has 10 as its `getppid`.
-pub(crate) fn said(output: &str, name: &str) -> u32 {
+/// The number that the workload printed after `name`: 10 for `getppid` in `getppid 10 pid 7 …`.
+pub(crate) fn printed(output: &str, name: &str) -> u32 {
     let mut words = output.split_ascii_whitespace();
     words
         .find(|word| *word == name)
         .and_then(|_| words.next()?.parse().ok())
-        .unwrap_or_else(|| panic!("no number behind `{name}` in: {output}"))
+        .unwrap_or_else(|| panic!("no number after `{name}` in: {output}"))
 }
 
-/// Looks again and again until `done` gives something.
+/// Polls until `done` returns something.
 pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = done() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -79,8 +79,7 @@ impl Recorder {
         }
     }
 
-    /// The same with its folder on a disk, where the build is: temporary files may be in
-    /// memory.
+    /// The same with its folder on a disk, beside the build: temporary files may be in memory.
     pub(crate) fn on_disk(args: &[&str]) -> Self {
         let test = env::current_exe().expect("the path of this test");
         let build = test.parent().expect("the folder of this test");
@@ -103,8 +102,8 @@ impl Recorder {
         self
     }
 
-    /// As [`by_script`](Self::by_script), in a mount namespace of its own: what the script
-    /// mounts goes with it.
+    /// As [`by_script`](Self::by_script), in a private mount namespace: what the script mounts is
+    /// unmounted at its end.
     pub(crate) fn in_mount_namespace(mut self, script: &str) -> Self {
         self.wrapper = ["unshare", "--mount"].map(Into::into).into();
         self.by_script(script)
@@ -155,7 +154,7 @@ impl Recorder {
         .wait()
     }
 
-    /// Starts it, in a process group of its own.
+    /// Starts it in a new process group.
     pub(crate) fn start(self) -> Running {
         let child = self.process().process_group(0).spawn();
         Running {
@@ -263,13 +262,13 @@ impl Recording {
         Trace::read(&self.trace_dir)
     }
 
-    /// The recording failed, said all of `parts`, and left no folder.
+    /// The recording failed, printed all of `parts`, and left no folder.
     pub(crate) fn assert_refused(&self, parts: &[&str]) {
         self.assert_failed(1, parts);
         assert!(!self.trace_dir.exists(), "a folder was left");
     }
 
-    /// The recording ended with `status` and said all of `parts`.
+    /// The recording ended with `status` and printed all of `parts`.
     pub(crate) fn assert_failed(&self, status: i32, parts: &[&str]) {
         assert_eq!(self.status.code(), Some(status), "{}", self.stderr);
         for part in parts {
@@ -310,8 +309,8 @@ pub(crate) fn leaves_nothing_attached<T>(action: impl FnOnce() -> T) -> T {
     value
 }
 
-/// A process that waits with its workload until it is told to begin, so that a recording of
-/// this process alone can be started before.
+/// A process that waits for a signal before it runs its workload, so that a recording of this
+/// process alone can be started before.
 pub(crate) struct Held {
     child: Child,
     folder: TempDir,
@@ -350,7 +349,7 @@ impl Held {
         self.child.wait().expect("a child to wait for");
     }
 
-    /// A shell script that has it begin and prints what the workload prints.
+    /// A shell script that makes it begin and prints the output of the workload.
     pub(crate) fn script(&self) -> String {
         let folder = self.folder.path().display();
         format!("echo >{folder}/begin; cat {folder}/done")

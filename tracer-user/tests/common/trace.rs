@@ -14,7 +14,7 @@ use crate::common::recording::TRACER;
 #[derive(Debug)]
 pub(crate) struct Trace {
     pub(crate) events: Vec<Event>,
-    /// Events that the trace says are missing.
+    /// Missing events, according to the trace.
     pub(crate) lost: u64,
 }
 
@@ -41,8 +41,8 @@ enum Record {
 }
 
 impl Trace {
-    /// Reads it with `tracer report` and babeltrace2, neither of which may complain, and
-    /// which must agree on what is there and what is missing.
+    /// Reads it with `tracer report` and babeltrace2. Neither may complain, and both must agree on
+    /// the events and the losses.
     pub(crate) fn read(dir: &Path) -> Self {
         let trace = Self::report(dir);
         let (events, lost) = babeltrace(dir);
@@ -66,7 +66,7 @@ impl Trace {
         let mut sums = (0, 0);
         for chunk in complete {
             let alone = Self::report(chunk);
-            // Of losses before, babeltrace2 says that there may have been some.
+            // babeltrace2 warns that there may have been losses before.
             let (events, _) = babeltrace_with(chunk, &[MAY_HAVE]);
             assert_eq!(alone.events.len(), events, "in {}", chunk.display());
             sums = (sums.0 + alone.events.len(), sums.1 + alone.lost);
@@ -152,7 +152,7 @@ pub(crate) fn chunks(dir: &Path) -> Vec<PathBuf> {
     chunks
 }
 
-/// True for a chunk to which nothing is written any more.
+/// Whether a chunk is complete.
 pub(crate) fn is_complete(chunk: &Path) -> bool {
     chunk.join("metadata").exists()
 }
@@ -164,16 +164,16 @@ fn is_unborn(chunk: &Path) -> bool {
     entries.all(|entry| entry.expect("an entry").file_name() == ".metadata.new")
 }
 
-/// What babeltrace2 says where the first packet of a stream knows of a loss.
+/// The warning of babeltrace2 if the first packet of a stream has a loss.
 const MAY_HAVE: &str = "WARNING: Tracer may have discarded events ";
 
-/// How many events babeltrace2 reads, and how many it says are missing. It must have
-/// nothing else to say.
+/// The events that babeltrace2 reads, and those that it reports as missing. It must not
+/// complain about anything else.
 pub(crate) fn babeltrace(dir: &Path) -> (usize, u64) {
     babeltrace_with(dir, &[])
 }
 
-/// The same, where it may say more, in lines that start with these words.
+/// The same, but it may also print lines that start with these words.
 fn babeltrace_with(dir: &Path, more: &[&str]) -> (usize, u64) {
     let output = Command::new("babeltrace2")
         .arg(dir)
@@ -189,7 +189,7 @@ fn babeltrace_with(dir: &Path, more: &[&str]) -> (usize, u64) {
     });
     let lost = lost.sum();
     let stdout = super::stdout(&output);
-    // What recording began with is no event that fired.
+    // The state dump is not made of events that fired.
     let fired = stdout
         .lines()
         .filter(|line| !line.contains(" lttng_statedump_"));

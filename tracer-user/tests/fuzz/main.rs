@@ -19,7 +19,7 @@ mod random;
 mod run;
 mod subjects;
 
-use subjects::Subject;
+use self::subjects::Subject;
 
 fn fuzz(subject: &Subject) {
     let inputs = corpus::read(subject.name);

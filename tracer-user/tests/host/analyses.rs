@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::recording::{Recorder, Recording, said, work};
+use crate::common::recording::{Recorder, Recording, printed, work};
 use crate::common::trace::Trace;
 
 /// Everything that these programs look at.
@@ -141,7 +141,7 @@ fn analyses_of_lttng_traces_have_the_right_figures() {
     wake_ups_are_seen(&recorded);
     bytes_are_counted(&recorded);
     interrupts_are_counted(&recorded);
-    // That nothing is missing was looked at before.
+    // That nothing is missing was checked before.
     let args = ["--no-progress", "--skip-validation"];
     for program in [
         "cputop",
@@ -162,7 +162,7 @@ fn analyses_of_lttng_traces_have_the_right_figures() {
 
 /// Also over switches to the recorder and back.
 fn calls_are_counted(recorded: &Recorded) {
-    let pid = said(&recorded.output("getppid"), "pid");
+    let pid = printed(&recorded.output("getppid"), "pid");
     let tables = recorded.tables("lttng-syscallstats", &[]);
     let of_thread = format!("TID: {pid})");
     let calls = tables.row(&of_thread, |row| row[0]["name"] == "getppid");
@@ -172,8 +172,8 @@ fn calls_are_counted(recorded: &Recorded) {
 
 fn time_on_a_cpu_is_measured(recorded: &Recorded) {
     let output = recorded.output("getppid");
-    let pid = said(&output, "pid");
-    let used_ns = f64::from(said(&output, "process_cpu_ns"));
+    let pid = printed(&output, "pid");
+    let used_ns = f64::from(printed(&output, "process_cpu_ns"));
     let tables = recorded.tables("lttng-cputop", &ALL);
     let row = tables.row("per-process", |row| has_tid(row, pid));
     let share = row[3]["value"].as_f64().unwrap();
@@ -183,7 +183,7 @@ fn time_on_a_cpu_is_measured(recorded: &Recorded) {
 }
 
 fn wake_ups_are_seen(recorded: &Recorded) {
-    let other = said(&recorded.output("switch"), "other");
+    let other = printed(&recorded.output("switch"), "other");
     let tables = recorded.tables("lttng-schedstats", &[]);
     let row = tables.row("per_tid_stats", |row| has_tid(row, other));
     let switches = recorded.trace.of("sched_switch");
@@ -217,7 +217,7 @@ fn interrupts_are_counted(recorded: &Recorded) {
     let tables = recorded.tables("lttng-irqstats", &[]);
     let counted: u64 = tables.rows("hard-stats").map(|row| number(&row[1])).sum();
     let ended = recorded.trace.of("irq_handler_exit").count() as u64;
-    // Of one that was under way on a CPU in the beginning nothing is known.
+    // Nothing is known of a call that was in progress on a CPU at the start.
     let cpus = recorded.trace.events.iter().map(|event| event.cpu).max();
     let unknown = u64::from(cpus.unwrap()) + 1;
     assert!(

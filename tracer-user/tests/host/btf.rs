@@ -61,7 +61,7 @@ fn every_function_has_typed_arguments() {
         values += typed.len();
         results += usize::from(result.is_some());
     }
-    // Small kernels have some 20,000 functions, of which most take and return something.
+    // Small kernels have some 20,000 functions; most take and return something.
     assert!(functions > 10_000, "{functions}");
     assert!(values > functions, "{values} of {functions}");
     assert!(results > functions / 3, "{results} of {functions}");

@@ -9,7 +9,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::Value;
 use tracer::record::control::RUNTIME_DIR_VARIABLE;
 
-use crate::common::recording::{Held, Recorder, Recording, TRACER, said, wait_for, work};
+use crate::common::recording::{Held, Recorder, Recording, TRACER, printed, wait_for, work};
 use crate::common::stdout;
 
 const ENTRY: &str = "syscall_entry_getppid";
@@ -107,7 +107,7 @@ fn without_reuse_each_packet_allocates_its_pages() {
     );
 }
 
-/// In overwrite mode nothing is written but what memory held at the end.
+/// In overwrite mode only the content of memory at the end is written.
 const FLIGHT: [&str; 6] = [
     "--mode",
     "overwrite",
@@ -123,7 +123,7 @@ fn memory_that_holds_everything_gives_everything() {
     let recording = Recorder::new(&[&FLIGHT[..], &["-p", &held.pid().to_string()]].concat())
         .command(["sh", "-c", &held.script()])
         .run();
-    assert_eq!(said(&recording.stdout, "getppid"), 10_000);
+    assert_eq!(printed(&recording.stdout, "getppid"), 10_000);
     let trace = recording.trace();
     assert_eq!((trace.of(ENTRY).count(), trace.lost), (10_000, 0));
     assert!(
@@ -182,7 +182,7 @@ fn memory_that_is_too_small_gives_the_latest() {
         ROUNDS * CALLS
     );
     assert_eq!(number_before(&recording, "events"), ROUNDS * CALLS);
-    // Eight sub-buffers of 32K with 24 bytes for each event, of which one may be new.
+    // Eight sub-buffers of 32K with 24 bytes for each event, one of them may be new.
     let in_one = (32 * 1024 - 88) / 24;
     assert!((7 * in_one..=8 * in_one).contains(&kept), "{kept}");
     assert_eq!(trace.lost, 0);

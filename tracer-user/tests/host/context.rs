@@ -1,4 +1,4 @@
-//! What events say of their threads, and whose events are recorded. Needs root.
+//! Contexts of events, and whose events are recorded. Needs root.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::common::recording::{
-    NOBODY, Recorder, Recording, leaves_nothing_attached, said, work, work_words,
+    NOBODY, Recorder, Recording, leaves_nothing_attached, printed, work, work_words,
 };
 use crate::common::trace::Trace;
 
@@ -60,7 +60,7 @@ fn users_groups_and_names() {
 }
 
 #[test]
-fn another_user_is_told_apart() {
+fn another_user_is_distinguished() {
     // Found before the privileges are gone: the folder may be root's.
     let script = format!(
         "exec 3<{}; setpriv --reuid {NOBODY} --regid 7 --clear-groups /proc/self/fd/3 getppid 2",
@@ -97,7 +97,7 @@ fn priorities_are_those_that_were_set() {
     );
     let (contexts, _) = recorded("prio,nice", &script);
     let nice = own + more;
-    // Counted from the first one behind those of real time.
+    // Counted from the first one after those of real time.
     let ordinary = json!({ "prio": 20 + nice, "nice": nice });
     // Priority 7 of real time is 99 - 7 to the kernel.
     let real_time = json!({ "prio": 99 - 7 - 100, "nice": own });
@@ -111,10 +111,10 @@ fn priorities_are_those_that_were_set() {
 }
 
 #[test]
-fn the_parent_is_who_started_the_process() {
+fn the_parent_is_the_process_that_started_it() {
     let script = format!("echo parent $$; {} getppid 2; :", work());
     let (contexts, recording) = recorded("ppid,procname", &script);
-    let expected = json!({ "ppid": said(&recording.stdout, "parent"), "procname": "work" });
+    let expected = json!({ "ppid": printed(&recording.stdout, "parent"), "procname": "work" });
     assert_eq!(contexts.len(), 2);
     assert!(
         contexts.iter().all(|context| json!(context) == expected),
@@ -123,7 +123,7 @@ fn the_parent_is_who_started_the_process() {
 }
 
 #[test]
-fn effective_and_saved_ids_are_told_apart() {
+fn effective_and_saved_ids_are_distinguished() {
     let script = format!("exec {} as 3000 3", work());
     let (contexts, _) = recorded("uid,euid,suid,gid,egid,sgid", &script);
     let expected = json!({
@@ -148,7 +148,7 @@ fn the_first_namespace_has_the_numbers_that_every_event_has() {
     ])
     .command(["sh", "-c", &script])
     .run();
-    let parent = said(&recording.stdout, "parent");
+    let parent = printed(&recording.stdout, "parent");
     let events = events(&recording);
     let threads: BTreeSet<_> = events.iter().map(|event| event["tid"].as_u64()).collect();
     // The workload has two threads.
@@ -200,8 +200,8 @@ fn namespaces_are_those_that_the_thread_is_in() {
             .chain(["sh", "-c", IN_NAMESPACES, &work()]),
     )
     .run();
-    let printed = &recording.stdout;
-    let inodes = names.map(|name| (name, said(printed, name)));
+    let output = &recording.stdout;
+    let inodes = names.map(|name| (name, printed(output, name)));
     // None is the test's.
     for (name, inode) in inodes {
         let link = format!("/proc/self/ns/{}", name.trim_end_matches("_ns"));
@@ -211,8 +211,8 @@ fn namespaces_are_those_that_the_thread_is_in() {
             "{name}"
         );
     }
-    let outside = said(printed, "outside");
-    let child = said(printed, "pid");
+    let outside = printed(output, "outside");
+    let child = printed(output, "pid");
     let events = events(&recording);
     assert_eq!(events.len(), 5);
     for (number, event) in events.iter().enumerate() {
@@ -234,7 +234,7 @@ fn namespaces_are_those_that_the_thread_is_in() {
 
 /// Contexts stand in front of payloads of all kinds.
 #[test]
-fn payloads_behind_contexts_are_whole() {
+fn payloads_after_contexts_are_whole() {
     let path = "/no/such/file";
     let probes = "syscall:openat,sched:sched_process_exec,raw_syscalls:sys_enter";
     for names in [
@@ -247,7 +247,7 @@ fn payloads_behind_contexts_are_whole() {
         let recording = Recorder::new(&["-e", probes, "--only-command", "--context", names])
             .command(work_words(&["open", path, "4"]))
             .run();
-        let pid = said(&recording.stdout, "pid");
+        let pid = printed(&recording.stdout, "pid");
         let trace = recording.trace();
         let opened = trace.of("syscall_entry_openat");
         assert_eq!(
@@ -282,7 +282,7 @@ fn threads_of_one_name_alone() {
         let recording = Recorder::new(&["-e", "syscall:getppid", "--comm", name])
             .command(["sh", "-c", &script])
             .run();
-        let pid = said(&recording.stdout, "pid");
+        let pid = printed(&recording.stdout, "pid");
         let trace = recording.trace();
         let others = trace.events.iter().filter(|event| event.pid != pid).count();
         (trace.count(ENTRY, pid) + trace.count(EXIT, pid), others)
@@ -301,7 +301,7 @@ fn threads_of_one_name_alone() {
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// `None`, with the reason, where there can be none.
+    /// `None`, with the reason, if there can be none.
     fn new(name: &str) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let mount = mounts.lines().find_map(|line| {
@@ -395,7 +395,7 @@ fn tasks_of_one_cgroup_alone() {
 }
 
 #[test]
-fn a_folder_that_is_no_cgroup_is_refused() {
+fn a_folder_that_is_not_a_cgroup_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path(), Path::new("/no/such/cgroup")] {
         let path = path.to_str().unwrap();
@@ -417,10 +417,10 @@ fn users_have_names() {
         .command(work_words(&["exit", "0"]))
         .run();
     trace.assert_failed(2, &["no such user `nobody-of-this-name`"]);
-    // The workload runs as whoever runs this test, who is root.
+    // The workload runs as the user of this test, root.
     let recording = Recorder::new(&["-e", "syscalls:sys_enter_getppid", "--uid", "root"])
         .command(work_words(&["getppid", "6"]))
         .run();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert_eq!(recording.trace().count(ENTRY, pid), 6);
 }

@@ -80,7 +80,7 @@ fn a_full_disk_is_noticed_though_events_are_few() {
 }
 
 #[test]
-fn a_folder_that_is_removed_is_told() {
+fn a_removed_folder_is_reported() {
     let recorder = Recorder::new(&["-e", "syscall:getppid"]);
     let remove = format!("rm -r {}; exit 3", recorder.trace_dir().display());
     let recording = recorder.command(["sh", "-c", &remove]).run();
@@ -121,7 +121,7 @@ fn stream_0(trace: &Path) -> PathBuf {
     trace.join("channel0_0")
 }
 
-/// Has `tracer repair` do its work; gives what it says.
+/// Runs `tracer repair`; returns its output.
 fn repair(trace: &Path) -> String {
     succeeded("repair", trace).0
 }

@@ -57,7 +57,7 @@ fn when_the_time_is_over_a_running_command_is_ended() {
     assert_whole(&recording);
 }
 
-/// Sends `signal` to a recorder whose command says by which signal it is ended.
+/// Sends `signal` to a recorder whose command prints the signal that ends it.
 fn ended_by(signal: Signal, name: &str) -> Recording {
     let script =
         format!("trap 'echo got {name}; exit 5' {name}; >ready; while :; do sleep 0.01; done");

@@ -4,14 +4,14 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::common::recording::{Recorder, leaves_nothing_attached, said, work, work_words};
+use crate::common::recording::{Recorder, leaves_nothing_attached, printed, work, work_words};
 use crate::common::trace::{Event, Trace};
 
 /// What a recording of the workload has, and the process of the workload.
 fn recorded(args: &[&str], words: &[&str]) -> (Trace, u32) {
     let recording = Recorder::new(args).command(work_words(words)).run();
     let trace = recording.trace();
-    (trace, said(&recording.stdout, "pid"))
+    (trace, printed(&recording.stdout, "pid"))
 }
 
 fn of_process<'t>(trace: &'t Trace, name: &str, pid: u32) -> Vec<&'t Event> {
@@ -47,7 +47,7 @@ fn a_raw_tracepoint_without_a_list_has_its_arguments() {
 }
 
 #[test]
-fn raw_tracepoints_are_filtered_by_what_is_fetched() {
+fn raw_tracepoints_are_filtered_by_fetched_values() {
     let probe = "rawtp:task_rename{task->pid, oldcomm=task->comm:str, comm:str, \
                  adopted=task->signal->is_child_subreaper, in_execve=task->in_execve}";
     let count = |filter: &str| {
@@ -97,7 +97,7 @@ fn a_pointer_in_a_record_is_followed_with_a_cast() {
         .command(["sh", "-c", &held.script()])
         .run();
     let trace = recording.trace();
-    // Code of the kernel can be read, and nothing of it calls from where nothing is.
+    // Code of the kernel can be read, and no call comes from an unmapped address.
     assert!(!trace.events.is_empty());
     for event in &trace.events {
         assert_eq!(event.number("fetch_fault"), 0, "{event:?}");
@@ -107,7 +107,7 @@ fn a_pointer_in_a_record_is_followed_with_a_cast() {
 }
 
 #[test]
-fn what_cannot_be_read_is_marked_and_the_event_is_kept() {
+fn a_value_that_cannot_be_read_is_marked_and_the_event_is_kept() {
     let probe = "rawtp:sched_process_exec{p->pid, nowhere=*(u32 *)arg1, \
                  there=bprm->filename:str, text=arg1:x64, \
                  gone=((struct file *)arg1)->f_path.dentry->d_name.name:str}";
@@ -184,7 +184,7 @@ fn calls_are_filtered_by_their_arguments() {
         let before = ["-f", filter];
         let args = [&before[..], &["-e", &probe, "--only-command"]].concat();
         let (trace, _) = recorded(&args, &["function", &CALLS.to_string()]);
-        assert_eq!(trace.events.len(), count(filter), "-f before and behind");
+        assert_eq!(trace.events.len(), count(filter), "-f before and after");
         trace.events.len()
     };
     assert_eq!(count("n < 10"), 10);
@@ -197,7 +197,7 @@ fn calls_are_filtered_by_their_arguments() {
 }
 
 #[test]
-fn what_a_function_of_a_program_returns_and_how_long_it_took() {
+fn a_function_of_a_program_has_result_and_duration() {
     let (trace, pid) = probed(&format!("uretprobe:{}:{FUNCTION}", work()), &[]);
     assert_eq!(trace.events.len() as i64, CALLS);
     let mut last = 0;
@@ -213,7 +213,7 @@ fn what_a_function_of_a_program_returns_and_how_long_it_took() {
 }
 
 #[test]
-fn returns_are_filtered_by_what_is_returned() {
+fn returns_are_filtered_by_the_result() {
     let probe = format!("uretprobe:{}:{FUNCTION}", work());
     let (trace, _) = probed(&probe, &["-f", "ret > 100 && duration >= 0"]);
     let returned: Vec<i64> = trace
@@ -228,7 +228,7 @@ fn returns_are_filtered_by_what_is_returned() {
 }
 
 #[test]
-fn what_a_function_was_entered_with_is_kept_until_it_returns() {
+fn arguments_are_kept_until_the_function_returns() {
     let probe = format!(
         "uretprobe:{}:{FUNCTION}{{ret:d64, number=arg0:u64, text=arg1:ustr, signed=arg2:d32}}",
         work()
@@ -288,7 +288,7 @@ fn two_probes_of_a_function_see_each_call() {
 fn an_address_names_a_place_of_a_program() {
     let output = std::process::Command::new("nm").arg(work()).output();
     let Ok(output) = output else {
-        println!("left out: there is no `nm`");
+        println!("left out: no `nm`");
         return;
     };
     let symbols = String::from_utf8(output.stdout).unwrap();
@@ -308,7 +308,7 @@ fn refused(probe: &str, parts: &[&str]) {
 }
 
 #[test]
-fn wrong_ways_name_the_structure_and_what_is_near() {
+fn a_wrong_path_is_refused_with_its_structure_and_a_suggestion() {
     refused(
         "rawtp:sched_process_exec{p->pidd}",
         &[
@@ -367,7 +367,7 @@ fn two_ways_to_a_value_lead_to_the_same() {
     let recording = Recorder::new(&["-e", raw, "-e", "sched:sched_switch", "-p", &pid])
         .command(["sh", "-c", &held.script()])
         .run();
-    let other = said(&recording.stdout, "other");
+    let other = printed(&recording.stdout, "other");
     let trace = recording.trace();
     let of = |name: &str, fields: [&str; 3]| -> Vec<(u32, Vec<Value>)> {
         let between = trace

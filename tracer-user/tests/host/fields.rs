@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::common::recording::{Recorder, Recording, said, work, work_words};
+use crate::common::recording::{Recorder, Recording, printed, work, work_words};
 use crate::common::trace::{Event, Trace};
 
 const AT_FDCWD: i64 = -100;
@@ -25,11 +25,11 @@ fn recorded(probes: &str, args: &[&str]) -> (Trace, u32, Recording) {
         .command(work_words(&words))
         .run();
     let trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     (trace, pid, recording)
 }
 
-/// The events of a class in a process of which `field` is `text`.
+/// The events of a class in a process whose `field` is `text`.
 fn with_text<'a>(
     trace: &'a Trace,
     name: &str,
@@ -43,7 +43,7 @@ fn with_text<'a>(
         .collect()
 }
 
-/// The return values of a call, in a process, behind `after`.
+/// The return values of a call, in a process, after `after`.
 fn returned(trace: &Trace, name: &str, after: &Event) -> i64 {
     trace
         .of(name)
@@ -86,7 +86,7 @@ fn a_failed_call_returns_its_error() {
 }
 
 #[test]
-fn a_string_that_is_too_long_is_cut_and_says_so() {
+fn a_string_that_is_too_long_is_cut_and_marked() {
     let path = "x".repeat(5000);
     let (trace, pid, _) = recorded("syscall:openat", &["open", &path, "1"]);
     let calls = with_text(
@@ -100,7 +100,7 @@ fn a_string_that_is_too_long_is_cut_and_says_so() {
     // Bit 1: the second argument.
     assert_eq!(calls[0].number("string_cut"), 1 << 1);
     assert_eq!(calls[0].number("string_fault"), 0);
-    assert_eq!(calls[0].number("flags"), FLAGS, "behind the string");
+    assert_eq!(calls[0].number("flags"), FLAGS, "after the string");
     let result = returned(&trace, "syscall_exit_openat", calls[0]);
     assert_eq!(result, -ENAMETOOLONG);
 }
@@ -114,9 +114,9 @@ fn the_longest_string_that_fits_is_whole() {
 }
 
 #[test]
-fn a_string_that_cannot_be_read_is_empty_and_says_so() {
+fn a_string_that_cannot_be_read_is_empty_and_marked() {
     let (trace, pid, _) = recorded("syscall:openat", &["open-nowhere", "2"]);
-    // The loader's own calls have an empty name, too, where the page of the name is not
+    // The loader's own calls have an empty name, too, if the page of the name is not
     // there yet when the call begins; the kernel then reads it, and they succeed.
     let (failed, read): (Vec<&Event>, Vec<&Event>) =
         with_text(&trace, "syscall_entry_openat", pid, "filename", "")
@@ -185,7 +185,7 @@ fn values_of_a_call_without_strings_are_typed() {
 fn switches_between_two_threads_name_both() {
     const ROUNDS: usize = 1000;
     let (trace, pid, recording) = recorded("sched:sched_switch", &["switch", &ROUNDS.to_string()]);
-    let threads = [pid, said(&recording.stdout, "other")].map(i64::from);
+    let threads = [pid, printed(&recording.stdout, "other")].map(i64::from);
     let pair = |event: &Event| [event.number("prev_tid"), event.number("next_tid")];
     // Whoever runs the test may have been nice.
     let nice = rustix::process::getpriority_process(None).unwrap();
@@ -211,7 +211,7 @@ fn a_string_of_variable_length_is_whole() {
     let event = events.iter().find(|event| event.pid == pid).unwrap();
     assert_eq!(event.text("filename"), work());
     assert_eq!(event.number("tid"), i64::from(pid));
-    assert_eq!(event.number("old_tid"), i64::from(pid), "behind the string");
+    assert_eq!(event.number("old_tid"), i64::from(pid), "after the string");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn numbers_of_a_raw_system_call_are_an_array() {
         .unwrap();
     let args = call.fields["args"].as_array().unwrap();
     assert_eq!(args.len(), 6);
-    // The register is 32 bits of the C type, sign-extended by whoever fills it or not.
+    // The register has the 32 bits of the C type; the caller may sign-extend it or not.
     assert_eq!(args[0].as_u64().unwrap() as i32, AT_FDCWD as i32);
     assert_eq!(args[2], FLAGS);
 }

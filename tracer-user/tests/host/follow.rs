@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::recording::{
-    Held, Recorder, Recording, leaves_nothing_attached, said, wait_for, work, work_words,
+    Held, Recorder, Recording, leaves_nothing_attached, printed, wait_for, work, work_words,
 };
 use crate::common::trace::Trace;
 
@@ -17,11 +17,11 @@ const DEAD: i64 = 0x30;
 /// How often each thread called getppid.
 type Calls = BTreeMap<u32, u64>;
 
-/// What the threads of the workload said.
+/// What the threads of the workload printed.
 fn said_calls(output: &str) -> Calls {
     let lines = output.lines().filter(|line| line.starts_with("called "));
     lines
-        .map(|line| (said(line, "tid"), u64::from(said(line, "called"))))
+        .map(|line| (printed(line, "tid"), u64::from(printed(line, "called"))))
         .collect()
 }
 
@@ -98,7 +98,7 @@ fn a_process_is_followed_beyond_its_first_thread() {
 }
 
 #[test]
-fn the_end_of_what_is_followed_is_recorded() {
+fn the_exit_of_followed_processes_is_recorded() {
     let held = Held::new(&["tree", "2", "1"]);
     let pid = held.pid().to_string();
     let probes = "sched:sched_process_exit,sched:sched_switch";
@@ -182,7 +182,7 @@ fn a_number_that_is_given_again_is_not_followed() {
 }
 
 #[test]
-fn what_does_not_fit_is_told() {
+fn processes_that_do_not_fit_are_reported() {
     let held = Held::new(&["tree", "3", "5"]);
     let recording = followed(&held, &["--follow", "--max-followed", "2"]);
     let calls = said_calls(&recording.stdout);
@@ -203,7 +203,7 @@ fn a_command_is_recorded_alone() {
         .command(work_words(&["getppid", "100"]))
         .run();
     let trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     let names = ["syscall_entry_getppid", "syscall_exit_getppid"];
     assert_eq!(names.map(|name| trace.count(name, pid)), [100, 100]);
     assert_eq!(trace.events.len(), 200);
@@ -228,7 +228,7 @@ fn a_command_is_recorded_from_its_exec_on() {
         .command(work_words(&["getppid", "1"]))
         .run();
     let trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert!(trace.events.iter().all(|event| event.pid == pid));
     let first: Vec<&str> = trace
         .events
@@ -254,7 +254,7 @@ fn a_command_and_a_process_can_be_recorded_together() {
 }
 
 #[test]
-fn what_cannot_be_followed_is_refused() {
+fn processes_that_cannot_be_followed_are_refused() {
     let refused = |args: &[&str], command: &[&str], parts: &[&str]| {
         leaves_nothing_attached(|| {
             let recorder = Recorder::new(&[&GETPPID[..], args].concat());

@@ -1,5 +1,5 @@
-//! Tests that attach programs to this machine's kernel. They need root, and run one at a time:
-//! what one traces, another would see.
+//! Tests that attach programs to this machine's kernel. They need root, and run one at a time,
+//! because each sees what the others do.
 //!
 //! Run by `cargo xtask test --tier host`.
 

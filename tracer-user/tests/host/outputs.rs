@@ -16,7 +16,7 @@ use crate::on_disk::{folder, run};
 
 const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
 
-/// Buffers in which nothing is lost, even if others on this machine do the same.
+/// Buffers that lose nothing, even on a busy machine.
 const LARGE: [&str; 2] = ["--buffer-size", "64M"];
 
 /// `tracer record` of many events of a known kind.
@@ -38,7 +38,7 @@ fn work() -> String {
     env::var("TRACER_WORK").expect("`cargo xtask test --tier host` names the workload")
 }
 
-/// The number of events that the summary tells.
+/// The number of events in the summary.
 fn recorded(summary: &[u8]) -> usize {
     let summary = String::from_utf8_lossy(summary);
     let number = summary
@@ -83,7 +83,7 @@ fn a_recording_through_each_sink_is_read_by_babeltrace2() {
 }
 
 #[test]
-fn the_index_of_a_recording_tells_where_its_packets_are() {
+fn the_index_of_a_recording_has_the_offsets_of_its_packets() {
     let folder = folder();
     let trace = folder.path().join("trace");
     let args = ["-o", trace.to_str().unwrap(), "--subbuf-size", "64K"];
@@ -136,7 +136,7 @@ fn a_killed_recorder_leaves_whole_packets_and_at_most_a_part_of_one() {
         .spawn()
         .unwrap();
         wait_for_bytes(&trace, 2 << 20, &mut recorder);
-        // Its command as well, which nobody else would end.
+        // Its command as well, which would go on.
         let group = rustix::process::Pid::from_child(&recorder);
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
         recorder.wait().unwrap();
@@ -259,7 +259,7 @@ fn a_peer_that_goes_ends_the_recording() {
 }
 
 #[test]
-fn where_nobody_listens_nothing_is_recorded() {
+fn nothing_is_recorded_without_a_receiver() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -270,7 +270,7 @@ fn where_nobody_listens_nothing_is_recorded() {
 }
 
 #[test]
-fn a_slow_reader_costs_events_that_are_counted_and_sees_what_was_recorded() {
+fn a_slow_reader_causes_losses_that_are_counted() {
     let mut recorder = record(&["-o", "-", "--buffer-size", "64K"], 300_000)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -314,7 +314,7 @@ fn a_reader_that_goes_ends_the_recording() {
 }
 
 #[test]
-fn a_terminal_gets_no_trace() {
+fn a_trace_is_not_written_to_a_terminal() {
     let output = Command::new("script")
         .args(["--quiet", "--return", "--command"])
         .arg(format!(

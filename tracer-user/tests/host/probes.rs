@@ -8,10 +8,11 @@ use tracer::kernel::KernelFiles;
 use tracer::kernel::tracefs::format::Format;
 use tracer::kernel::tracefs::mount::Tracefs;
 use tracer::probe::{AttachPoint, ResolvedProbe, resolve_texts};
+use tracer::sys::mount::TracefsMount;
 use tracer::trace::event::{EventClass, Field, FieldType};
 use tracer_common::{MAX_PIECES, PieceKind, ProbeSpec, spec_flags};
 
-/// Also tells the CPU time that it took, to which others on the machine do not add.
+/// Also returns the CPU time, which does not depend on the load of the machine.
 fn resolve(tracefs: &Tracefs, text: &str) -> (Vec<ResolvedProbe>, Duration) {
     let files = KernelFiles::running(tracefs);
     let start = cpu_time();
@@ -123,6 +124,19 @@ fn resolving_takes_milliseconds() {
             assert!(best < Duration::from_millis(limit), "{text}: {best:?}");
         }
     }
+}
+
+#[test]
+fn a_private_tracefs_has_events_and_leaves_the_mount_table_alone() {
+    let mount_table = || std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let before = mount_table();
+    let mount = TracefsMount::new().unwrap();
+    let path = mount.path().to_owned();
+    assert!(path.join("events/sched/sched_switch/format").exists());
+    assert_eq!(mount_table(), before);
+    drop(mount);
+    assert!(!path.join("events").exists());
+    assert_eq!(mount_table(), before);
 }
 
 #[test]

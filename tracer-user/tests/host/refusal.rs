@@ -1,4 +1,4 @@
-//! What cannot be recorded is refused, with a message and without leaving anything behind.
+//! What cannot be recorded is refused with a message, and leaves nothing.
 //! Needs root.
 
 use std::fs;
@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::recording::{
-    NOBODY, Recorder, TRACER, files, leaves_nothing_attached, said, work_words,
+    NOBODY, Recorder, TRACER, files, leaves_nothing_attached, printed, work_words,
 };
 use crate::common::trace::Trace;
 
 const PROBE: [&str; 2] = ["-e", "syscall:getppid"];
 
-/// The recorder says all of `parts`, fails, and leaves neither a folder nor a program.
+/// The recorder prints all of `parts`, fails, and leaves neither a folder nor a program.
 fn assert_refused(recorder: Recorder, parts: &[&str]) {
     leaves_nothing_attached(|| recorder.command(["true"]).run().assert_refused(parts));
 }
@@ -72,13 +72,13 @@ fn without_privileges_the_way_out_is_named() {
 }
 
 #[test]
-fn an_unknown_tracepoint_is_named_with_what_may_be_meant() {
+fn an_unknown_tracepoint_is_refused_with_a_suggestion() {
     let parts = ["`sched:sched_swich`", "did you mean `sched:sched_switch`"];
     assert_probe_refused("sched:sched_swich", &parts);
 }
 
 #[test]
-fn an_unknown_system_call_is_named_with_what_may_be_meant() {
+fn an_unknown_system_call_is_refused_with_a_suggestion() {
     assert_probe_refused(
         "syscall:opneat",
         &["`syscall:opneat`", "did you mean `syscall:openat`"],
@@ -161,7 +161,7 @@ fn force_replaces_a_trace() {
 }
 
 #[test]
-fn force_leaves_what_is_no_trace_alone() {
+fn force_keeps_folders_that_are_not_traces() {
     let recording = into_folder_with(&["metadata", "thesis.tex"], &["--force"]);
     recording.assert_failed(1, &["`thesis.tex`", "not part of a trace"]);
     let left = [("metadata".to_owned(), 8), ("thesis.tex".to_owned(), 10)];
@@ -184,7 +184,7 @@ fn a_buffer_size_that_is_not_a_power_of_two_is_rounded_up_and_said() {
         .run();
     let note = "note: using a buffer size of 4M for 3M: it must be a power of two of whole pages";
     assert!(recording.stderr.contains(note), "{}", recording.stderr);
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert_eq!(recording.trace().count("syscall_entry_getppid", pid), 10);
 }
 
@@ -195,7 +195,7 @@ fn a_sub_buffer_that_is_too_small_is_enlarged_and_said() {
         .run();
     let note = "note: using a sub-buffer size of 32K for 1";
     assert!(recording.stderr.contains(note), "{}", recording.stderr);
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert_eq!(
         recording.trace().count("syscall_entry_getppid", pid),
         10_000
@@ -203,13 +203,13 @@ fn a_sub_buffer_that_is_too_small_is_enlarged_and_said() {
 }
 
 #[test]
-fn a_buffer_that_no_kernel_gives_is_refused() {
+fn a_buffer_larger_than_any_kernel_allows_is_refused() {
     let recorder = Recorder::new(&[&PROBE[..], &["--buffer-size", "2G"]].concat());
     assert_refused(recorder, &["a buffer size of 2G is too large; at most 1G"]);
 }
 
 #[test]
-fn numbers_that_are_none_are_refused() {
+fn invalid_numbers_are_refused() {
     for size in ["8X", "", "-1", "99999999999G"] {
         assert_misused(
             &[&format!("--buffer-size={size}")],
@@ -254,7 +254,7 @@ fn a_command_that_does_not_exist_is_named() {
 
 /// Known only when it is started, with everything attached.
 #[test]
-fn a_command_that_the_kernel_cannot_run_leaves_nothing_behind() {
+fn a_command_that_the_kernel_cannot_run_leaves_nothing() {
     let recorder = Recorder::new(&PROBE);
     let path = recorder.folder().join("program");
     fs::write(&path, "#!/no/such/interpreter\n").unwrap();
@@ -268,14 +268,14 @@ fn a_command_that_the_kernel_cannot_run_leaves_nothing_behind() {
 }
 
 #[test]
-fn where_tracefs_is_mounted_nowhere_recording_works() {
+fn recording_works_without_a_mounted_tracefs() {
     let script = "umount -a -t tracefs; ! grep -q tracefs /proc/self/mounts; exec \"$@\"";
     let recording = Recorder::new(&["-e", "syscall:getppid,sched:sched_process_exec"])
         .command(work_words(&["getppid", "10"]))
         .in_mount_namespace(script)
         .run();
     let trace: Trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     assert_eq!(trace.count("syscall_entry_getppid", pid), 10);
     assert_eq!(trace.count("sched_process_exec", pid), 1);
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::{fs, thread};
 
-use crate::common::recording::{Recorder, TRACER, said, work, work_words};
+use crate::common::recording::{Recorder, TRACER, printed, work, work_words};
 use crate::common::trace::Trace;
 
 const PROBE: [&str; 2] = ["-e", "syscall:getppid"];
@@ -50,7 +50,7 @@ fn a_command_that_was_forked_and_executed_has_its_name() {
         .command(["sh", "-c", "\"$0\" getppid 100; true", &work()])
         .run();
     let trace = recording.trace();
-    let tid = said(&recording.stdout, "tid");
+    let tid = printed(&recording.stdout, "tid");
     assert_eq!(names(&trace, tid), ["work"].into());
 }
 
@@ -61,7 +61,7 @@ fn a_thread_has_the_name_that_it_had_at_the_time() {
         .command(["sh", "-c", "exec \"$0\" getppid 100", &work()])
         .run();
     let trace = recording.trace();
-    let tid = said(&recording.stdout, "tid");
+    let tid = printed(&recording.stdout, "tid");
     assert_eq!(names(&trace, tid), ["sh", "work"].into());
 }
 
@@ -88,7 +88,7 @@ fn a_closed_pipe_ends_the_report_quietly() {
     assert_eq!(crate::common::stderr(&output), "");
 }
 
-/// A trace tells what others do.
+/// A trace shows what others do.
 #[test]
 fn a_trace_is_closed_to_others() {
     use std::os::unix::fs::PermissionsExt as _;

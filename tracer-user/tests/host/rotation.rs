@@ -49,7 +49,7 @@ fn complete_chunks(trace: &Path) -> Vec<PathBuf> {
 }
 
 /// The number that the summary has before `what`.
-fn told(recording: &Recording, what: &str) -> usize {
+fn reported(recording: &Recording, what: &str) -> usize {
     let said = &recording.stderr;
     let (before, _) = said
         .split_once(what)
@@ -73,7 +73,7 @@ fn every_call_is_in_one_of_the_chunks() {
     assert_eq!(counts, (CALLS as usize, CALLS as usize, 0));
     let count = chunks(recording.trace_dir()).len();
     assert!(count > 5, "only {count} chunks");
-    assert_eq!(told(&recording, " chunks\n"), count);
+    assert_eq!(reported(&recording, " chunks\n"), count);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn only_the_newest_chunks_stay() {
         .run();
     assert!(recording.status.success(), "{}", recording.stderr);
     let chunks = chunks(recording.trace_dir());
-    let removed = told(&recording, " were removed");
+    let removed = reported(&recording, " were removed");
     assert!(removed > 2, "only {removed} chunks were removed");
     let first = chunks[0].file_name().expect("a name").to_string_lossy();
     assert!(
@@ -126,7 +126,7 @@ fn only_the_newest_chunks_stay() {
     );
     let bytes: u64 = chunks.iter().map(|chunk| bytes_in(chunk)).sum();
     assert!(bytes <= MAX, "{bytes}");
-    // Nothing was lost, and neither reader says that something was.
+    // Nothing was lost, and neither reader reports a loss.
     let trace = Trace::read_chunks(recording.trace_dir());
     assert_eq!(trace.lost, 0);
     let (recorded, rest) = recording.stderr.split_once(" events in ").expect("events");
@@ -272,7 +272,7 @@ fn under_sudo_complete_chunks_belong_to_the_caller() {
 }
 
 #[test]
-fn what_has_no_folder_has_no_chunks() {
+fn chunks_need_a_folder() {
     for args in [["-o", "-"], ["--mode", "overwrite"]] {
         let output = tracer(|tracer| {
             tracer

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::common::recording::{Held, Recorder, said, work_words};
+use crate::common::recording::{Held, Recorder, printed, work_words};
 use crate::common::trace::Trace;
 
 const ENTRY: &str = "syscall_entry_getppid";
@@ -18,7 +18,7 @@ fn recorded(args: &[&str]) -> (Trace, u32) {
     let recording = Recorder::new(args)
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     (recording.trace(), pid)
 }
 
@@ -54,7 +54,7 @@ fn the_recorder_is_in_its_own_trace_when_asked_for() {
 }
 
 #[test]
-fn of_one_process_nothing_else_is_recorded() {
+fn only_the_chosen_process_is_recorded() {
     let held = Held::new(&["getppid", "100"]);
     let recording = Recorder::new(&["-e", "syscall:*,sched:*", "-p", &held.pid().to_string()])
         .command(["sh", "-c", &held.script()])
@@ -66,12 +66,12 @@ fn of_one_process_nothing_else_is_recorded() {
 }
 
 #[test]
-fn of_one_cpu_there_is_one_stream() {
+fn one_chosen_cpu_has_one_stream() {
     let recording = Recorder::new(&["-e", "syscall:getppid", "-C", "1"])
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
     let trace = recording.trace();
-    assert_eq!(trace.count(ENTRY, said(&recording.stdout, "pid")), 10);
+    assert_eq!(trace.count(ENTRY, printed(&recording.stdout, "pid")), 10);
     assert!(trace.events.iter().all(|event| event.cpu == 1));
     assert!(!recording.trace_dir().join("channel0_0").exists());
 }
@@ -82,7 +82,7 @@ fn another_cpu_is_not_recorded() {
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
     let trace = recording.trace();
-    assert_eq!(trace.count(ENTRY, said(&recording.stdout, "pid")), 0);
+    assert_eq!(trace.count(ENTRY, printed(&recording.stdout, "pid")), 0);
 }
 
 #[test]
@@ -121,13 +121,13 @@ fn a_probe_that_is_named_twice_is_recorded_once() {
 }
 
 #[test]
-fn the_entry_of_a_call_has_a_name_of_its_own() {
+fn the_entry_of_a_call_can_be_named_alone() {
     let (trace, pid) = recorded(&["-e", "syscalls:sys_enter_getppid"]);
     assert_eq!((trace.count(ENTRY, pid), trace.of(EXIT).count()), (10, 0));
 }
 
 #[test]
-fn the_exit_of_a_call_has_a_name_of_its_own() {
+fn the_exit_of_a_call_can_be_named_alone() {
     let (trace, pid) = recorded(&["-e", "syscalls:sys_exit_getppid"]);
     assert_eq!((trace.count(EXIT, pid), trace.of(ENTRY).count()), (10, 0));
 }
@@ -181,7 +181,7 @@ fn write_32_bit_program(path: &Path) {
 
 #[test]
 fn calls_of_32_bit_code_are_counted_once_and_not_mistaken() {
-    // Where 32-bit code calls getppid, the number means semget to 64-bit code.
+    // The number of getppid in 32-bit code is that of semget in 64-bit code.
     for probes in ["syscall:semget", "syscalls:sys_exit_semget"] {
         let recorder = Recorder::new(&["-e", probes]);
         let program = recorder.folder().join("program");

@@ -28,7 +28,7 @@ impl Sockets {
         Self(tempfile::tempdir_in("/tmp").unwrap())
     }
 
-    /// Where recorders make the folder.
+    /// Where recorders create the folder.
     fn folder(&self) -> PathBuf {
         self.0.path().join("run")
     }
@@ -61,7 +61,7 @@ impl Sockets {
             .unwrap()
     }
 
-    /// What `tracer sessions --json` says about the only session. A busy machine may keep it
+    /// The only session, as `tracer sessions --json` prints it. A busy machine may keep it
     /// from answering in time.
     fn session(&self) -> Value {
         wait_for("an answer of the session", || {
@@ -119,7 +119,7 @@ fn the_count_of_events_grows() {
 }
 
 #[test]
-fn the_status_tells_what_is_recorded_and_where() {
+fn the_status_has_the_probes_and_the_folder() {
     let sockets = Sockets::new();
     let running = sockets.start("demo");
     let status = sockets.session();
@@ -229,7 +229,7 @@ fn the_socket_of_a_killed_recorder_is_removed_with_a_note() {
 }
 
 #[test]
-fn a_recorder_that_is_stopped_is_told_apart_from_one_that_is_gone() {
+fn a_stopped_recorder_is_distinguished_from_a_dead_one() {
     let sockets = Sockets::new();
     let running = sockets.start("demo");
     running.signal(Signal::STOP);
@@ -243,7 +243,7 @@ fn a_recorder_that_is_stopped_is_told_apart_from_one_that_is_gone() {
 }
 
 #[test]
-fn no_session_is_no_failure_of_a_list() {
+fn listing_no_sessions_succeeds() {
     let sockets = Sockets::new();
     let output = sockets.tracer(&["sessions"]);
     assert!(output.status.success());
@@ -279,7 +279,7 @@ fn in_discard_mode_there_is_no_snapshot() {
 }
 
 #[test]
-fn a_snapshot_without_a_session_says_how_to_get_one() {
+fn a_snapshot_without_a_session_fails_with_a_hint() {
     let sockets = Sockets::new();
     assert_error(
         &sockets.tracer(&["snapshot"]),
@@ -326,7 +326,7 @@ fn a_name_that_could_be_a_path_is_refused() {
 }
 
 #[test]
-fn a_folder_of_somebody_else_is_refused_if_a_name_was_asked_for() {
+fn a_folder_of_another_user_is_refused_if_a_name_was_asked_for() {
     let sockets = Sockets::new();
     fs::create_dir(sockets.folder()).unwrap();
     chown(sockets.folder(), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -380,7 +380,7 @@ fn other_users_cannot_connect() {
 }
 
 #[test]
-fn other_users_who_got_through_the_permissions_are_refused() {
+fn other_users_are_refused_even_if_permissions_let_them_connect() {
     let sockets = Sockets::new();
     let running = sockets.start("demo");
     for path in [sockets.0.path().to_owned(), sockets.folder()] {
@@ -396,7 +396,7 @@ fn other_users_who_got_through_the_permissions_are_refused() {
 }
 
 #[test]
-fn other_users_are_told_who_may_list_sessions() {
+fn other_users_learn_who_may_list_sessions() {
     let sockets = Sockets::new();
     fs::set_permissions(sockets.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let running = sockets.start("demo");

@@ -16,7 +16,7 @@ use crate::on_disk::{folder, run};
 const PACKET: usize = 256 << 10;
 const KINDS: [SinkKind; 3] = [SinkKind::Auto, SinkKind::Splice, SinkKind::Copy];
 
-/// A file system of its own, which goes with its value.
+/// A separate file system, unmounted on drop.
 struct Mounted {
     folder: TempDir,
 }
@@ -118,7 +118,7 @@ fn write_packets(folder: &Path, kind: SinkKind, count: u64) -> WriteMethod {
         path.metadata().unwrap().blocks() * 512,
         expected.len() as u64,
     );
-    // An extent tree may take some blocks of its own.
+    // An extent tree may take some more blocks.
     assert!(
         blocks_bytes <= len + (64 << 10),
         "{way}: {blocks_bytes} for {len}"
@@ -155,7 +155,7 @@ fn ext4_and_xfs_take_packets_by_splice_and_copy() {
 }
 
 #[test]
-fn tmpfs_takes_packets_by_splice_and_says_why() {
+fn tmpfs_takes_packets_by_splice_and_the_reason_is_shown() {
     let memory = Mounted::tmpfs(64 << 20);
     assert_eq!(
         write_packets(&memory.path(), SinkKind::Auto, 60),

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use rustix::process::Signal;
 
-use crate::common::recording::{Recorder, Running, TRACER, said, wait_for, work};
+use crate::common::recording::{Recorder, Running, TRACER, printed, wait_for, work};
 use crate::common::trace::{Trace, babeltrace};
 use crate::common::{stderr, stdout};
 
@@ -22,12 +22,13 @@ fn flight(args: &[&str], script: &str) -> Running {
 /// A recorder whose workload has made its calls, and its process.
 fn with_calls(args: &[&str]) -> (Running, u32) {
     let work = work();
-    let script =
-        format!("mkfifo end; {work} getppid {CALLS} >said.part; mv said.part said; read word <end");
+    let script = format!(
+        "mkfifo end; {work} getppid {CALLS} >printed.part; mv printed.part printed; read word <end"
+    );
     let mut running = flight(&[&["-e", "syscall:getppid"][..], args].concat(), &script);
-    running.wait_for_file("said");
-    let pid = said(
-        &fs::read_to_string(running.folder().join("said")).unwrap(),
+    running.wait_for_file("printed");
+    let pid = printed(
+        &fs::read_to_string(running.folder().join("printed")).unwrap(),
         "pid",
     );
     (running, pid)
@@ -55,7 +56,7 @@ fn snapshot(running: &Running, name: &str) -> PathBuf {
     running.folder().join(name)
 }
 
-/// How many events `tracer snapshot` says there are.
+/// The number of events that `tracer snapshot` prints.
 fn events_said(output: &Output) -> usize {
     let text = stdout(output);
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -86,14 +87,14 @@ fn a_snapshot_has_what_came_before() {
 }
 
 #[test]
-fn recording_goes_on_behind_a_snapshot() {
+fn recording_goes_on_after_a_snapshot() {
     let (running, pid) = with_calls(&[]);
     snapshot(&running, "first");
     let again = Command::new(work())
         .args(["getppid", "77"])
         .output()
         .unwrap();
-    let later = said(&stdout(&again), "pid");
+    let later = printed(&stdout(&again), "pid");
     let trace = Trace::read(&snapshot(&running, "second"));
     assert_eq!(
         (trace.count(ENTRY, pid), trace.count(ENTRY, later)),
@@ -105,15 +106,15 @@ fn recording_goes_on_behind_a_snapshot() {
 }
 
 #[test]
-fn a_snapshot_says_what_is_in_it() {
+fn a_snapshot_prints_its_number_of_events() {
     let (running, _) = with_calls(&[]);
     let output = tracer(&running, &["snapshot", "flight", "-o", "first"]);
     let text = stdout(&output);
     let events = Trace::read(&running.folder().join("first")).events.len();
     let words: Vec<&str> = text.split_whitespace().collect();
-    let said = words.iter().position(|word| *word == "events,").unwrap();
+    let after = words.iter().position(|word| *word == "events,").unwrap();
     assert_eq!(
-        words[said - 1].replace(',', ""),
+        words[after - 1].replace(',', ""),
         events.to_string(),
         "{text}"
     );
@@ -224,7 +225,7 @@ fn a_filter_with_an_unknown_field_is_refused_with_those_there_are() {
 }
 
 #[test]
-fn what_writes_everything_takes_no_snapshots_on_events() {
+fn snapshots_on_events_need_overwrite_mode() {
     Recorder::new(&["--snapshot-on", "sched:sched_switch"])
         .run()
         .assert_refused(&["--snapshot-on needs --mode overwrite"]);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::recording::{Recorder, Recording, said, work, work_words};
+use crate::common::recording::{Recorder, Recording, printed, work, work_words};
 use crate::common::trace::{Event, Trace, babeltrace, tracer};
 
 const KERNEL: &str = "callstack_kernel";
@@ -21,7 +21,7 @@ fn recorded(probe: &str, which: &str) -> Recording {
         .run()
 }
 
-/// What `tracer report` prints; it has nothing to say of names that are missing.
+/// The output of `tracer report`, without complaints about missing names.
 fn report(recording: &Recording, args: &[&str]) -> String {
     assert!(recording.status.success(), "{}", recording.stderr);
     let output = tracer(|tracer| tracer.arg("report").arg(recording.trace_dir()).args(args));
@@ -37,7 +37,7 @@ fn trace_of(recording: &Recording) -> Trace {
     trace
 }
 
-/// The addresses of a stack; `None` where the event has no such field.
+/// The addresses of a stack; `None` if the event has no such field.
 fn stack(event: &Event, field: &str) -> Option<Vec<u64>> {
     let addresses = event.fields.get(field)?.as_array().unwrap();
     let address = |frame: &Value| frame["address"].as_u64().expect("an address");
@@ -59,11 +59,11 @@ fn symbol(name: &str) -> Option<(u64, u64)> {
 fn the_stack_of_a_call_begins_where_the_call_is() {
     let recording = recorded("syscalls:sys_enter_getppid", "-T=both");
     let trace = trace_of(&recording);
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     let calls: Vec<&Event> = trace.of("syscall_entry_getppid").collect();
     assert_eq!(calls.len(), CALLS);
     let Some((address, size)) = symbol("work_asks_for_its_parent") else {
-        println!("LEFT OUT: there is no `nm`");
+        println!("LEFT OUT: no `nm`");
         return;
     };
     let mut first = Vec::new();
@@ -107,9 +107,9 @@ fn each_side_can_be_had_alone() {
     }
 }
 
-/// Stacks stand behind payloads of all kinds.
+/// Stacks follow payloads of all kinds.
 #[test]
-fn payloads_in_front_of_stacks_are_whole() {
+fn payloads_before_stacks_are_whole() {
     let path = "/no/such/file";
     let probes = format!(
         "syscall:openat,sched:sched_process_exec,raw_syscalls:sys_enter,\
@@ -170,7 +170,7 @@ fn payloads_in_front_of_stacks_are_whole() {
     }
 }
 
-/// The line below each event in a report that says where its user stack begins.
+/// The line below each event in a report that begins its user stack.
 fn first_frames(text: &str) -> Vec<&str> {
     let lines: Vec<&str> = text.lines().collect();
     let pairs = lines.windows(2);
@@ -193,9 +193,9 @@ fn functions_of_commands_that_end_at_once_have_their_names() {
     }
 }
 
-/// The same where the events are taken from memory when the command has ended.
+/// The same if the events are taken from memory after the command has ended.
 #[test]
-fn what_is_written_at_the_end_has_names() {
+fn events_written_at_the_end_have_names() {
     let recording = Recorder::new(&[
         "-e",
         "syscalls:sys_enter_getppid",
@@ -213,7 +213,7 @@ fn what_is_written_at_the_end_has_names() {
     );
 }
 
-/// A program that asks for its parent in functions of its own, of the C library, of a child that
+/// A program that calls getppid(2) in its own functions, in the C library, in a child that
 /// executes nothing, and of a library that it loads when it runs.
 const CALLER: &str = r#"
 #include <dlfcn.h>
@@ -286,7 +286,7 @@ fn functions_of_children_and_of_libraries_that_come_later_have_their_names() {
     }
 }
 
-/// The functions of the kernel whose addresses the stack has, by what the kernel says itself.
+/// The kernel's functions at the addresses of the stack, according to the kernel.
 #[test]
 fn the_kernel_s_part_is_of_the_way_of_a_call() {
     let trace = trace_of(&recorded("syscalls:sys_enter_getppid", "-T"));
@@ -301,8 +301,8 @@ fn the_kernel_s_part_is_of_the_way_of_a_call() {
         .collect();
     symbols.sort_unstable();
     let name = |address: u64| {
-        let behind = symbols.partition_point(|(start, _)| *start <= address);
-        symbols[behind - 1].1
+        let after = symbols.partition_point(|(start, _)| *start <= address);
+        symbols[after - 1].1
     };
     for call in &trace.events {
         let stack = stack(call, KERNEL).unwrap();

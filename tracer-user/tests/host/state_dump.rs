@@ -38,7 +38,7 @@ fn is_own(event: &Event) -> bool {
 }
 
 #[test]
-fn threads_and_files_that_were_there_are_told() {
+fn threads_and_files_from_before_are_in_the_state_dump() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("open");
     let file = File::create(&path).unwrap();
@@ -80,7 +80,7 @@ fn threads_and_files_that_were_there_are_told() {
 }
 
 #[test]
-fn it_comes_first_and_is_no_event_that_fired() {
+fn the_state_dump_comes_first_and_is_not_counted() {
     let recording = recorded(&[]);
     let trace = recording.trace();
     let dump = dump(recording.trace_dir());
@@ -121,7 +121,7 @@ fn many_files_take_several_packets() {
 }
 
 #[test]
-fn of_one_process_nothing_else_is_told() {
+fn the_state_dump_of_one_process_has_no_others() {
     let pid = process::id().to_string();
     let recording = recorded(&["-p", &pid]);
     let dump = dump(recording.trace_dir());
@@ -135,7 +135,7 @@ fn of_one_process_nothing_else_is_told() {
 }
 
 #[test]
-fn there_is_none_where_nobody_would_look_for_it() {
+fn there_is_none_if_the_recording_has_no_use_for_it() {
     for args in [&["--no-state-dump"][..], &["--names", "tracefs"]] {
         let recording = recorded(args);
         assert!(!recording.stderr.contains("state dump"), "{args:?}");
@@ -180,7 +180,7 @@ fn a_new_thread_has_the_process_that_made_it() {
         .command(work_words(&["crowd", "5", "1"]))
         .run();
     let trace = recording.trace();
-    let pid = crate::common::recording::said(&recording.stdout, "pid");
+    let pid = crate::common::recording::printed(&recording.stdout, "pid");
     let of_work = || {
         trace
             .of("sched_process_fork")

@@ -18,7 +18,7 @@ fn recorded(work: &[&str], args: &[&str]) -> (Recording, Trace) {
         .command(["sh", "-c", &held.script()])
         .run();
     let trace = recording.trace();
-    assert_eq!(trace.lost, 0, "what is left out is no loss");
+    assert_eq!(trace.lost, 0, "events that are left out are not lost");
     assert!(
         recording.stderr.contains("lost 0 events"),
         "{}",
@@ -27,7 +27,7 @@ fn recorded(work: &[&str], args: &[&str]) -> (Recording, Trace) {
     (recording, trace)
 }
 
-/// How many events of a class the summary says were left out, by this option alone.
+/// The events of a class that this option left out, according to the summary.
 fn left_out(recording: &Recording, class: &str, option: &str) -> u64 {
     let line = recording.stderr.lines().find_map(|line| {
         let (events, rest) = line.trim_start().split_once("  ")?;
@@ -50,7 +50,7 @@ fn words(words: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn one_of_so_many_events_is_recorded() {
+fn every_nth_event_is_recorded() {
     let (recording, trace) = recorded(
         &words(&getppid()),
         &["--every", "10", "-e", "syscall:getppid"],
@@ -149,7 +149,7 @@ fn the_limit_comes_after_the_sampling() {
 }
 
 #[test]
-fn probes_have_rates_of_their_own() {
+fn each_probe_has_its_own_rate() {
     let (recording, trace) = recorded(
         &words(&getppid()),
         &[
@@ -205,7 +205,7 @@ fn raw_calls_and_tracepoints_have_rates_too() {
 }
 
 #[test]
-fn where_nothing_is_left_out_nothing_is_said() {
+fn the_summary_is_silent_if_nothing_is_left_out() {
     let (recording, trace) = recorded(
         &words(&getppid()),
         &["-e", "syscalls:sys_enter_getppid", "--limit", "20000/day"],

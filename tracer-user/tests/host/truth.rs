@@ -1,6 +1,6 @@
 //! What fired, what was recorded and what was lost add up, exactly. Needs root.
 
-use crate::common::recording::{Held, Recorder, Recording, said, work_words};
+use crate::common::recording::{Held, Recorder, Recording, printed, work_words};
 
 /// `getppid` in the kernel's table.
 const GETPPID: i64 = 110;
@@ -8,7 +8,7 @@ const CALLS: u32 = 100_000;
 const ENTRY: &str = "syscall_entry_getppid";
 const EXIT: &str = "syscall_exit_getppid";
 
-/// The number before `name` in the list of classes, and the one of those lost behind it.
+/// The number before `name` in the list of classes, and the number of lost events after it.
 fn in_summary(recording: &Recording, name: &str) -> (u64, u64) {
     let number = |text: &str| text.replace(',', "").parse::<u64>().unwrap();
     let line = recording
@@ -30,7 +30,7 @@ fn with_ample_buffers_every_call_is_recorded() {
         .command(work_words(&["--cpu", "0", "getppid", &count]))
         .run();
     let trace = recording.trace();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     let counts = (trace.count(ENTRY, pid), trace.count(EXIT, pid), trace.lost);
     assert_eq!(counts, (CALLS as usize, CALLS as usize, 0));
     assert!(recording.stderr.contains("lost 0 events"));
@@ -75,7 +75,7 @@ fn with_tiny_buffers_recorded_and_lost_calls_are_all_calls() {
 /// A recorder that is stopped cannot empty its buffers: what they hold is recorded, all else
 /// is lost.
 #[test]
-fn a_recorder_that_does_not_get_to_run_counts_what_it_misses() {
+fn a_starved_recorder_counts_the_events_it_misses() {
     let held = Held::new(&["--cpu", "0", "getppid", &CALLS.to_string()]);
     let script = format!("kill -STOP $PPID; {}; kill -CONT $PPID", held.script());
     let args = ["--buffer-size", "64K", "-p", &held.pid().to_string()];

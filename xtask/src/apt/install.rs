@@ -19,7 +19,7 @@ pub struct Program {
 /// the missing ones.
 ///
 /// # Errors
-/// When one is missing and cannot be installed; the error names its package.
+/// If one is missing and cannot be installed; the error names its package.
 pub fn ensure_installed(programs: &[Program]) -> Result<()> {
     let missing = missing(programs);
     if missing.is_empty() {
@@ -27,7 +27,7 @@ pub fn ensure_installed(programs: &[Program]) -> Result<()> {
     }
     let packages = missing.join(" ");
     if !privilege::is_root() || process::find_program("apt-get").is_none() {
-        bail!("missing {packages}; install by `sudo apt-get install {packages}`");
+        bail!("missing {packages}; install with `sudo apt-get install {packages}`");
     }
     eprintln!("xtask: installing Debian packages: {packages}");
     let install = || {

@@ -1,4 +1,4 @@
-//! What Debian's packages provide, without configuring the machine.
+//! Files of Debian packages, without configuring the machine.
 //!
 //! [`PrivateApt`] reads a suite that the machine may not have, through an apt directory of
 //! the project's own; [`ensure_installed`] is for programs that the machine itself needs.
@@ -19,11 +19,11 @@ use crate::process;
 pub use install::{Program, ensure_installed};
 pub use private::PrivateApt;
 
-/// Unpacks those of a Debian package's files whose path, as in `usr/share/doc`, lets `keep`
-/// say yes, into `target`. Packages of sources hold tens of thousands more than is needed.
+/// Unpacks the files of a Debian package whose path, as in `usr/share/doc`, `keep` accepts,
+/// into `target`.
 ///
 /// # Errors
-/// When the package is damaged or the folder cannot be written.
+/// If the package is damaged or the folder cannot be written.
 pub fn unpack(package: &Path, target: &Path, keep: impl Fn(&Path) -> bool) -> Result<()> {
     fs::create_dir_all(target).with_context(|| format!("cannot create `{}`", target.display()))?;
     let mut command = Command::new("dpkg-deb");
@@ -61,7 +61,7 @@ fn unpack_tar(
             entry.unpack_in(target)?;
         }
     }
-    // What pads the archive must be read too, or the writer finds its pipe closed.
+    // The padding must be read, too, or the writer finds its pipe closed.
     io::copy(&mut stream, &mut io::sink())?;
     Ok(())
 }

@@ -15,21 +15,28 @@ use crate::{process, workspace};
 pub struct PrivateApt {
     dir: PathBuf,
     suite: String,
+    /// Debian's name of the architecture, if it is not this machine's.
+    architecture: Option<&'static str>,
 }
 
 impl PrivateApt {
-    /// Reads the package lists of `suite`, from the archive that this machine uses itself.
+    /// Reads the package lists of `suite`, from the archive that this machine uses itself; for
+    /// this machine's architecture if none is given.
     ///
     /// # Errors
-    /// When this is not a Debian machine, or its archive cannot be reached.
-    pub fn for_suite(suite: &str) -> Result<Self> {
+    /// If this is not a Debian machine, or its archive cannot be reached.
+    pub fn for_suite(suite: &str, architecture: Option<&'static str>) -> Result<Self> {
         if process::find_program("apt-get").is_none() {
-            bail!("no apt-get on this machine, so nothing can be had from Debian's packages");
+            bail!("no `apt-get` on this machine to download Debian packages with");
         }
         let archive = sources::archive_for(Path::new("/etc"), suite)?;
         let apt = Self {
-            dir: workspace::target_dir().join("apt").join(suite),
+            dir: workspace::target_dir()
+                .join("apt")
+                .join(architecture.unwrap_or_default())
+                .join(suite),
             suite: suite.to_owned(),
+            architecture,
         };
         for folder in ["state/lists/partial", "cache/archives/partial"] {
             let folder = apt.dir.join(folder);
@@ -52,7 +59,7 @@ impl PrivateApt {
     /// Names of the packages that begin with `prefix`.
     ///
     /// # Errors
-    /// When apt cannot read its lists.
+    /// If apt cannot read its lists.
     pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let names = process::output(self.command("apt-cache").args(["pkgnames", prefix]))?;
         Ok(names.lines().map(str::to_owned).collect())
@@ -61,7 +68,7 @@ impl PrivateApt {
     /// Versions of a package in this suite, newest first.
     ///
     /// # Errors
-    /// When apt cannot read its lists.
+    /// If apt cannot read its lists.
     pub fn versions(&self, package: &str) -> Result<Vec<String>> {
         let rows = process::output(self.command("apt-cache").args(["madison", package]))?;
         let mut versions: Vec<_> = rows
@@ -76,7 +83,7 @@ impl PrivateApt {
     /// Downloads a package (`name` or `name=version`) into a folder and returns its file.
     ///
     /// # Errors
-    /// When the suite does not have it, or it cannot be fetched.
+    /// If the suite does not have it, or it cannot be fetched.
     pub fn download(&self, package: &str, into: &Path) -> Result<PathBuf> {
         let fetched = process::with_progress(&format!("downloading {package}"), || {
             process::output(
@@ -116,6 +123,11 @@ impl PrivateApt {
             "APT::Sandbox::User=".to_owned(),
         ] {
             command.arg("-o").arg(option);
+        }
+        if let Some(architecture) = self.architecture {
+            for option in ["APT::Architecture", "APT::Architectures"] {
+                command.arg("-o").arg(format!("{option}={architecture}"));
+            }
         }
         command.env("LC_ALL", "C.UTF-8");
         command

@@ -106,7 +106,7 @@ fn parse_stanzas(text: &str) -> Vec<Source> {
         if line.trim().is_empty() {
             stanzas.push(Vec::new());
         } else if line.starts_with([' ', '\t']) {
-            // A whole key stands on lines of its own, which are kept as they are.
+            // An embedded key is kept verbatim, line by line.
             if let Some((_, value)) = fields.last_mut() {
                 value.push('\n');
                 value.push_str(line);
@@ -231,7 +231,7 @@ Components: main
     }
 
     #[test]
-    fn a_whole_key_keeps_its_lines() {
+    fn an_embedded_key_keeps_its_lines() {
         let sources = parse_stanzas("Types: deb\nSigned-By:\n BEGIN\n .\n END\n");
         assert_eq!(sources[0].signed_by.as_deref(), Some("\n BEGIN\n .\n END"));
     }

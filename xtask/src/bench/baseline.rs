@@ -22,7 +22,7 @@ const HEADER: &str = "\
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Baseline(pub(super) BTreeMap<String, f64>);
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Change {
     /// No more and no less than the tolerance allows.
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_written_file_is_read_back() {
         assert_eq!(Baseline::parse(&of(711.5).text()).unwrap(), of(711.5));
     }
 

@@ -47,7 +47,7 @@ impl Loop {
     }
 }
 
-/// What all runs of a benchmark share.
+/// The common part of all runs of a benchmark.
 #[derive(Debug)]
 pub(super) struct Stage<'a> {
     pub(super) tracer: &'a Path,
@@ -68,12 +68,12 @@ impl Stage<'_> {
         round.command(&self.work.to_string_lossy(), self.cpu, count)
     }
 
-    /// Runs the loop that nobody traces.
+    /// Runs the loop without a tracer.
     pub(super) fn untraced(&self) -> Result<Loop> {
         self.run(&self.workload(self.count))
     }
 
-    /// Runs a loop that nobody traces.
+    /// Runs a loop without a tracer.
     pub(super) fn run(&self, words: &[String]) -> Result<Loop> {
         let mut command = std::process::Command::new(&words[0]);
         command.args(&words[1..]);
@@ -112,7 +112,7 @@ impl Figures {
         f64::midpoint(time(before), time(after))
     }
 
-    /// What recording adds to that time.
+    /// The cost that recording adds to that time.
     pub(super) fn added(&self, time: fn(&Loop) -> f64) -> f64 {
         time(&self.traced) - self.untraced(time)
     }
@@ -146,7 +146,7 @@ impl Recording {
         if recorder == Recorder::Tracer {
             counts.lost = count::lost_in_summary(&finished.stderr).with_context(|| {
                 format!(
-                    "the summary of `{}` says nothing of lost events: {}",
+                    "the summary of `{}` has no lost events: {}",
                     recorder.name(),
                     measure::tail(&finished.stderr)
                 )
@@ -178,12 +178,12 @@ impl Contender {
         } = full.counts;
         ensure!(
             of_loop + lost >= stage.count,
-            "its figures are refused: the loop made {} calls, of which the trace has {of_loop}, \
+            "its figures are refused: the loop made {} calls, the trace has {of_loop}, \
              and {lost} lost events are reported",
             stage.count
         );
         let surplus = of_loop.saturating_sub(stage.count);
-        // perf writes some records twice when it falls behind; others have no excuse.
+        // perf writes some records twice when it is overloaded; others do not.
         ensure!(
             surplus == 0 || self.recorder == Recorder::Perf,
             "its figures are refused: the trace has {surplus} events more than the {} calls of \

@@ -10,14 +10,14 @@ use anyhow::{Context, Result, ensure};
 use crate::bench::recorder::Recorder;
 use crate::process;
 
-/// What a trace holds.
+/// The content of a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     /// All events.
     pub(super) events: u64,
     /// Those of the loop.
     pub(super) of_loop: u64,
-    /// Lost events that the trace tells of.
+    /// Lost events according to the trace.
     pub(super) lost: u64,
 }
 
@@ -94,7 +94,7 @@ fn lost_in_buffers(statistics: &str) -> u64 {
         .sum()
 }
 
-/// The events that the summary of `tracer record` says were lost, of all CPUs.
+/// Lost events of all CPUs according to the summary of `tracer record`.
 pub(super) fn lost_in_summary(summary: &str) -> Option<u64> {
     let mut lost = None;
     for line in summary.lines() {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_of_the_loop_are_told_from_others() {
+    fn events_of_the_loop_are_distinguished_from_others() {
         let text = "cpus=2\n\
             \x20           work-7     [000]  1.000001: sys_enter: NR 110 (0, 0)\n\
             \x20           work-7     [000]  1.000002: sys_enter: NR 1 (0, 0)\n\
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_that_perf_tells_is_counted() {
+    fn the_losses_that_perf_reports_are_counted() {
         let text = "            work     7 PERF_RECORD_LOST lost 52\n";
         assert_eq!(count_lines(text.as_bytes(), " 7 ", "x").unwrap().lost, 52);
     }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_that_tracer_tells_is_counted() {
+    fn the_losses_that_tracer_reports_are_counted() {
         assert_eq!(lost_in_summary("lost 0 events\n"), Some(0));
         let text = "lost 1,204 of 5,000 events on CPU 0: x\nlost 6 of 9 events on CPU 1: x\n";
         assert_eq!(lost_in_summary(text), Some(1210));

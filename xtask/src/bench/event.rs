@@ -31,7 +31,7 @@ const CONTENDERS: [Contender; 6] = {
 /// can make one fail.
 pub(super) const ATTEMPTS: u32 = 3;
 
-/// What a contender came to in all rounds.
+/// The results of a contender in all rounds.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) contender: Contender,

@@ -2,7 +2,7 @@
 //!
 //! A virtual machine that advances its clock by one nanosecond per instruction turns the CPU
 //! time of the looping thread into a number of instructions, which repeats from run to run
-//! and from machine to machine. It says nothing of caches; it finds what grew.
+//! and from machine to machine. It does not show caches; it finds what grew.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,18 @@ use crate::bench::baseline::{Baseline, Change, TOLERANCE};
 use crate::bench::contender::Loop;
 use crate::vm::{self, Job, Kernel, Outcome};
 
-/// The kernel that is measured on.
-pub const KERNEL: Kernel = Kernel::V6_12;
+/// The kernel to measure on.
+#[must_use]
+pub fn kernel() -> Kernel {
+    Kernel::named("6.12")
+}
 
 /// Enough for the few instructions around the loop not to show.
 const CALLS: &str = "20000";
-/// What ftrace itself records, without a reader: the reference that needs no program.
+/// ftrace without a reader: the reference without a BPF program.
 const FTRACE: &str = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/enable";
 
-/// How to have the present numbers in the file.
+/// The command that writes the current numbers to the file.
 const UPDATE: &str = "`cargo xtask bench instructions --update`";
 
 /// The measurements: name, and the event that `tracer` records for it.
@@ -34,7 +37,7 @@ const TRACED: [(&str, &str); 2] = [
 ];
 const REFERENCE: &str = "ftrace raw_syscalls:sys_enter";
 
-/// What the machine runs: the loop untraced, with each event, and with ftrace.
+/// The commands of the machine: the loop untraced, with each event, and with ftrace.
 #[must_use]
 pub fn job() -> Job {
     let work = ["work", "--cpu", "0", "getppid", CALLS];
@@ -57,11 +60,11 @@ pub fn job() -> Job {
         .command(["work", "put", "0", FTRACE])
 }
 
-/// Compares what [`job`] came to with the committed numbers. A gain is told and does not
+/// Compares the results of [`job`] with the committed numbers. A gain is reported and does not
 /// fail; committed, it lets the next growth be found.
 ///
 /// # Errors
-/// When a number is greater than the committed one, or there is none.
+/// If a number is greater than the committed one, or there is none.
 pub fn verify(outcome: &Outcome) -> Result<()> {
     let counts = counts(outcome)?;
     let baseline = Baseline::read(&Baseline::path())?;
@@ -94,7 +97,7 @@ pub fn verify(outcome: &Outcome) -> Result<()> {
 /// Counts, compares with the committed numbers, and with `update` puts the new ones in their
 /// place.
 pub(super) fn run(update: bool) -> Result<Value> {
-    let outcome = vm::run(KERNEL, &job())?;
+    let outcome = vm::run(kernel(), &job())?;
     let counts = counts(&outcome)?;
     let path = Baseline::path();
     // Without the file there is nothing to compare with, and the numbers are worth showing.

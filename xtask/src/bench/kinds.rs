@@ -29,7 +29,7 @@ fn rounds(stage: &Stage<'_>, round: Round) -> u64 {
     (stage.count / share).max(1)
 }
 
-/// What is attached.
+/// The attached probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attached {
     /// The empty program, to this tracepoint, `SUBSYSTEM:NAME`, or raw one, `NAME`.
@@ -48,7 +48,7 @@ struct Kind {
     attached: Attached,
     /// The row of the empty program that it is compared with.
     empty: Option<usize>,
-    /// What perf and trace-cmd, given the same words, do otherwise; none: they cannot do it.
+    /// What perf and trace-cmd do differently with the same words; `None`: they cannot do it.
     peers: Option<&'static str>,
 }
 
@@ -140,7 +140,7 @@ const KINDS: [Kind; 15] = {
     ]
 };
 
-/// What each of [`RECORDERS`] adds in a row; empty where it has no part in it.
+/// The cost of each of [`RECORDERS`] in a row; empty if it has no part in it.
 type Added = [Sample; RECORDERS.len()];
 
 /// Measures all kinds in turns, prints the table, and returns the figures.
@@ -246,7 +246,7 @@ impl Kind {
         Ok(recording.traced.median_cpu_ns)
     }
 
-    /// What a rejected event costs as a multiple of the empty program, in each round.
+    /// The cost of a rejected event as a multiple of the empty program's, in each round.
     fn of_empty(&self, added: &[Added], own: &Sample) -> Option<Sample> {
         let [empty, ..] = &added[self.empty?];
         Some(own.ratios(empty).collect())

@@ -1,11 +1,11 @@
-//! What the figures hold for: the machine, and what it runs.
+//! The machine of the figures: kernel, processors and load.
 
 use std::fs;
 use std::process::Command;
 
 use rustix::system::uname;
 
-/// One line about kernel, processors and load: figures of a busy machine are to be seen as such.
+/// One line about kernel, processors and load, which shows figures of a busy machine as such.
 pub(super) fn describe() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().next().unwrap_or("?");

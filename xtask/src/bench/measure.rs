@@ -14,7 +14,7 @@ use crate::process;
 
 /// A run takes a second or two; one that takes this long hangs.
 const LIMIT: Duration = Duration::from_mins(2);
-/// How often the end is looked for. Rare enough to cost the measured loop nothing.
+/// Interval of polling for the end, long enough not to disturb the measured loop.
 const INTERVAL: Duration = Duration::from_millis(10);
 
 /// A command that has ended.
@@ -31,7 +31,7 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// Refuses a run that failed, with what it said.
+    /// Refuses a run that failed, with its messages.
     pub(super) fn checked(self, command: &Command) -> Result<Self> {
         if !self.status.success() {
             bail!(
@@ -95,7 +95,7 @@ pub(super) fn run(
     })
 }
 
-/// The end of what a command said, in one line.
+/// The end of a command's messages, in one line.
 pub(super) fn tail(text: &str) -> String {
     let lines: Vec<_> = text
         .lines()

@@ -10,9 +10,9 @@ use crate::bench::measure;
 use crate::bench::recorder::{Probe, Recorder};
 use crate::bench::stats::Sample;
 
-/// How the kernel names the mapping of a BPF ring.
+/// The kernel's name of a mapping of a BPF ring.
 const RING_MAPPING: &str = "anon_inode:bpf-map";
-/// Sub-buffers of a CPU when nothing is said: `--subbuf-count` and the one that is written, of
+/// Sub-buffers of a CPU by default: `--subbuf-count` and the one that is written, of
 /// `--subbuf-size`.
 const SUBBUF_BYTES: u64 = (4 + 1) << 20;
 const MB: f64 = 1e6;
@@ -31,7 +31,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// What is left without rings and sub-buffers.
+    /// The rest, without rings and sub-buffers.
     pub(super) fn beside_buffers_mb(&self) -> Sample {
         let bytes = self.beside_rings.saturating_sub(self.subbufs);
         (self.beside_rings > 0)

@@ -40,12 +40,12 @@ mod steps;
 mod table;
 mod verdict;
 
-/// What can be measured.
+/// The benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
     /// Cost of an event with each tool, and the project's targets
     Event,
-    /// Where the time of an event goes
+    /// Measure where the time of an event goes
     Where,
     /// Instructions per event in a virtual machine, compared with the committed ones
     Instructions,
@@ -58,13 +58,13 @@ pub enum Bench {
     Startup,
 }
 
-/// How to measure.
+/// Options of a measurement.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// What to measure
+    /// Benchmark to run
     #[arg(value_enum, default_value = "event")]
     names: Vec<Bench>,
-    /// Rounds, in each of which every contender runs once
+    /// Rounds; every contender runs once in each
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// System calls per run
@@ -86,7 +86,7 @@ pub struct Args {
 /// Measures what `args` names and prints it.
 ///
 /// # Errors
-/// When something that has to be measured cannot be. A target that is missed is a result.
+/// If something that has to be measured cannot be. A target that is missed is a result.
 pub fn run(args: &Args) -> Result<()> {
     let mut figures = Map::new();
     for name in &args.names {

@@ -1,4 +1,4 @@
-//! The recorders that are compared, and how each is told to do the same.
+//! The recorders that are compared, and the command line with which each does the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ const TRACE_CMD: Program = Program {
     package: "trace-cmd",
 };
 
-/// Lets trace-cmd work where the kernel forbids to touch function tracing, which it resets
-/// at start and end even if nobody asked for it: it finds empty files in place of the
+/// Lets trace-cmd work if the kernel forbids access to function tracing, which it always
+/// resets at start and end: it finds empty files in place of the
 /// kernel's, in a mount namespace that ends with it. The list of the kernel's symbols is a
 /// copy there: trace-cmd fails when the list changes while it is read, as it does whenever
 /// somebody loads a BPF program.
@@ -66,7 +66,7 @@ pub(super) enum Recorder {
     TraceCmd,
 }
 
-/// What a recorder is asked for.
+/// The task of a recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted<'a> {
     /// The event as the recorder names it.
@@ -84,7 +84,7 @@ pub(super) enum Only<'a> {
     Process(&'a str),
 }
 
-/// What is recorded of the loop.
+/// The events of the loop to record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Probe {
     /// Every call, with its number and six arguments.
@@ -176,7 +176,7 @@ impl Recorder {
             (Only::Process(id), Self::TraceCmd) => ["-P", id],
         });
         let end: &[&str] = match self {
-            // It takes the first word that is no option for the command.
+            // It takes the first word that is not an option for the command.
             Self::TraceCmd => &[],
             Self::Tracer | Self::Perf => &["--"],
         };
@@ -210,7 +210,7 @@ impl Recorder {
             }
             Self::Perf => {
                 let mut command = privileged(PERF.name);
-                // What comes from a virtual machine belongs to whoever unpacked it.
+                // Files from a virtual machine belong to the user who unpacked them.
                 command.args(["script", "--force", "--show-lost-events"]);
                 command.args(["-F", "comm,tid,event,trace", "-i"]);
                 command
@@ -232,12 +232,12 @@ impl Recorder {
         command
     }
 
-    /// Where it writes, below `folder`.
+    /// Its output, below `folder`.
     pub(super) fn output(self, folder: &Path) -> PathBuf {
         folder.join(self.name())
     }
 
-    /// How its reader writes the thread that an event happened in.
+    /// The thread of an event, as its reader prints it.
     pub(super) fn thread(self, tid: u32) -> String {
         match self {
             Self::Tracer | Self::TraceCmd => format!("-{tid} "),
@@ -245,7 +245,7 @@ impl Recorder {
         }
     }
 
-    /// What its reader writes for an event of the loop and no other.
+    /// Text that its reader prints for events of the loop only.
     pub(super) fn mark(self, probe: Probe) -> String {
         let number = libc::SYS_getppid;
         match (self, probe) {

@@ -1,10 +1,10 @@
-//! Loops of the workload, each round of which causes the same events.
+//! Loops of the workload; each round causes the same events.
 
-/// What a round does.
+/// The system call of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Round {
     Getppid,
-    /// openat(2) of a file below one that is no folder, so that it is not there and the kernel
+    /// openat(2) of a file below one that is not a folder, so that it is not there and the kernel
     /// keeps nothing of it.
     Open,
     /// A process sends itself a signal that it ignores.

@@ -91,7 +91,7 @@ fn first_event(report: &mut Command) -> Result<Duration> {
         .lines()
         .find(|line| !line.contains(": lttng_statedump_"))
         .context("the trace has no event")?;
-    time_of(line).with_context(|| format!("there is no time in: {line}"))
+    time_of(line).with_context(|| format!("no time in: {line}"))
 }
 
 /// The time of a line such as `cat-804 [000] 9998.640928: …`.

@@ -17,7 +17,7 @@ impl Sample {
         self.0.is_empty()
     }
 
-    /// The middle value, or the mean of the two in the middle. Not a number if there is none.
+    /// The middle value, or the mean of the two in the middle. NaN if there is none.
     pub(super) fn median(&self) -> f64 {
         let sorted = self.sorted();
         let middle = sorted.len() / 2;
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_of_what_was_measured() {
+    fn the_median_is_the_middle_value() {
         let of = |values: &[f64]| values.iter().copied().collect::<Sample>().median();
         assert!((of(&[3.0, 1.0, 100.0]) - 3.0).abs() < f64::EPSILON);
         assert!((of(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);

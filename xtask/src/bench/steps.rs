@@ -1,6 +1,6 @@
 //! `bench where`: what each step of recording an event adds to a system call.
 //!
-//! Every variant is the shipped recorder told to stop at another step: the difference
+//! Every variant is the shipped recorder, made to stop at another step: the difference
 //! between two of them is what lies between their steps.
 
 use std::process::Command;
@@ -15,10 +15,10 @@ use crate::bench::{Args, machine, measure};
 use crate::build::{self, Profile, Show};
 use crate::{privilege, workspace};
 
-/// The recorder, told how far to go with an event of the loop.
+/// The recorder, with the step at which it stops handling an event of the loop.
 struct Variant {
     name: &'static str,
-    /// What it does beyond the one that it is compared with.
+    /// The step that it adds to the one that it is compared with.
     step: &'static str,
     /// The variant that it goes one step further than; none: the untraced loop.
     beyond: Option<usize>,

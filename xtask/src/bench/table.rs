@@ -6,7 +6,7 @@ use crate::bench::event::{Results, Row};
 use crate::bench::machine;
 use crate::bench::recorder::{Probe, Recorder};
 
-/// What each event starts with now: timestamp (8), class (4), thread (4), process (4), and 4
+/// The header of each event now: timestamp (8), class (4), thread (4), process (4), and 4
 /// that hold its size, where readers see padding.
 const HEADER_BYTES: f64 = 24.0;
 /// A compact one: class and the timestamp's low bits in one word of 32 bits, as LTTng writes
@@ -78,12 +78,12 @@ fn line(row: &Row) -> String {
     )
 }
 
-/// What a smaller header would save.
+/// The savings of a smaller header.
 pub(super) fn compact_header(results: &Results) -> String {
     let mut text = format!(
         "\na compact header ({COMPACT_HEADER_BYTES} bytes in place of {HEADER_BYTES}: 5 bits of \
          class, 27 bits of time, 32 bits of thread; {COMPACT_HEADER_WITH_PID_BYTES} with the \
-         process; payload packed behind it) would make of\n"
+         process; payload packed after it) would make of\n"
     );
     for probe in [Probe::RawEnter, Probe::TypedEnter] {
         let Some(row) = results.row(Recorder::Tracer, probe) else {

@@ -125,7 +125,7 @@ pub(super) fn of(results: &Results) -> Vec<Verdict> {
     verdicts
 }
 
-/// What one of our figures is as a multiple of a peer's in the same round.
+/// One of our figures as a multiple of a peer's in the same round.
 fn ratio(
     results: &Results,
     probe: Probe,
@@ -194,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_what_is_judged() {
+    fn the_median_is_judged() {
         assert_eq!(verdict(&[0.5, 0.9, 7.0]).reached(), Some(true));
         assert_eq!(verdict(&[0.5, 1.1, 1.2]).reached(), Some(false));
     }
 
     #[test]
-    fn what_was_not_measured_is_not_reached() {
+    fn an_unmeasured_target_is_not_reached() {
         assert_eq!(verdict(&[]).word(), "not measured");
     }
 }

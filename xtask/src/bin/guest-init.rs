@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
-use xtask::vm::wire::{self, GuestJob};
+use xtask::wire::{self, GuestJob};
 
 const STDOUT: &str = "/dev/shm/stdout";
 const STDERR: &str = "/dev/shm/stderr";
@@ -167,15 +167,15 @@ mod machine {
     use std::arch::asm;
 
     use rustix::system::{RebootCommand, reboot};
-    use xtask::vm::wire;
+    use xtask::wire;
 
     /// Ends the virtual machine; `value` becomes part of qemu's exit status.
     pub(super) fn exit(value: u8) -> ! {
-        // SAFETY: takes numbers only. It allows this process to use I/O ports, of which
-        // the block below uses one.
+        // SAFETY: takes numbers only. It allows this process to use I/O ports; the block
+        // below uses one.
         if unsafe { libc::iopl(3) } == 0 {
-            // SAFETY: the port belongs to qemu's exit device, which has no memory behind
-            // it; where it is absent, nothing answers.
+            // SAFETY: the port belongs to qemu's exit device, which touches no memory;
+            // without the device, the write has no effect.
             unsafe {
                 asm!(
                     "out dx, al",
@@ -186,7 +186,7 @@ mod machine {
             }
         }
         eprintln!("guest-init: error: the machine has no exit device");
-        // The first process must not end; without the device this is the way out.
+        // The first process must not end; without the device, a restart ends the machine.
         let _ = reboot(RebootCommand::Restart);
         loop {
             std::thread::park();

@@ -1,7 +1,7 @@
 //! A workload whose kernel events are known exactly: the tests count them, and the
 //! benchmarks divide by them.
 //!
-//! Each command pins itself to a CPU where asked, does its work, and prints one line of
+//! Each command pins itself to a CPU if asked to, does its work, and prints one line of
 //! `name value` pairs: what was done, how often, by which process, and the time per round.
 
 use std::ffi::CString;
@@ -14,10 +14,11 @@ use std::{fs, thread};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use measured::measured;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{self, Pid, Signal};
 use rustix::{system, thread as this_thread};
+
+use self::measured::measured;
 
 // The folder of binaries has one file for each; the modules of this one are in theirs.
 #[path = "work/empty.rs"]
@@ -46,7 +47,7 @@ struct Cli {
     /// CPU to run on
     #[arg(long, global = true)]
     cpu: Option<usize>,
-    /// Cgroup of version 2 to be in, made where it is missing
+    /// Join this cgroup (version 2), created if missing
     #[arg(long, global = true)]
     cgroup: Option<PathBuf>,
     /// Name of the thread
@@ -94,8 +95,8 @@ enum Command {
         /// Number of calls of each of the two
         count: u64,
     },
-    /// When the current folder has an entry `begin`, have the second thread of a process run
-    /// another program that calls getppid(2)
+    /// Once the current folder has an entry `begin`, run another program that calls getppid(2),
+    /// from the second thread of a process
     ThreadExec {
         /// Number of calls
         count: u64,
@@ -154,7 +155,7 @@ enum Command {
     },
     /// Run a command while an eBPF program that returns at once is attached
     EmptyProgram {
-        /// What it is attached to: a raw tracepoint (`sys_enter`), or a tracepoint
+        /// Attach point: a raw tracepoint (`sys_enter`), or a tracepoint
         /// (`signal:signal_generate`)
         tracepoint: String,
         /// The command and its arguments
@@ -168,7 +169,7 @@ enum Command {
     },
     /// Switch between two threads through a pair of pipes
     Switch {
-        /// Number of round trips, each of which is two switches when pinned to a CPU
+        /// Number of round trips: two switches each when pinned to a CPU
         count: u64,
     },
     /// Write to an eventfd that epoll instances watch, the first one it, each other one the
@@ -183,7 +184,7 @@ enum Command {
     Crowd {
         /// Number of threads
         count: u64,
-        /// How long each sleeps, in milliseconds
+        /// Time that each sleeps, in milliseconds
         ms: u64,
     },
     /// Sleep
@@ -221,7 +222,7 @@ enum Command {
         #[arg(last = true, required = true)]
         words: Vec<String>,
     },
-    /// Have the list of this kernel's modules say that one exports a symbol, as depmod does
+    /// Write a list of this kernel's modules in which one exports a symbol, as depmod does
     Module {
         /// Its name
         name: String,
@@ -230,7 +231,7 @@ enum Command {
     },
     /// Wait for an entry of the current folder
     Await {
-        /// What its name begins with
+        /// Prefix of its name
         prefix: String,
     },
     /// Say which files have their first page in the page cache
@@ -343,7 +344,7 @@ fn getppid(count: u64) -> Result<()> {
     Ok(())
 }
 
-/// A file that cannot be opened is no error: failing calls are events too.
+/// A file that cannot be opened is not an error: failing calls are events, too.
 fn open(path: &Path, count: u64) -> Result<()> {
     let name = c_string(path)?;
     let mut opened = 0_u64;

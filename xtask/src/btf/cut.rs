@@ -43,13 +43,13 @@ pub(super) fn cut(whole: &[u8], wanted: &[&str]) -> Result<Vec<u8>> {
         let found = whole.types.iter().position(|ty| {
             whole.name(ty[0]) == *name && !matches!(kind_of(ty), kind::FWD | kind::VAR)
         });
-        let index = found.with_context(|| format!("there is no `{name}`"))?;
+        let index = found.with_context(|| format!("no type `{name}`"))?;
         cut.add(index as u32 + 1, false)?;
     }
     Ok(cut.bytes())
 }
 
-/// What a word of a type is.
+/// The meaning of a word of a type.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
     Name,
@@ -61,7 +61,7 @@ fn kind_of(ty: &[u32]) -> u32 {
     ty[1] >> 24 & 0x1f
 }
 
-/// What the word behind the kind is, and the words of each part.
+/// The meaning of the word after the kind, and of the words of each part.
 fn shape(kind: u32) -> Option<(Word, &'static [Word])> {
     use Word::{Name, Other, Type};
     Some(match kind {
@@ -85,7 +85,7 @@ fn shape(kind: u32) -> Option<(Word, &'static [Word])> {
     })
 }
 
-/// How many parts a type has: some kinds always have one, and no number.
+/// The number of parts of a type: some kinds always have one, and no number.
 fn parts(kind: u32, info: u32) -> usize {
     match kind {
         kind::INT | kind::ARRAY | kind::VAR | kind::DECL_TAG => 1,
@@ -120,7 +120,7 @@ impl<'a> Whole<'a> {
 
     fn get(&self, id: u32) -> Result<&[u32]> {
         let ty = self.types.get((id as usize).wrapping_sub(1));
-        Ok(ty.with_context(|| format!("there is no type {id}"))?)
+        Ok(ty.with_context(|| format!("no type with the number {id}"))?)
     }
 
     fn name(&self, offset: u32) -> &'a str {
@@ -150,7 +150,7 @@ fn types(bytes: &[u8]) -> Result<Vec<Vec<u32>>> {
     Ok(types)
 }
 
-/// What is kept.
+/// The types that are kept.
 struct Cut<'a> {
     whole: &'a Whole<'a>,
     wanted: &'a [&'a str],
@@ -175,11 +175,11 @@ impl<'a> Cut<'a> {
 
     /// The new number of a type, which is put in where it is not there yet, with all that is
     /// in it.
-    fn add(&mut self, id: u32, behind_pointer: bool) -> Result<u32> {
+    fn add(&mut self, id: u32, after_pointer: bool) -> Result<u32> {
         if id == 0 {
             return Ok(0);
         }
-        let declared = behind_pointer && self.ends_in_other(id)?;
+        let declared = after_pointer && self.ends_in_other(id)?;
         if let Some(number) = self.numbers.get(&(id, declared)) {
             return Ok(*number);
         }
@@ -207,18 +207,18 @@ impl<'a> Cut<'a> {
         };
         let head = [Word::Name, Word::Other, third];
         let words = head.iter().chain(part.iter().cycle());
-        let behind_pointer = declared || kind == kind::PTR;
+        let after_pointer = declared || kind == kind::PTR;
         ty.iter()
             .zip(words)
             .map(|(&value, word)| match word {
                 Word::Name => Ok(self.string(value)),
-                Word::Type => self.add(value, behind_pointer),
+                Word::Type => self.add(value, after_pointer),
                 Word::Other => Ok(value),
             })
             .collect()
     }
 
-    /// Behind qualifiers, names and arrays is a structure of which nothing is to be kept.
+    /// Whether qualifiers, names and arrays lead to a structure whose members are not kept.
     fn ends_in_other(&self, id: u32) -> Result<bool> {
         let mut id = id;
         while id != 0 {

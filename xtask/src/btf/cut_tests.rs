@@ -39,7 +39,7 @@ fn sample() -> Vec<u8> {
 }
 
 #[test]
-fn a_type_brings_what_is_in_it_and_names_what_it_points_to() {
+fn a_type_brings_its_members_and_the_names_of_pointed_types() {
     let cut = cut(&sample(), &["a"]).unwrap();
     let expected: [&[u32]; 5] = [
         &[1, info(kind::STRUCT, 2), 16, 3, 2, 0, 1, 5, 64],
@@ -52,7 +52,7 @@ fn a_type_brings_what_is_in_it_and_names_what_it_points_to() {
 }
 
 #[test]
-fn what_is_wanted_is_kept_behind_pointers_too() {
+fn wanted_types_are_kept_even_if_only_pointers_lead_to_them() {
     let cut = cut(&sample(), &["a", "b"]).unwrap();
     let whole = Whole::read(&cut).unwrap();
     let kinds: Vec<u32> = whole.types.iter().map(|ty| kind_of(ty)).collect();
@@ -71,9 +71,9 @@ fn what_is_wanted_is_kept_behind_pointers_too() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn a_missing_type_is_named() {
     let error = cut(&sample(), &["c"]).unwrap_err();
-    assert_eq!(error.to_string(), "there is no `c`");
+    assert_eq!(error.to_string(), "no type `c`");
     let error = cut(&sample()[..30], &["a"]).unwrap_err();
     assert_eq!(error.to_string(), "a section ends early");
 }

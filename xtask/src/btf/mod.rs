@@ -1,8 +1,8 @@
 //! `cargo xtask record-btf`: types of the kernels of the virtual machines, for tests that need
 //! no kernel.
 //!
-//! Each kernel boots and hands out its BTF, of some megabytes, of which is kept what tests ask
-//! for and all that lies in it: some ten kilobytes, in the format of the whole.
+//! Each kernel boots and returns its BTF, several megabytes. The types that tests ask for are
+//! kept, with the types of their members: some ten kilobytes, in the same format.
 
 mod cut;
 
@@ -10,14 +10,14 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::vm::{self, Job, Kernel};
-use crate::workspace;
+use crate::vm::{self, Job, KERNELS};
+use crate::{wire, workspace};
 
-/// Where a kernel has its BTF.
+/// The kernel's BTF.
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
-/// What the test `recorded_btf` asks for. Functions and type definitions bring their arguments; pointers to
-/// structures that are not among these lead to their names only.
+/// The types that the test `recorded_btf` needs. Functions and type definitions bring their
+/// arguments; pointers to other structures lead to their names only.
 const WANTED: &[&str] = &[
     // Functions, and raw tracepoints with the functions that name their arguments.
     "vfs_open",
@@ -55,7 +55,7 @@ const WANTED: &[&str] = &[
     "sock",
 ];
 
-/// What the test `fuzz` damages: no more than it takes of an input.
+/// The types that the test `fuzz` damages: no more than fit into one of its inputs.
 const TO_DAMAGE: &[&str] = &[
     "vfs_open", "vfs_read", "file", "path", "dentry", "inode", "cred", "pid", "nsproxy",
 ];
@@ -63,15 +63,15 @@ const TO_DAMAGE: &[&str] = &[
 /// Records the types of all kernels.
 ///
 /// # Errors
-/// When a kernel cannot be booted, has no BTF or lacks what is wanted.
+/// If a kernel cannot be booted, has no BTF or lacks what is wanted.
 pub fn record() -> Result<()> {
-    for kernel in Kernel::ALL {
+    for kernel in KERNELS {
         let job = Job::new().command(["work", "keep", "btf", "--", "work", "cat", VMLINUX]);
         let outcome = vm::run(kernel, &job)?;
-        let whole = fs::read(outcome.out_dir().join("btf").join(vm::wire::STDOUT_ENTRY))
+        let whole = fs::read(outcome.out_dir().join("btf").join(wire::STDOUT_ENTRY))
             .context("the guest left no types")?;
         ensure!(!whole.is_empty(), "{} has no `{VMLINUX}`", outcome.release);
-        let name = kernel.name();
+        let name = kernel.name;
         for (wanted, file) in [
             (WANTED, format!("btf/{name}.btf")),
             (TO_DAMAGE, format!("corpus/btf/accepted-linux-{name}.btf")),

@@ -17,12 +17,12 @@ const BACKPORTS: &str = "trixie-backports";
 /// Enough for a few megabytes on a slow line, and short enough where packets are dropped.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(25);
 
-/// Where the sources of the core library are.
+/// The sources of the core library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CoreSources {
     /// In the compiler's own folder, where cargo finds them by itself.
     InToolchain(PathBuf),
-    /// In a folder that cargo must be told.
+    /// In a folder that a variable names for cargo.
     At(PathBuf),
 }
 
@@ -35,7 +35,7 @@ impl CoreSources {
         }
     }
 
-    /// Tells a cargo command where the sources are.
+    /// Names the sources for a cargo command.
     pub fn apply<'a>(&self, cargo: &'a mut Command) -> &'a mut Command {
         match self {
             Self::InToolchain(_) => cargo,
@@ -46,7 +46,7 @@ impl CoreSources {
     }
 }
 
-/// Looks where the sources can be, without fetching them.
+/// Looks in the known places, without downloading.
 pub(super) fn find(sysroot: &Path) -> Result<Option<CoreSources>> {
     let in_toolchain = sysroot.join("lib/rustlib/src/rust/library");
     if is_library(&in_toolchain) {
@@ -108,7 +108,7 @@ fn fetch_by_rustup(sysroot: &Path) -> Result<()> {
 /// Takes the sources out of Debian's package: they must be the compiler's own version, to
 /// the last digit, because the core library uses unstable features of its compiler.
 fn fetch_from_debian(version: &str) -> Result<()> {
-    let apt = PrivateApt::for_suite(BACKPORTS)?;
+    let apt = PrivateApt::for_suite(BACKPORTS, None)?;
     let versions = apt.versions("rust-src")?;
     let wanted = versions
         .iter()

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_mins(5);
 /// Brings Miri, unless it is there: adds it to the nightly toolchain, or installs one.
 ///
 /// # Errors
-/// When it can be had in neither way; the error says why, and the way out.
+/// If neither way works; the error says why, and what to do.
 pub fn ensure() -> Result<()> {
     if !is_installed() {
         install()?;
@@ -42,7 +42,7 @@ fn install() -> Result<()> {
     })
 }
 
-/// A `cargo miri` command that runs in the workspace's root, with a folder of its own.
+/// A `cargo miri` command that runs in the workspace's root, with a separate build folder.
 #[must_use]
 pub fn cargo() -> Command {
     // By rustup, because the toolchain in use is another one, whose variables would win.

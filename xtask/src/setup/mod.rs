@@ -4,7 +4,7 @@
 //!
 //! Idempotent, and fast when there is nothing to do, so every command that builds calls
 //! it first. The ordinary ways come first; nothing on the machine is configured, and what
-//! is fetched lies in the target folder where it can.
+//! is downloaded is kept in the target folder if possible.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ mod rustc;
 
 pub use core_sources::CoreSources;
 
-/// What an eBPF build needs beside cargo.
+/// Parts of an eBPF build besides cargo.
 #[derive(Debug)]
 pub struct Toolchain {
-    /// Where the sources of Rust's core library are.
+    /// The sources of Rust's core library.
     pub core_sources: CoreSources,
     /// The `bpf-linker` to use.
     pub linker: PathBuf,
@@ -32,7 +32,7 @@ pub struct Toolchain {
 /// Finds the eBPF toolchain, and fetches the parts that are missing.
 ///
 /// # Errors
-/// When a part can be had in none of the known ways; the error names it and the way out.
+/// If no known way to get a part works; the error names the part and what to do.
 pub fn ensure() -> Result<Toolchain> {
     if let Some(toolchain) = find()? {
         return Ok(toolchain);
@@ -44,7 +44,7 @@ pub fn ensure() -> Result<Toolchain> {
     })
 }
 
-/// What `ensure` finds without fetching anything.
+/// The parts that are there, without downloading any.
 fn find() -> Result<Option<Toolchain>> {
     let Some(core_sources) = core_sources::find(&rustc::sysroot()?)? else {
         return Ok(None);

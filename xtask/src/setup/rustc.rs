@@ -36,7 +36,7 @@ mod tests {
     use crate::setup::rustc::parse_release;
 
     #[test]
-    fn the_release_is_a_line_of_its_own() {
+    fn the_release_has_its_own_line() {
         let text = "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\nrelease: 1.95.0\n";
         assert_eq!(parse_release(text), Some("1.95.0"));
     }

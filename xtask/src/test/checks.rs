@@ -1,4 +1,4 @@
-//! Running a tier's checks while showing and counting them.
+//! Runs a tier's checks, shows and counts them.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -10,21 +10,25 @@ use anyhow::{Context, Result};
 
 use crate::process;
 use crate::test::tally::{self, Tally};
+use crate::vm::Kernel;
 
-/// A tier that stays silent for so long says that it is still at work.
+/// A tier that prints nothing for this long prints a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// The checks of one tier.
 pub(super) struct Checks {
     tally: Tally,
     start: Instant,
+    /// Kernels of virtual machines.
+    pub(super) kernels: &'static [Kernel],
 }
 
 impl Checks {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(kernels: &'static [Kernel]) -> Self {
         Self {
             tally: Tally::default(),
             start: Instant::now(),
+            kernels,
         }
     }
 
@@ -54,7 +58,7 @@ impl Checks {
         }
     }
 
-    /// Prepares something for the checks, which is counted only when it fails.
+    /// Prepares something for the checks; counted only if it fails.
     pub(super) fn prepare<T>(
         &mut self,
         name: &str,

@@ -1,8 +1,8 @@
 //! Tier `host`: tests that attach real programs to this machine's kernel.
 //!
 //! They are in `tracer-user/tests/host`, built with the feature `host-tests`. They run one at a
-//! time, since what one traces another would see, with tracefs mounted for them alone where
-//! the machine has it nowhere, and find the workload by the variable `TRACER_WORK`.
+//! time, because each sees what the others do, and find the workload in the variable
+//! `TRACER_WORK`. If tracefs is not mounted, it is mounted for them alone.
 
 use std::path::Path;
 use std::process::Command;
@@ -42,18 +42,18 @@ const WITH_TRACEFS: &str = "mount -t tracefs tracefs /sys/kernel/tracing && exec
 /// Why the tier cannot run.
 pub(super) fn obstacle() -> Option<String> {
     if !privilege::is_root() && !privilege::has_silent_sudo() {
-        return Some("it needs root, or sudo without a password (`sudo -v` beforehand)".to_owned());
+        return Some("needs root, or sudo without a password (run `sudo -v` first)".to_owned());
     }
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
-        return Some("this kernel has no BTF, which the programs are loaded with".to_owned());
+        return Some("this kernel has no BTF, which loading the programs requires".to_owned());
     }
     apt::ensure_installed(&PROGRAMS)
         .err()
         .map(|error| format!("{error:#}"))
 }
 
-/// Builds everything and runs the tests with privileges; then tries out a benchmark that
-/// only figures would miss.
+/// Builds everything and runs the tests with privileges, then tries a benchmark that no test
+/// covers.
 pub(super) fn run(checks: &mut Checks) {
     if let Some(mut cargo) = checks.prepare("what the tests need", command) {
         checks.cargo_test(&mut cargo);
@@ -68,17 +68,17 @@ fn command() -> Result<Command> {
     let mut cargo = build::tracer_cargo(&object, "test");
     cargo
         .args(["--release", "--no-fail-fast", "--package", "tracer-user"])
-        .args(["--features", "host-tests", "--test", "host"])
+        .args(["--test", "host"])
         .env(WORK_VARIABLE, work);
-    if let Some(runner) = runner().context("the tests cannot be given privileges")? {
+    if let Some(runner) = runner().context("cannot run the tests with privileges")? {
         cargo.arg("--config").arg(runner);
     }
     cargo.args(["--", "--test-threads=1"]);
     Ok(cargo)
 }
 
-/// What cargo starts each test by, as an entry of its configuration: only the tests get
-/// privileges, the build does not.
+/// The runner of the tests, as an entry of cargo's configuration: only the tests get
+/// privileges, not the build.
 fn runner() -> Result<Option<String>> {
     let mut words = Vec::new();
     if !privilege::is_root() {
@@ -96,7 +96,7 @@ fn runner() -> Result<Option<String>> {
 
 fn has_tracefs() -> bool {
     TRACEFS.iter().any(|path| {
-        // A user may not look into the folder, but sees what is mounted.
+        // Users may not read the folder, but can read the mount table.
         std::fs::read_to_string("/proc/self/mounts")
             .is_ok_and(|mounts| mounts.contains(&format!(" {path} tracefs ")))
     })

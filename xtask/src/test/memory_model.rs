@@ -13,7 +13,7 @@ const PACKAGES: [&str; 4] = ["--package", "tracer-common", "--package", "tracer-
 /// (Musuvathi and Qadeer, PLDI 2007); one more costs seconds here.
 const LOOM_PREEMPTIONS: &str = "3";
 
-/// Explores the protocol with loom, in a build of its own.
+/// Explores the protocol with loom, in a separate build.
 pub(super) fn loom(checks: &mut Checks) {
     let mut cargo = workspace::cargo();
     cargo
@@ -26,7 +26,7 @@ pub(super) fn loom(checks: &mut Checks) {
     checks.cargo_test(&mut cargo);
 }
 
-/// Why Miri cannot run here; brings it first.
+/// Why Miri cannot run here, after an attempt to install it.
 pub(super) fn miri_obstacle() -> Option<String> {
     miri::ensure().err().map(|error| format!("{error:#}"))
 }

@@ -1,20 +1,22 @@
-//! `cargo xtask test`: tiers of checks from the fastest to the slowest, and a summary
-//! whose last line programs can read.
+//! `cargo xtask test`: tiers of checks from the fastest to the slowest, and a summary whose
+//! last line is for programs.
 
 use std::env;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use self::checks::Checks;
+use self::tally::{Row, Tally};
+use self::tiers::TIERS;
+use crate::vm::Kernel;
+
 mod checks;
 mod host;
+mod imports;
 mod memory_model;
 mod tally;
 mod tiers;
 mod virtual_machines;
-
-use checks::Checks;
-use tally::{Row, Tally};
-use tiers::TIERS;
 
 /// The tiers of `cargo xtask check`.
 pub const QUICK: [&str; 3] = ["fmt", "lint", "unit"];
@@ -23,7 +25,7 @@ pub const QUICK: [&str; 3] = ["fmt", "lint", "unit"];
 struct Tier {
     name: &'static str,
     purpose: &'static str,
-    /// Why the tier cannot run here; it may bring what is missing first.
+    /// Why the tier cannot run here, after an attempt to install what is missing.
     obstacle: fn() -> Option<String>,
     /// Runs the tier's checks.
     run: fn(&mut Checks),
@@ -42,16 +44,18 @@ pub fn list() {
     }
 }
 
-/// Runs the tiers with the given names, or all when there are none, and prints the
-/// summary. Whatever keeps a tier from running to its end is a failure of that tier.
+/// Runs the named tiers, or all if none is named, and prints the summary. Tier `vm` boots
+/// `kernels`. A tier that does not run to its end has failed.
 #[must_use]
-pub fn run(names: &[String]) -> ExitCode {
-    // A tier that does not run must not look like a tier that passed to those who watch.
+pub fn run(names: &[String], kernels: &'static [Kernel]) -> ExitCode {
+    // In CI a tier that does not run must not look like one that passed.
     let must_run = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let chosen = TIERS
         .iter()
         .filter(|tier| names.is_empty() || names.iter().any(|name| name == tier.name));
-    let rows: Vec<_> = chosen.map(|tier| run_tier(tier, must_run)).collect();
+    let rows: Vec<_> = chosen
+        .map(|tier| run_tier(tier, kernels, must_run))
+        .collect();
     print!("\n{}", tally::summary(&rows));
     let failed: usize = rows.iter().map(|row| row.tally.failed).sum();
     if failed == 0 {
@@ -61,13 +65,13 @@ pub fn run(names: &[String]) -> ExitCode {
     }
 }
 
-fn run_tier(tier: &'static Tier, must_run: bool) -> Row {
+fn run_tier(tier: &'static Tier, kernels: &'static [Kernel], must_run: bool) -> Row {
     println!("\n== {}: {}", tier.name, tier.purpose);
     let start = Instant::now();
-    let mut checks = Checks::new();
+    let mut checks = Checks::new(kernels);
     if let Some(reason) = (tier.obstacle)() {
         let verdict = if must_run { "failed" } else { "skipped" };
-        println!("   {verdict}, it cannot run here: {reason}");
+        println!("   {verdict}: cannot run here: {reason}");
         return Row {
             tier: tier.name,
             seconds: start.elapsed().as_secs_f64(),

@@ -29,7 +29,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What a tier came to.
+/// The result of a tier.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) tier: &'static str,
@@ -39,39 +39,31 @@ pub(super) struct Row {
     pub(super) reason: Option<String>,
 }
 
-impl Row {
-    fn verdict(&self) -> &'static str {
-        match self.tally {
-            Tally { failed: 1.., .. } => "FAILED",
-            Tally {
-                passed: 0,
-                skipped: 1..,
-                ..
-            } => "skipped",
-            _ => "passed",
-        }
-    }
-}
-
 /// The table of tiers and, as its last line, the sum in the form `N passed, N failed`.
 pub(super) fn summary(rows: &[Row]) -> String {
-    let mut text = String::from("tier   result    seconds   tests\n");
-    let mut total = Tally::default();
-    for row in rows {
-        let Row {
-            tier,
-            seconds,
-            tally,
-            ..
-        } = row;
-        let tests = tally.passed + tally.failed;
-        let verdict = row.verdict();
-        let reason = row.reason.as_deref().unwrap_or_default();
-        let line = format!("{tier:6} {verdict:8} {seconds:8.1} {tests:7}   {reason}");
+    let mut text = String::from("tier   passed  failed  seconds\n");
+    let mut line = |tier: &str, tally: Tally, seconds: f64, note: &str| {
+        let Tally { passed, failed, .. } = tally;
+        let line = format!("{tier:5} {passed:7} {failed:7} {seconds:8.1}   {note}");
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
-        total += *tally;
+    };
+    let mut total = Tally::default();
+    let mut total_seconds = 0.0;
+    for row in rows {
+        let note = row.reason.as_deref().map_or_else(String::new, |reason| {
+            let verdict = if row.tally.failed > 0 {
+                "not run"
+            } else {
+                "skipped"
+            };
+            format!("{verdict}: {reason}")
+        });
+        line(row.tier, row.tally, row.seconds, &note);
+        total += row.tally;
+        total_seconds += row.seconds;
     }
+    line("all", total, total_seconds, "");
     let _ = writeln!(text, "{total}");
     text
 }
@@ -111,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_hold_no_counts() {
+    fn other_lines_have_no_counts() {
         assert_eq!(parse_result("test tally::works ... ok"), None);
     }
 
@@ -132,6 +124,29 @@ mod tests {
     }
 
     #[test]
+    fn each_tier_has_its_numbers_and_its_time() {
+        let row = |tier, failed, seconds| Row {
+            tier,
+            seconds,
+            tally: Tally {
+                passed: 120,
+                failed,
+                skipped: 0,
+            },
+            reason: None,
+        };
+        let text = summary(&[row("unit", 0, 61.26), row("host", 2, 300.0)]);
+        assert_eq!(
+            text,
+            "tier   passed  failed  seconds\n\
+             unit      120       0     61.3\n\
+             host      120       2    300.0\n\
+             all       240       2    361.3\n\
+             240 passed, 2 failed\n"
+        );
+    }
+
+    #[test]
     fn a_tier_that_did_not_run_is_shown_with_its_reason() {
         let text = summary(&[Row {
             tier: "vm",
@@ -142,6 +157,6 @@ mod tests {
             },
             reason: Some("no qemu".to_owned()),
         }]);
-        assert!(text.contains("vm     skipped       0.0       0   no qemu"));
+        assert!(text.contains("vm          0       0      0.0   skipped: no qemu\n"));
     }
 }

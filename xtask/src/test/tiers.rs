@@ -1,38 +1,37 @@
 //! The table of tiers, and the ones that need nothing but cargo.
 
-use crate::test::{Checks, Tier, host, memory_model, virtual_machines};
+use crate::test::{Checks, Tier, host, imports, memory_model, virtual_machines};
 use crate::{build, setup, workspace};
 
-/// All tiers, in the order in which they run. A further one, for another way to run the
-/// tests, is one more entry.
+/// All tiers, in the order in which they run.
 pub(super) const TIERS: &[Tier] = &[
     Tier {
         name: "fmt",
-        purpose: "the code is formatted",
+        purpose: "the code is formatted, imports included",
         obstacle: || None,
         run: fmt,
     },
     Tier {
         name: "lint",
-        purpose: "no warnings by clippy, on both targets, nor by rustdoc",
+        purpose: "no warnings from clippy, on both targets, or from rustdoc",
         obstacle: || None,
         run: lint,
     },
     Tier {
         name: "unit",
-        purpose: "tests that need neither privileges nor eBPF programs",
+        purpose: "tests without privileges and eBPF programs",
         obstacle: || None,
         run: unit,
     },
     Tier {
         name: "loom",
-        purpose: "the sub-buffer protocol in every order of steps of two threads",
+        purpose: "the sub-buffer protocol in every interleaving of two threads",
         obstacle: || None,
         run: memory_model::loom,
     },
     Tier {
         name: "miri",
-        purpose: "no undefined behaviour in what holds pages (a nightly toolchain with Miri)",
+        purpose: "no undefined behaviour in the page storage (nightly toolchain with Miri)",
         obstacle: memory_model::miri_obstacle,
         run: memory_model::miri,
     },
@@ -56,6 +55,7 @@ const NOT_FOR_THIS_MACHINE: [&str; 2] = ["--exclude", "tracer-ebpf"];
 fn fmt(checks: &mut Checks) {
     let mut cargo = workspace::cargo();
     checks.command("cargo fmt", cargo.args(["fmt", "--all", "--check"]));
+    checks.check("imports", imports::check);
 }
 
 fn lint(checks: &mut Checks) {

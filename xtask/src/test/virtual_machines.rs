@@ -11,12 +11,11 @@ use crate::test::Checks;
 use crate::vm::jobs::{BABELTRACE, TESTS, VmTest};
 use crate::vm::{self, Kernel, Outcome};
 
-/// Machines that run at the same time: each keeps two CPUs busy now and then, and waits at
-/// other times.
+/// Machines that run at the same time: each waits half of the time.
 const SIDE_BY_SIDE: usize = 2;
 
-/// How many commands of a guest are told with their times, the slowest.
-const TOLD: usize = 3;
+/// How many of a guest's commands are shown with their times, slowest first.
+const SHOWN: usize = 3;
 
 /// A test on one of its kernels.
 struct Boot {
@@ -25,15 +24,15 @@ struct Boot {
 }
 
 impl Boot {
-    fn all() -> impl Iterator<Item = Self> + Send {
-        TESTS.iter().flat_map(|test| {
-            let kernels = test.kernels.iter();
-            kernels.map(move |&kernel| Self { test, kernel })
+    fn all(kernels: &'static [Kernel]) -> impl Iterator<Item = Self> + Send {
+        TESTS.iter().flat_map(move |test| {
+            let kernels = kernels.iter().copied().filter(test.kernels);
+            kernels.map(move |kernel| Self { test, kernel })
         })
     }
 
     fn name(&self) -> String {
-        format!("{} on {}", self.test.name, self.kernel.name())
+        format!("{} on {}", self.test.name, self.kernel.name)
     }
 
     fn run(&self) -> Ran {
@@ -46,7 +45,7 @@ impl Boot {
     }
 }
 
-/// What came of a boot.
+/// The result of a boot.
 struct Ran {
     outcome: Result<Outcome>,
     seconds: f64,
@@ -62,7 +61,7 @@ pub(super) fn obstacle() -> Option<String> {
 
 /// Boots every test on every kernel that it names, and makes its checks.
 pub(super) fn run(checks: &mut Checks) {
-    let boots = Mutex::new(Boot::all());
+    let boots = Mutex::new(Boot::all(checks.kernels));
     let next = || boots.lock().unwrap_or_else(PoisonError::into_inner).next();
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
@@ -88,13 +87,12 @@ fn judge(checks: &mut Checks, boot: &Boot, ran: Ran) {
         return;
     };
     println!("   {}: {:.1} s", boot.name(), ran.seconds);
-    for (command, seconds) in outcome.seconds().iter().take(TOLD) {
+    for (command, seconds) in outcome.seconds().iter().take(SHOWN) {
         println!("      of this `{command}`: {seconds:.1} s");
     }
     for check in boot.test.checks.iter().copied().flatten() {
-        checks.check(
-            &format!("{}, on {}", check.name, boot.kernel.name()),
-            || (check.verify)(boot.kernel, &outcome),
-        );
+        checks.check(&format!("{}, on {}", check.name, boot.kernel.name), || {
+            (check.verify)(boot.kernel, &outcome)
+        });
     }
 }

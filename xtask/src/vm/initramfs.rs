@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::vm::job::Job;
-use crate::vm::wire;
+use crate::wire;
 
 const DIRECTORY: u32 = 0o040_755;
 const EXECUTABLE: u32 = 0o100_755;
@@ -59,7 +59,7 @@ impl<W: Write> Archive<W> {
     }
 
     fn entry(&mut self, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
-        // Every entry needs a number of its own, or the kernel takes it for a hard link.
+        // Entries with the same inode number would be hard links.
         self.inode += 1;
         let size = u32::try_from(content.len())
             .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, name.to_owned()))?;

@@ -1,4 +1,4 @@
-//! What a virtual machine is to do.
+//! The job of a virtual machine.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::process;
-use crate::vm::wire::GuestJob;
+use crate::wire::GuestJob;
 
 /// Commands to run in a guest, one after the other until one fails, and what they need.
 ///
@@ -23,7 +23,7 @@ pub struct Job {
     pub(super) clock: Clock,
 }
 
-/// What makes time pass in a guest.
+/// The clock of a guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Clock {
     /// Time itself.
@@ -85,7 +85,7 @@ impl Job {
     /// Puts a file of this machine into the guest's `/data`, under its own name.
     ///
     /// # Errors
-    /// When the path does not end in a name.
+    /// If the path does not end in a name.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let name = path
@@ -100,7 +100,7 @@ impl Job {
     /// Puts a program of this machine into the guest's `/bin`, and what it is linked with.
     ///
     /// # Errors
-    /// When there is no such program, or its libraries cannot be told.
+    /// If there is no such program, or its libraries cannot be listed.
     pub fn program(self, name: &str) -> Result<Self> {
         let path = process::find_program(name)
             .with_context(|| format!("no program `{name}` on this machine"))?;
@@ -111,7 +111,7 @@ impl Job {
     /// with to where this machine has them.
     pub(super) fn linked(mut self, path: PathBuf, name: String) -> Result<Self> {
         let linked = process::output(Command::new("ldd").arg(&path))
-            .with_context(|| format!("cannot tell the libraries of `{}`", path.display()))?;
+            .with_context(|| format!("cannot list the libraries of `{}`", path.display()))?;
         for library in libraries(&linked) {
             let guest = library.trim_start_matches('/').to_owned();
             if !self.files.iter().any(|(_, name)| *name == guest) {
@@ -154,7 +154,7 @@ impl Job {
     }
 }
 
-/// The paths in what ldd(1) prints: behind an arrow, or first in the line of the loader.
+/// The paths in the output of ldd(1): after an arrow, or first in the line of the loader.
 fn libraries(linked: &str) -> impl Iterator<Item = &str> {
     linked
         .lines()

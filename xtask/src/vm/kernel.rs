@@ -1,4 +1,5 @@
-//! Kernels to boot: Debian's packages, of which only the image is kept.
+//! The kernels to boot, one line each in [`KERNELS`]: Debian's packages, of which only the
+//! image is kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,88 +8,157 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use self::Arch::Amd64;
+use self::Feature::{
+    CallsPerThread, CountedMisses, KprobeMulti, KprobeSession, PreemptibleSyscalls,
+};
 use crate::apt::{PrivateApt, unpack};
+use crate::vm::Arch;
 use crate::workspace;
 
-/// A kernel series that the tests run on.
+/// The kernels that the tests run on, oldest first.
+#[rustfmt::skip]
+pub const KERNELS: [Kernel; 4] = [
+    // series, suite,                       package,        architecture, tests,        features
+    Kernel::new("6.1",  "bookworm",          "linux-image",  Amd64,       Tests::All,   &[]),
+    Kernel::new("6.12", "bookworm-security", "linux-image",  Amd64,       Tests::All,   &[KprobeMulti, KprobeSession, CountedMisses]),
+    Kernel::new("6.18", "trixie-backports",  "linux-image",  Amd64,       Tests::Short, &[KprobeMulti, KprobeSession, CountedMisses, CallsPerThread]),
+    Kernel::new("7.3",  "trixie-backports",  "linux-binary", Amd64,       Tests::All,   &[KprobeMulti, KprobeSession, CountedMisses, CallsPerThread, PreemptibleSyscalls]),
+];
+
+/// A kernel series, where its packages are, and what to expect of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kernel {
-    /// Debian 12's own.
-    V6_1,
-    /// Debian 13's own; the first with kprobe-multi and arenas here.
-    V6_12,
-    /// The newest; the first with overwriting ring buffers.
-    V7_2,
+pub struct Kernel {
+    /// The series, as in `6.12`.
+    pub name: &'static str,
+    /// The suite of Debian that has its packages.
+    suite: &'static str,
+    /// The name of the package with the image, up to the release: newer kernels keep the image
+    /// apart from the modules.
+    package: &'static str,
+    /// The architecture of machine and packages.
+    pub(super) arch: Arch,
+    /// The tests that run on it.
+    pub tests: Tests,
+    /// The features that it has.
+    features: &'static [Feature],
+}
+
+/// How much of tier `vm` runs on a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tests {
+    /// Everything.
+    All,
+    /// `doctor`, exact counts of each kind of probe, and every shape of program loaded.
+    Short,
+}
+
+/// A feature of some kernels. Tests also assert that the others lack it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// One link attaches a program to many functions (fprobe).
+    KprobeMulti,
+    /// One program runs at the entry and the return of a function.
+    KprobeSession,
+    /// The kernel counts the events that it skips inside other probes.
+    CountedMisses,
+    /// Sessions keep the calls of a thread with the thread, so that none is skipped.
+    CallsPerThread,
+    /// Programs at system calls can be preempted; the kernel takes what happens meanwhile
+    /// on that CPU for recursion, and skips it.
+    PreemptibleSyscalls,
 }
 
 impl Kernel {
-    /// All of them, oldest first.
-    pub const ALL: [Self; 3] = [Self::V6_1, Self::V6_12, Self::V7_2];
+    const fn new(
+        name: &'static str,
+        suite: &'static str,
+        package: &'static str,
+        arch: Arch,
+        tests: Tests,
+        features: &'static [Feature],
+    ) -> Self {
+        Self {
+            name,
+            suite,
+            package,
+            arch,
+            tests,
+            features,
+        }
+    }
 
-    /// The series as people write it.
+    /// The kernel of this series.
+    ///
+    /// # Panics
+    /// If [`KERNELS`] has no such line.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::V6_1 => "6.1",
-            Self::V6_12 => "6.12",
-            Self::V7_2 => "7.2",
-        }
+    pub fn named(name: &str) -> Self {
+        let mut kernels = KERNELS.into_iter();
+        kernels
+            .find(|kernel| kernel.name == name)
+            .unwrap_or_else(|| panic!("no kernel {name} in the table"))
     }
 
-    /// The suite that has its packages, and what their names begin with up to the release.
-    fn packages(self) -> (&'static str, &'static str) {
-        match self {
-            Self::V6_1 => ("bookworm", "linux-image-"),
-            Self::V6_12 => ("bookworm-security", "linux-image-"),
-            // Newer packages keep the image apart from the modules.
-            Self::V7_2 => ("trixie-backports", "linux-binary-"),
-        }
+    /// Whether this kernel has a feature.
+    #[must_use]
+    pub fn has(&self, feature: Feature) -> bool {
+        self.features.contains(&feature)
     }
 
-    /// The release that a package's name holds, if it is of this series and the variant
-    /// for virtual machines, in which the disk's driver needs no module.
-    fn release_of(self, package: &str) -> Option<&str> {
-        let release = package.strip_prefix(self.packages().1)?;
-        let rest = release.strip_prefix(self.name())?.strip_prefix('.')?;
+    /// The end of a release: the variant for virtual machines, which has the disk's driver built
+    /// in, and the architecture.
+    fn variant(&self) -> String {
+        format!("-cloud-{}", self.arch.debian())
+    }
+
+    /// The release in a package's name, if the package is of this series and variant.
+    fn release_of<'a>(&self, package: &'a str) -> Option<&'a str> {
+        let release = package.strip_prefix(self.package)?.strip_prefix('-')?;
+        let rest = release.strip_prefix(self.name)?.strip_prefix('.')?;
         (rest.starts_with(|first: char| first.is_ascii_digit())
-            && release.ends_with("-cloud-amd64"))
+            && release.ends_with(&self.variant()))
         .then_some(release)
     }
 }
 
-/// What can be asked for on the command line: one kernel, or all.
+/// The kernels named on the command line: one, or all.
 #[derive(Clone, Copy, Debug)]
 pub enum KernelChoice {
-    /// A single kernel.
-    One(Kernel),
+    /// The kernel at this place in [`KERNELS`].
+    One(usize),
     /// Each of them in turn.
     All,
 }
 
 impl KernelChoice {
-    /// The kernels that are meant.
+    /// The chosen kernels.
     #[must_use]
-    pub fn kernels(&self) -> &[Kernel] {
+    pub fn kernels(&self) -> &'static [Kernel] {
         match self {
-            Self::One(kernel) => std::slice::from_ref(kernel),
-            Self::All => &Kernel::ALL,
+            Self::One(index) => std::slice::from_ref(&KERNELS[*index]),
+            Self::All => &KERNELS,
         }
     }
 }
 
 impl ValueEnum for KernelChoice {
     fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::One(Kernel::V6_1),
-            Self::One(Kernel::V6_12),
-            Self::One(Kernel::V7_2),
-            Self::All,
-        ]
+        const VARIANTS: [KernelChoice; KERNELS.len() + 1] = {
+            let mut all = [KernelChoice::All; KERNELS.len() + 1];
+            let mut index = 0;
+            while index < KERNELS.len() {
+                all[index] = KernelChoice::One(index);
+                index += 1;
+            }
+            all
+        };
+        &VARIANTS
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(match self {
-            Self::One(kernel) => kernel.name(),
+            Self::One(index) => KERNELS[*index].name,
             Self::All => "all",
         }))
     }
@@ -99,18 +169,17 @@ impl ValueEnum for KernelChoice {
 pub(super) struct Image {
     /// The compressed kernel.
     pub(super) vmlinuz: PathBuf,
-    /// What it calls itself, as `uname -r` prints it.
+    /// The release, as `uname -r` prints it.
     pub(super) release: String,
 }
 
-/// The kernel's image, downloaded when it is not there yet.
+/// The kernel's image, downloaded if it is not there yet.
 pub(super) fn ensure(kernel: Kernel) -> Result<Image> {
-    let dir = workspace::vm_dir().join("kernels").join(kernel.name());
+    let dir = workspace::vm_dir().join("kernels").join(kernel.name);
     if let Some(image) = find(&dir) {
         return Ok(image);
     }
-    download(kernel, &dir)
-        .with_context(|| format!("cannot get a kernel {} to boot", kernel.name()))?;
+    download(kernel, &dir).with_context(|| format!("cannot download kernel {}", kernel.name))?;
     find(&dir).with_context(|| format!("no kernel in `{}` after unpacking it", dir.display()))
 }
 
@@ -127,30 +196,39 @@ fn find(dir: &Path) -> Option<Image> {
 }
 
 fn download(kernel: Kernel, dir: &Path) -> Result<()> {
-    let (suite, prefix) = kernel.packages();
-    let apt = PrivateApt::for_suite(suite)?;
-    let names = apt.names(&format!("{prefix}{}.", kernel.name()))?;
+    let Kernel {
+        name,
+        suite,
+        package,
+        arch,
+        ..
+    } = kernel;
+    let apt = PrivateApt::for_suite(suite, Some(arch.debian()))?;
+    let names = apt.names(&format!("{package}-{name}."))?;
     let release = names
         .iter()
         .filter_map(|name| kernel.release_of(name))
         .max_by_key(|release| numbers(release))
-        .with_context(|| format!("{suite} has no package of it"))?;
-    eprintln!("xtask: vm: fetching kernel {release} of Debian's {suite}");
+        .with_context(|| {
+            let variant = kernel.variant();
+            format!("{suite} has no package `{package}-{name}.*{variant}`")
+        })?;
+    eprintln!("xtask: vm: downloading kernel {release} from Debian's {suite}");
     fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
     let scratch = tempfile::tempdir_in(dir).context("cannot create a folder for the package")?;
-    let package = apt.download(&format!("{prefix}{release}"), scratch.path())?;
+    let archive = apt.download(&format!("{package}-{release}"), scratch.path())?;
     let places = [
         format!("boot/vmlinuz-{release}"),
-        // Where the packages that are apart from the modules have it.
+        // In packages that are apart from the modules.
         format!("usr/lib/modules/{release}/vmlinuz"),
     ];
-    unpack(&package, scratch.path(), |path| {
+    unpack(&archive, scratch.path(), |path| {
         places.iter().any(|place| path == Path::new(place))
     })?;
     let mut images = places.iter().map(|place| scratch.path().join(place));
     let image = images
         .find(|image| image.is_file())
-        .with_context(|| format!("the package `{prefix}{release}` has neither of {places:?}"))?;
+        .with_context(|| format!("the package `{package}-{release}` has none of {places:?}"))?;
     let target = dir.join(format!("vmlinuz-{release}"));
     fs::rename(image, &target).with_context(|| format!("cannot write `{}`", target.display()))
 }
@@ -171,25 +249,31 @@ mod tests {
     fn a_package_names_its_release() {
         let package = "linux-image-6.1.0-56-cloud-amd64";
         assert_eq!(
-            Kernel::V6_1.release_of(package),
+            Kernel::named("6.1").release_of(package),
             Some("6.1.0-56-cloud-amd64")
         );
     }
 
     #[test]
-    fn a_package_of_a_longer_series_is_another() {
+    fn a_longer_series_is_a_different_one() {
         let package = "linux-image-6.12.117+deb12-cloud-amd64";
-        assert_eq!(Kernel::V6_1.release_of(package), None);
+        assert_eq!(Kernel::named("6.1").release_of(package), None);
     }
 
     #[test]
-    fn a_package_without_signature_is_not_taken() {
+    fn unsigned_packages_are_ignored() {
         let package = "linux-image-6.12.117+deb12-cloud-amd64-unsigned";
-        assert_eq!(Kernel::V6_12.release_of(package), None);
+        assert_eq!(Kernel::named("6.12").release_of(package), None);
     }
 
     #[test]
-    fn releases_are_ordered_by_number_and_not_by_letter() {
+    fn releases_are_ordered_by_number() {
         assert!(numbers("6.12.117+deb12-cloud-amd64") > numbers("6.12.99+deb12-cloud-amd64"));
+    }
+
+    #[test]
+    fn each_kernel_can_be_chosen_by_its_name() {
+        let chosen = KernelChoice::from_str("6.12", false).unwrap();
+        assert_eq!(chosen.kernels(), [Kernel::named("6.12")]);
     }
 }

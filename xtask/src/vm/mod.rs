@@ -10,7 +10,7 @@
 //! use xtask::vm::{self, Job, Kernel};
 //!
 //! let job = Job::new().command(["tracer", "record", "-o", "/out/trace", "--", "work", "getppid", "1000"]);
-//! let outcome = vm::run(Kernel::V6_12, &job)?;
+//! let outcome = vm::run(Kernel::named("6.12"), &job)?;
 //! assert_eq!(outcome.status, 0, "{}", outcome.stderr);
 //! let trace = outcome.out_dir().join("trace");
 //! # Ok(())
@@ -27,50 +27,44 @@ use crate::apt::{self, Program};
 use crate::build::{self, GuestBinaries, Show};
 use crate::{process, workspace};
 
+mod arch;
 mod initramfs;
 mod job;
 pub mod jobs;
 mod kernel;
 mod outcome;
 mod qemu;
-pub mod wire;
 
+pub use arch::Arch;
 pub use job::Job;
-pub use kernel::{Kernel, KernelChoice};
+pub use kernel::{Feature, KERNELS, Kernel, KernelChoice, Tests};
 pub use outcome::Outcome;
 
-/// How often a machine is booted that emulation fails.
+/// Attempts to boot a machine if emulation fails.
 const BOOTS: usize = 3;
 
-/// Leaves out of a guest's binaries what is only large.
+/// Removes debug information from a guest's binaries.
 const STRIP: Program = Program {
     name: "strip",
     package: "binutils",
 };
 
-/// What running a virtual machine needs on this one.
-const PROGRAMS: [Program; 3] = [
-    Program {
-        name: "qemu-system-x86_64",
-        package: "qemu-system-x86",
-    },
-    qemu::MKFS,
-    STRIP,
-];
+/// Programs that running a virtual machine needs.
+const PROGRAMS: [Program; 3] = [Arch::Amd64.emulator(), qemu::MKFS, STRIP];
 
 /// Makes sure that this machine has the emulator, and what makes disks for it.
 ///
 /// # Errors
-/// When one is missing and cannot be installed.
+/// If one is missing and cannot be installed.
 pub fn ensure_programs() -> Result<()> {
     apt::ensure_installed(&PROGRAMS)
 }
 
-/// Boots `kernel`, runs `job` in it and returns what came of it. A command that fails is
-/// an outcome, not an error.
+/// Boots `kernel`, runs `job` in it and returns the results. A command that fails is a result,
+/// not an error.
 ///
 /// # Errors
-/// When a part is missing and cannot be had, the machine does not end in time, or it ends
+/// If a part is missing and cannot be installed, the machine does not end in time, or it ends
 /// without results; the error then shows the end of its console.
 pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
     let (binaries, image) = prepare(kernel)?;
@@ -78,7 +72,7 @@ pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
     std::fs::create_dir_all(&runs)
         .with_context(|| format!("cannot create `{}`", runs.display()))?;
     let dir = tempfile::Builder::new()
-        .prefix(&format!("{}-", kernel.name()))
+        .prefix(&format!("{}-", kernel.name))
         .tempdir_in(&runs)
         .with_context(|| format!("cannot create a folder in `{}`", runs.display()))?;
 
@@ -92,19 +86,19 @@ pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
     }
     let machine = qemu::Machine::in_dir(dir.path());
     initramfs::write(&machine.initrd, &job)?;
-    let mut result = machine.boot(&image.vmlinuz, &job);
+    let mut result = machine.boot(kernel.arch, &image.vmlinuz, &job);
     for _ in 1..BOOTS {
         if result.is_ok() || !machine.was_failed_by_emulation() {
             break;
         }
         eprintln!(
             "xtask: vm: emulation failed kernel {}; booting again",
-            kernel.name()
+            kernel.name
         );
-        result = machine.boot(&image.vmlinuz, &job);
+        result = machine.boot(kernel.arch, &image.vmlinuz, &job);
     }
     if let Err(error) = result {
-        let log = workspace::vm_dir().join(format!("console-{}.log", kernel.name()));
+        let log = workspace::vm_dir().join(format!("console-{}.log", kernel.name));
         // The error already shows the console's end, which matters more than a copy's failure.
         let _ = std::fs::copy(&machine.console, &log);
         return Err(error.context(format!(
@@ -113,10 +107,10 @@ pub fn run(kernel: Kernel, job: &Job) -> Result<Outcome> {
             log.display()
         )));
     }
-    Outcome::read(&machine.results, dir, image.release)
+    Outcome::read(&machine.results, dir, kernel, image.release)
 }
 
-/// Builds and fetches what is not there yet; one at a time, where several machines are run.
+/// Builds and downloads what is missing, for one machine at a time.
 fn prepare(kernel: Kernel) -> Result<(GuestBinaries, kernel::Image)> {
     static PREPARING: Mutex<()> = Mutex::new(());
     let _one = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,8 +118,8 @@ fn prepare(kernel: Kernel) -> Result<(GuestBinaries, kernel::Image)> {
     Ok((build::guest(Show::Progress)?, kernel::ensure(kernel)?))
 }
 
-/// A copy of `binary` in `dir` without what only debuggers read: the guest's memory holds
-/// every byte twice at boot.
+/// A copy of `binary` in `dir` without debug information: the guest's memory holds every byte
+/// twice at boot.
 fn stripped(binary: &Path, dir: &Path) -> Result<PathBuf> {
     let name = binary.file_name().context("a binary has a name")?;
     let copy = dir.join(name);

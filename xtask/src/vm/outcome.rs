@@ -1,4 +1,4 @@
-//! What came out of a virtual machine.
+//! The results of a virtual machine.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::vm::wire;
+use crate::vm::Kernel;
+use crate::wire;
 
 /// The results of a job. Its files live as long as this value.
 #[derive(Debug)]
@@ -15,11 +16,13 @@ pub struct Outcome {
     /// Exit status of the last command that ran; 128 and the signal for one that a signal
     /// ended, 127 for one that could not be started.
     pub status: i32,
-    /// What the commands wrote to standard output, one after the other.
+    /// Standard output of all commands, one after the other.
     pub stdout: String,
-    /// The same of standard error.
+    /// Standard error of all commands.
     pub stderr: String,
-    /// The kernel's release, as its package names it.
+    /// The kernel that was booted.
+    pub kernel: Kernel,
+    /// Its release, as its package names it.
     pub release: String,
     dir: TempDir,
 }
@@ -44,10 +47,10 @@ impl Outcome {
         all
     }
 
-    /// Moves that folder to `target`, to outlive this value.
+    /// Moves that folder to `target`, where it outlives this value.
     ///
     /// # Errors
-    /// When `target` exists and is not empty, or lies on another file system.
+    /// If `target` exists and is not empty, or lies on another file system.
     pub fn keep_out(&self, target: &Path) -> Result<()> {
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)
@@ -58,13 +61,12 @@ impl Outcome {
     }
 
     /// Reads the disk that the guest wrote.
-    pub(super) fn read(disk: &Path, dir: TempDir, release: String) -> Result<Self> {
+    pub(super) fn read(disk: &Path, dir: TempDir, kernel: Kernel, release: String) -> Result<Self> {
         unpack(disk, dir.path())
             .with_context(|| format!("cannot read the results in `{}`", disk.display()))?;
         let text = |name: &str| -> Result<String> {
             let path = dir.path().join(name);
-            let bytes =
-                fs::read(&path).with_context(|| format!("the guest left no {name} behind"))?;
+            let bytes = fs::read(&path).with_context(|| format!("the guest left no `{name}`"))?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         let status = text(wire::STATUS_ENTRY)?;
@@ -74,6 +76,7 @@ impl Outcome {
                 .with_context(|| format!("the guest left `{status}` as its status"))?,
             stdout: text(wire::STDOUT_ENTRY)?,
             stderr: text(wire::STDERR_ENTRY)?,
+            kernel,
             release,
             dir,
         })

@@ -9,11 +9,11 @@ use std::{io, thread};
 use anyhow::{Context, Result, bail};
 
 use crate::apt::Program;
-use crate::process;
+use crate::vm::Arch;
 use crate::vm::job::{Clock, Job};
-use crate::vm::wire;
+use crate::{process, wire};
 
-/// What makes the file system of a guest's disk.
+/// Creates the file system of a guest's disk.
 pub(super) const MKFS: Program = Program {
     name: "mke2fs",
     package: "e2fsprogs",
@@ -24,9 +24,9 @@ const RESULTS_LEN: u64 = 8 << 30;
 /// Size of the disk with a file system; the same holds for it.
 const DISK_LEN: u64 = 1 << 30;
 /// A panic must end the machine at once, which -no-reboot makes of a restart.
-const APPEND: &str = "console=ttyS0 panic=-1 quiet";
+const APPEND: &str = "panic=-1 quiet";
 const CONSOLE_TAIL_LINES: usize = 25;
-/// Booting takes seconds; a machine that needs longer is stuck.
+/// A machine that has not booted after this long is stuck.
 const BOOT_LIMIT: Duration = Duration::from_mins(3);
 const BOOT_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -39,7 +39,7 @@ pub(super) struct Machine {
     pub(super) results: PathBuf,
     /// The disk with a file system, for jobs that want one.
     pub(super) disk: PathBuf,
-    /// What the machine wrote to its serial line.
+    /// The output of the machine's serial line.
     pub(super) console: PathBuf,
 }
 
@@ -56,8 +56,8 @@ impl Machine {
     /// Boots and waits for the end.
     ///
     /// # Errors
-    /// When it ends in another way than by writing its results, or not in time.
-    pub(super) fn boot(&self, kernel: &Path, job: &Job) -> Result<()> {
+    /// If it ends in another way than by writing its results, or not in time.
+    pub(super) fn boot(&self, arch: Arch, kernel: &Path, job: &Job) -> Result<()> {
         // Another boot may have written there.
         create_empty(&self.console, 0)?;
         create_empty(&self.results, RESULTS_LEN)?;
@@ -65,7 +65,7 @@ impl Machine {
             create_empty(&self.disk, DISK_LEN)?;
             make_file_system(&self.disk)?;
         }
-        let mut command = self.command(kernel, job);
+        let mut command = self.command(arch, kernel, job);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -92,7 +92,7 @@ impl Machine {
         }
         let mut complaint = String::new();
         if let Some(mut stderr) = child.stderr.take() {
-            // A message that cannot be read is no reason to hide the console's.
+            // The console matters more than this message.
             let _ = io::Read::read_to_string(&mut stderr, &mut complaint);
         }
         let cause = match status.code() {
@@ -121,10 +121,10 @@ impl Machine {
         process::wait_within(child, left)
     }
 
-    /// Whether the guest did not get so far as to run its job, or its kernel died of a breakpoint
-    /// of its own. It patches its code by way of breakpoints, and makes all CPUs look again after
-    /// each step; qemu before 8.1 can translate what was there before (fixed by `accel/tcg: Always
-    /// lock pages before translation`), which a kernel of 7.2 does not survive.
+    /// Whether the guest did not reach its job, or its kernel died of a breakpoint that
+    /// it set itself. It patches its code with the help of breakpoints and synchronises all CPUs
+    /// after each step; qemu before 8.1 can translate the previous code (fixed by `accel/tcg:
+    /// Always lock pages before translation`), which crashes kernels from 7.2.
     pub(super) fn was_failed_by_emulation(&self) -> bool {
         !self.has_begun() || self.has_said("Oops: int3:")
     }
@@ -138,17 +138,18 @@ impl Machine {
         String::from_utf8_lossy(&console).contains(text)
     }
 
-    fn command(&self, kernel: &Path, job: &Job) -> Command {
-        let mut qemu = Command::new("qemu-system-x86_64");
+    fn command(&self, arch: Arch, kernel: &Path, job: &Job) -> Command {
+        let mut qemu = Command::new(arch.emulator().name);
+        let append = format!("console={} {APPEND}", arch.console());
         let append = match job.clock {
             Clock::Real => {
                 qemu.args(["-accel", "tcg,thread=multi"]);
-                APPEND.to_owned()
+                append
             }
             Clock::Instructions => {
                 qemu.args(["-accel", "tcg,thread=single"])
                     .args(["-icount", "shift=0,sleep=off"]);
-                format!("{APPEND} nokaslr norandmaps")
+                format!("{append} nokaslr norandmaps")
             }
         };
         qemu.args(["-cpu", "max"])
@@ -163,10 +164,7 @@ impl Machine {
             .arg(&self.initrd)
             .args(["-append", &append])
             .args(["-device"])
-            .arg(format!(
-                "isa-debug-exit,iobase={:#x},iosize=4",
-                wire::EXIT_PORT
-            ))
+            .arg(arch.exit_device())
             .args(nvme(&self.results, wire::RESULTS_SERIAL));
         if job.guest.disk {
             qemu.args(nvme(&self.disk, wire::DISK_SERIAL));
@@ -190,7 +188,7 @@ impl Machine {
     }
 }
 
-/// Creates a file of zeros, none of which takes space yet.
+/// Creates a sparse file.
 fn create_empty(path: &Path, len: u64) -> Result<()> {
     File::create(path)
         .and_then(|file| file.set_len(len))

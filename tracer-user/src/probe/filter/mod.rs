@@ -41,8 +41,7 @@ mod value_type;
 use std::fmt;
 use std::str::FromStr;
 
-use resolve::{Names, Stage};
-
+use self::resolve::{Names, Stage};
 use crate::trace::event::EventClass;
 
 pub use error::{FilterError, FilterProblem};

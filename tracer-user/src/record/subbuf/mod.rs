@@ -60,9 +60,9 @@ mod writer;
 
 use std::sync::Arc;
 
-use shared::Shared;
 use thiserror::Error;
 
+use self::shared::Shared;
 use crate::record::pool::Pool;
 use crate::sys::page_size;
 

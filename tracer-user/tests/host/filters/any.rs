@@ -1,4 +1,4 @@
-//! Filters of any kind: the kernel selects the events of which the same filter says afterwards
+//! Filters of any kind: the kernel selects the events of which the same filter later says
 //! that they are wanted.
 
 use std::fs;
@@ -119,7 +119,7 @@ fn classes(trace: &Trace) -> Vec<EventClass> {
 }
 
 #[test]
-fn the_kernel_selects_what_the_filter_says_of_recorded_events() {
+fn the_kernel_selects_the_same_events_as_the_filter_in_user_space() {
     let links = Links::new(&["first", "second", "a-third", "fourth_with_a_long_name"]);
     let whole = record_all(&links, None);
     let whole_trace = whole.trace();

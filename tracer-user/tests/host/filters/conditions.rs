@@ -41,21 +41,21 @@ fn number_tests(name: &str, ty: IntegerType, values: Vec<i128>) -> BoxedStrategy
     .boxed()
 }
 
-/// A pattern that is like `text`, as far as `part` and `kind` say.
+/// A pattern that resembles `text`; `part` and `kind` choose how.
 fn pattern_like(text: &str, part: usize, kind: u8) -> String {
     let text: Vec<char> = text.chars().take(50).collect();
     let part = part % (text.len() + 1);
     let join = |chars: &[char]| chars.iter().collect::<String>();
-    let (before, behind) = (join(&text[..part]), join(&text[part..]));
+    let (before, after) = (join(&text[..part]), join(&text[part..]));
     let rest = join(text.get(part + 1..).unwrap_or_default());
     match (kind, text.get(part)) {
         (0, _) => format!("{before}*"),
-        (1, _) => format!("*{behind}"),
+        (1, _) => format!("*{after}"),
         (2, _) => format!("{before}*{rest}*"),
         (3, Some(_)) => format!("{before}?{rest}*"),
         (4, Some(one)) if !"]!^-".contains(*one) => format!("{before}[{one}z]*{rest}*"),
         (5, Some(one)) if !"]!^-".contains(*one) => format!("{before}[!{one}]*"),
-        (6, _) => format!("*{behind}*{before}*"),
+        (6, _) => format!("*{after}*{before}*"),
         _ => join(&text),
     }
 }
@@ -81,7 +81,7 @@ fn text_tests(name: &str, max: Option<usize>, values: Vec<String>) -> BoxedStrat
 pub(crate) fn filters_for(class: &EventClass, events: &[&Event]) -> BoxedStrategy<String> {
     let id = IntegerType::natural(4, false, Display::Decimal);
     let mut tests = vec![number_tests("cpu", id, vec![1])];
-    // While a thread gets a name, a trace does not say which of the two it has.
+    // While a thread is renamed, a trace may have either name.
     if class.name != "task:task_rename" {
         tests.push(text_tests(
             "comm",

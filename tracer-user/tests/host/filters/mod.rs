@@ -1,13 +1,12 @@
-//! What the kernel selects is what a filter says of the events. Needs root.
+//! The kernel selects the events that match a filter. Needs root.
 
 mod any;
 mod conditions;
 mod links;
 
-use links::Links;
-
+use self::links::Links;
 use crate::common::recording::{
-    Held, Recorder, Recording, leaves_nothing_attached, said, work_words,
+    Held, Recorder, Recording, leaves_nothing_attached, printed, work_words,
 };
 use crate::common::trace::{Event, Trace};
 
@@ -91,7 +90,7 @@ fn strings_of_calls() {
 }
 
 #[test]
-fn long_strings_are_compared_to_where_an_event_is_cut() {
+fn long_strings_are_compared_up_to_the_cut() {
     let long = |length: usize| "long".repeat(2000)[..length].to_owned();
     let opened = |filter: String| count("syscalls:sys_enter_openat", &filter);
     for length in [62, 63, 64, 65, 127, 128, 4032, 4094] {
@@ -196,7 +195,7 @@ fn asked(filter: &str) -> usize {
     let recording = Recorder::new(&["-e", "syscalls:sys_enter_getppid", "-f", filter])
         .command(work_words(&["--cpu", "1", "getppid", "10"]))
         .run();
-    let pid = said(&recording.stdout, "pid");
+    let pid = printed(&recording.stdout, "pid");
     recording.trace().count("syscall_entry_getppid", pid)
 }
 
@@ -240,7 +239,7 @@ fn a_filter_knows_the_names_of_the_kernel_and_those_of_the_trace() {
 }
 
 #[test]
-fn a_filter_that_has_no_meaning_for_a_class_leaves_it_out() {
+fn a_filter_without_meaning_for_a_class_leaves_the_class_out() {
     let recording = Recorder::new(&[
         "--names",
         "tracefs",
@@ -271,7 +270,7 @@ fn each_probe_has_its_own_filter_and_one_before_all_is_for_those_without() {
     assert_eq!(trace.of("syscall_entry_lseek").count(), NUMBERS);
 }
 
-/// The recording is refused, says this, and leaves nothing behind.
+/// The recording is refused with this message, and leaves nothing.
 fn refused(args: &[&str], parts: &[&str]) {
     let run = || {
         Recorder::new(args)

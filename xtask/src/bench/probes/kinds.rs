@@ -1,4 +1,4 @@
-//! The rows: what is probed, and what each tool is told to do there.
+//! The rows: what is probed, and the command line of each tool.
 
 use crate::bench::recorder::Only;
 use crate::bench::rounds::Round;
@@ -8,18 +8,18 @@ use crate::bench::rounds::Round;
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) round: Round,
-    /// What `tracer` and perf take behind `-e`; perf may have nothing of that kind.
+    /// The argument of `-e` for `tracer` and perf; perf may lack that kind.
     pub(super) tracer: &'static str,
     pub(super) perf: Option<&'static str>,
     pub(super) bpftrace: Script,
     pub(super) empty: Empty,
     /// Conditions that no event of the loop fulfils.
     pub(super) rejected: &'static [Rejected],
-    /// What perf has less than the others.
+    /// The part that perf lacks.
     pub(super) perf_lacks: &'static str,
 }
 
-/// Where eBPF programs that return at once are attached: where `tracer` has its own, in the same
+/// Attach points of eBPF programs that return at once: those of `tracer`, in the same
 /// way but for functions that are probed one by one, where bpftrace takes kprobes and kretprobes.
 #[derive(Debug)]
 pub(super) enum Empty {
@@ -50,18 +50,18 @@ const BY_PROCESS: Rejected = Rejected {
 /// A bpftrace program in parts.
 #[derive(Debug)]
 pub(super) struct Script {
-    /// What has to be done before at another probe.
+    /// An action at another probe that must come before.
     before: &'static str,
     probe: &'static str,
-    /// What has to be there to go on.
+    /// The condition to go on.
     needs: Option<&'static str>,
-    /// Format and values of `printf`, behind time and thread, which all tools record.
+    /// Format and values of `printf`, after time and thread, which all tools record.
     format: &'static str,
     values: &'static str,
     after: &'static str,
 }
 
-/// What a [`Script`] does with an event.
+/// The action of a [`Script`] on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// Writes a line.
@@ -106,7 +106,7 @@ impl Script {
             Body::Print => format!(r#"printf("%lu %d {format}\n", nsecs, tid, {values});"#),
             Body::Count => "@ = count();".to_owned(),
         };
-        // What was kept is removed, whether the event is rejected or not.
+        // The entry is removed, whether the event is rejected or not.
         let (predicate, body) = match (self.needs, condition) {
             (Some(needs), Some(condition)) => {
                 (Some(needs), format!("if ({condition}) {{ {body} }}"))
@@ -118,7 +118,7 @@ impl Script {
     }
 }
 
-/// Probes that perf has to be told of before it can record them.
+/// Probes that perf must define before it can record them.
 pub(super) const PERF_PROBES: [&[&str]; 3] = [
     &["--add", "vfs_read file=%di buf=%si count=%dx pos=%cx"],
     &["--add", "vfs_read%return ret=$retval"],

@@ -3,7 +3,7 @@
 //! All kinds and all tools run in one virtual machine whose clock counts instructions (see
 //! [`instructions`]), which has the kernel's kprobes and trampolines. A figure is what is added
 //! to a round of a loop in its own thread, and counts only if the tool's own output has the
-//! events of the loop or, where they are rejected, none. What is rejected is compared with eBPF
+//! events of the loop or, if they are rejected, none. Rejected events are compared with eBPF
 //! programs that return at once ([`Empty`]): what the kernel takes to call them is in both.
 
 use std::fmt::Write as _;
@@ -21,7 +21,8 @@ use crate::bench::recorder::{BUFFER_MIB, Only, PERF, Recorder, Wanted};
 use crate::bench::rounds::Round;
 use crate::bench::{count, instructions, machine, measure};
 use crate::build::{self, Profile, Show};
-use crate::vm::{self, Job, Outcome, wire};
+use crate::vm::{self, Job, Outcome};
+use crate::wire;
 
 mod kinds;
 
@@ -49,7 +50,7 @@ const PROGRAMS: [Program; 4] = [PERF, BPFTRACE, ENV, SHELL];
 const BUFFER_PAGES: u64 = (BUFFER_MIB << 20) / 4096;
 
 const WORK: &str = "/bin/work";
-/// Where each tool writes, in the folder of its run.
+/// The output of each tool, in the folder of its run.
 const OUTPUT: &str = "output";
 
 /// Some eighty runs in a machine that is emulated.
@@ -197,14 +198,14 @@ fn job() -> Result<Job> {
     Ok(job)
 }
 
-/// What each tool adds in a row, or why there is no figure.
+/// The cost of each tool in a row, or why there is no figure.
 type Figures = Vec<(Tool, Result<f64>)>;
 
 /// Measures, prints the table, and returns all figures.
 pub(super) fn run() -> Result<Value> {
     apt::ensure_installed(&PROGRAMS)?;
     let reader = build::everything(Profile::Release, Show::Progress)?;
-    let outcome = vm::run(instructions::KERNEL, &job()?)?;
+    let outcome = vm::run(instructions::kernel(), &job()?)?;
     ensure!(
         outcome.status == 0,
         "the guest's last command ended with {}: {}",
@@ -357,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_tool_has_a_command_of_its_own_in_each_row() {
+    fn every_tool_has_its_own_command_in_each_row() {
         // Kinds of one place share the empty programs.
         for tool in Tool::ALL.into_iter().filter(|tool| *tool != Tool::Empty) {
             let commands: Vec<_> = Row::all().filter_map(|row| row.command(tool)).collect();
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_stand_beside_their_multiples_and_what_is_missing_is_told() {
+    fn figures_have_their_multiples_and_gaps_are_explained() {
         let mut added: Vec<Figures> = Row::all().map(|_| Vec::new()).collect();
         added[0] = vec![
             (Tool::Tracer, Ok(200.0)),

@@ -10,7 +10,7 @@ use crate::bench::measure;
 /// Bytes in a gigabyte, as disks are sold and links are named.
 pub(super) const GIGABYTE: f64 = 1e9;
 
-/// Where packets go.
+/// The destination of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sink {
     Copy,
@@ -44,7 +44,7 @@ impl Sink {
         matches!(self, Self::Copy | Self::Splice | Self::Direct)
     }
 
-    /// What the program calls it.
+    /// Its name for the program.
     fn argument(self) -> &'static str {
         match self {
             Self::Copy => "copy",
@@ -65,7 +65,7 @@ pub(super) struct Shape {
     pub(super) count: u32,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Load {
     bytes: f64,
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_program_prints_is_read() {
+    fn the_output_of_the_program_is_parsed() {
         let line = "bytes 2000000000 wall_ns 1000000000 arrived_ns 4000000000 \
                     sink_cpu_ns 500000000 fill_cpu_ns 250000000 peer_cpu_ns 0 \
                     resident_bytes 4096 way copy: no better one\n";

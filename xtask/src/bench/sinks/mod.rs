@@ -6,15 +6,15 @@ mod sweep;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use load::{GIGABYTE, Load, Shape, Sink, Stage};
 use serde_json::{Value, json};
 
+use self::load::{GIGABYTE, Load, Shape, Sink, Stage};
 use crate::bench::machine;
 use crate::bench::stats::Sample;
 use crate::build::{self, Show};
 use crate::workspace;
 
-/// The sub-buffers of each case, as `tracer record` has them by default; the sweep tells what
+/// The sub-buffers of each case, as `tracer record` has them by default; the sweep shows what
 /// other ones would do.
 const SHAPE: Shape = Shape {
     bytes: 1 << 20,
@@ -24,7 +24,7 @@ const SHAPE: Shape = Shape {
 /// With `--quick`: enough for some packets of the largest size.
 const QUICK_BYTES: u64 = 4 << 20;
 
-/// How to measure sinks.
+/// Options of measuring sinks.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SinkArgs {
     /// Sinks: data per run, in GB
@@ -54,7 +54,7 @@ pub fn try_out() -> Result<()> {
     run(&args, 1).map(drop)
 }
 
-/// What a case came to in all rounds.
+/// The results of a case in all rounds.
 struct Row {
     sink: Sink,
     /// CPU seconds per GB of the thread that feeds the sink, of the one that fills

@@ -59,7 +59,7 @@ fn attach(subsystem: &str, name: &str) -> Result<Vec<OwnedFd>> {
     attr[0] = TYPE_TRACEPOINT | (size_of_val(&attr) as u64) << 32;
     attr[1] = id.trim().parse().with_context(|| format!("`{path}`"))?;
     let (every_process, cpu, no_group, flags) = (-1, 0, -1, 0);
-    // SAFETY: `attr` is as long as it says, and the kernel only reads it.
+    // SAFETY: `attr` has the length that it states, and the kernel only reads it.
     let event = owned(unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
@@ -92,7 +92,7 @@ fn load(kind: u64) -> Result<OwnedFd> {
 }
 
 fn bpf(command: libc::c_int, attr: &mut [u64]) -> io::Result<OwnedFd> {
-    // SAFETY: `attr` is as long as the call is told, and memory that it refers to is alive
+    // SAFETY: `attr` has the length passed to the call, and the memory that it refers to is alive
     // in the callers above.
     owned(unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of_val(attr)) })
 }

@@ -42,7 +42,7 @@ pub(super) fn note_module(name: &str, symbol: &str) -> Result<()> {
         .with_context(|| super::cannot("write to", &dir))
 }
 
-/// Moves this process to a cgroup, which is made where it is missing.
+/// Moves this process to a cgroup, created if missing.
 pub(super) fn enter_cgroup(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| super::cannot("create", path))?;
     let processes = path.join("cgroup.procs");

@@ -1,4 +1,4 @@
-//! Processes and threads that start others, each of which calls getppid(2) in a known number.
+//! Processes and threads that start others; each calls getppid(2) a known number of times.
 #![allow(unsafe_code)]
 
 use std::fs::{self, OpenOptions};
@@ -44,7 +44,7 @@ pub(super) fn held(levels: u32, calls: u64, words: &[String]) -> Result<()> {
     let child = fork(|| {
         fs::read("begin").context("cannot wait to begin")?;
         let done = OpenOptions::new().write(true).open("done");
-        let _done = done.context("cannot tell the end")?;
+        let _done = done.context("cannot open the pipe of the end")?;
         tree(levels, calls)
     })?;
     println!("held {child}");
@@ -89,7 +89,7 @@ pub(super) fn leaderless(calls: u64) -> Result<()> {
         };
         process::exit(code);
     });
-    // SAFETY: ends this thread, whose stack stays; nothing else is told.
+    // SAFETY: ends this thread; its stack stays.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     unreachable!("the thread has ended")
 }
@@ -130,7 +130,7 @@ pub(super) fn thread_exec(calls: u64) -> Result<()> {
 /// A process that is given the number `pid`, which must be free, and calls.
 pub(super) fn reborn(pid: u32, calls: u64) -> Result<()> {
     let numbers = [pid as libc::pid_t];
-    // SAFETY: plain numbers, of which zero is "nothing asked for".
+    // SAFETY: plain numbers; zero is the default of each.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.exit_signal = libc::SIGCHLD as u64;
     args.set_tid = numbers.as_ptr() as u64;
@@ -143,7 +143,7 @@ pub(super) fn reborn(pid: u32, calls: u64) -> Result<()> {
     })?)
 }
 
-/// Calls, and says who did.
+/// Calls, and prints which thread did.
 fn call(calls: u64) {
     for _ in 0..calls {
         // Only the call matters.

@@ -1,5 +1,5 @@
 //! Running another command for its results: in a virtual machine, a job goes on after a
-//! command that is expected to fail, and the commands' outputs are told apart.
+//! command that is expected to fail, and the outputs are kept apart.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use xtask::vm::wire;
+use xtask::wire;
 
 /// Runs `words` in the folder `name` of those that come back from the guest, and leaves its
 /// exit status, what it wrote, and how long it took there.

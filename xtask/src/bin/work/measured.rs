@@ -1,4 +1,4 @@
-//! Loops that tell what a round of them takes.
+//! Loops that measure the time of a round.
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 /// `BPF_PROG_GET_FD_BY_ID` and `BPF_OBJ_GET_INFO_BY_FD` of `enum bpf_cmd`.
 const PROG_GET_FD_BY_ID: libc::c_int = 13;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
-/// Where `struct bpf_prog_info` has the name, and its size there.
+/// Offset and size of the name in `struct bpf_prog_info`.
 const NAME_OFFSET: usize = 64;
 const NAME_LEN: usize = 16;
 
@@ -64,7 +64,7 @@ fn name(id: u32) -> io::Result<String> {
 }
 
 fn bpf(command: libc::c_int, attr: &mut [u32]) -> io::Result<libc::c_long> {
-    // SAFETY: `attr` is as long as the call is told, and memory that it refers to is alive
+    // SAFETY: `attr` has the length passed to the call, and the memory that it refers to is alive
     // in the callers above.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of_val(attr)) };

@@ -1,10 +1,10 @@
-//! Running several commands where there is no shell.
+//! Runs several commands without a shell.
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-/// What stands between two commands.
+/// The separator of commands.
 const END: &str = ";";
 
 /// Runs the commands in `words` until one fails, and ends with its status or the last one's.

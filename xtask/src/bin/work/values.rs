@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::measured::{Times, measured};
 
-/// Descriptors that are not open; names tell these calls from others.
+/// Descriptors that are not open, to recognise these calls.
 const NOT_OPEN: c_long = -7;
 /// A descriptor that is.
 const OPEN: c_long = 100;
@@ -81,7 +81,7 @@ const NUMBERS: [i64; 18] = [
 pub(super) fn make_calls() -> Result<()> {
     // A file that can be sought in, so that calls return numbers of many kinds.
     let file = File::open("/proc/self/exe").context("cannot open this program")?;
-    // SAFETY: duplicates a descriptor to a number that nobody has.
+    // SAFETY: duplicates a descriptor to an unused number.
     if unsafe { libc::dup2(file.as_raw_fd(), OPEN as i32) } != OPEN as i32 {
         bail!("cannot duplicate a file descriptor");
     }
@@ -89,7 +89,7 @@ pub(super) fn make_calls() -> Result<()> {
         for whence in [0, 1, 7] {
             call(libc::SYS_lseek, [OPEN, number, whence, 0]);
         }
-        // Seeks to where it is: standard input and output keep their places.
+        // Seeks to the current position, which standard input and output keep.
         call(libc::SYS_lseek, [number, 0, 1, 0]);
         call(
             libc::SYS_setpriority,
@@ -167,7 +167,7 @@ pub(super) fn call_function(count: u64) -> Result<Times> {
     })
 }
 
-/// A function that calls getppid(2) itself, not by a library: it is where the stack of the
+/// A function that calls getppid(2) directly, not through a library: there the stack of the
 /// call begins.
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -8,7 +8,7 @@ use crate::vm::Outcome;
 use crate::vm::jobs::kept::Kept;
 use crate::vm::jobs::trace::Trace;
 use crate::vm::jobs::{Check, Command};
-use crate::vm::wire::DISK_DIR;
+use crate::wire::DISK_DIR;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
         verify: |_, outcome| {
             expect_all(outcome, "direct")?;
             let kept = Kept::succeeded(outcome, "direct")?;
-            // Nothing behind it: no packet took another way.
+            // The line ends here: no packet was written in another way.
             kept.expect_error("written by O_DIRECT splice\n")
         },
     },
@@ -42,18 +42,18 @@ pub(super) const CHECKS: &[Check] = &[
             expect_all(outcome, "chunks")?;
             let kept = Kept::succeeded(outcome, "chunks")?;
             kept.expect_error("written by O_DIRECT splice")?;
-            let told = kept.number_before(" chunks\n");
+            let reported = kept.number_before(" chunks\n");
             let found = chunks(outcome)?;
             ensure!(
-                found == told && found > 2,
-                "{found} chunks, and the summary says {told}"
+                found == reported && found > 2,
+                "{found} chunks, {reported} according to the summary"
             );
             Ok(())
         },
     },
 ];
 
-/// Caused by nobody but the workload.
+/// Only the workload makes these calls.
 const CALL: &str = "kprobe:__x64_sys_getppid";
 /// Enough for some chunks of the smallest size that there is on two CPUs.
 const CALLS: u64 = 8000;
@@ -85,7 +85,7 @@ fn expect_all(outcome: &Outcome, name: &str) -> Result<()> {
     ensure!(calls == CALLS, "{calls} events for {CALLS} calls");
     ensure!(
         trace.discarded == 0,
-        "{} events are said to be lost",
+        "{} events are reported as lost",
         trace.discarded
     );
     Ok(())

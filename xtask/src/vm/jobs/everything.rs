@@ -1,5 +1,4 @@
-//! All tracepoints of a kernel at once: every shape of record that a kernel has, and the
-//! load that comes of them.
+//! All tracepoints of a kernel at once: every layout of a record, and the resulting load.
 //!
 //! Attaching and detaching a tracepoint takes the kernel tens of milliseconds each, so this
 //! machine runs for a minute.
@@ -102,7 +101,7 @@ fn verify_calls(_: Kernel, outcome: &Outcome) -> Result<()> {
         .events("sched:sched_process_exec")
         .find(|event| event.text("filename") == Some("/bin/work"))
         .and_then(|event| event.number("pid"))
-        .context("no event says that `/bin/work` was started")?;
+        .context("no event shows that `/bin/work` was started")?;
     let expected = 2 * programs(&kept).count();
     for class in ["syscall_entry_bpf", "syscall_exit_bpf"] {
         let events = trace.events(class);

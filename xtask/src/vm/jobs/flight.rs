@@ -11,7 +11,7 @@ use crate::vm::{Kernel, Outcome};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
-        name: "a snapshot has every call before it, and none behind it",
+        name: "a snapshot has every call before it, and none after it",
         verify: verify_snapshot,
     },
     Check {
@@ -28,21 +28,21 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "a function that is called as a filter says takes one snapshot",
+        name: "a function call that matches a filter takes one snapshot",
         verify: verify_trigger,
     },
 ];
 
-/// Caused by nobody but the workload.
+/// Only the workload makes these calls.
 const CALL: &str = "kprobe:__x64_sys_getppid";
 const READ: &str = "kprobe:vfs_read";
-/// Nobody else reads a single byte.
+/// Only the workload reads single bytes.
 const READ_OF_A_BYTE: &str = "kprobe:vfs_read if count == 1";
 
 /// Calls before the snapshot; all fit into the memory of a CPU.
 const BEFORE: u64 = 1000;
-/// Calls behind it; they do not.
-const BEHIND: u64 = 6000;
+/// Calls after it; they do not.
+const AFTER: u64 = 6000;
 const READS: u64 = 10;
 
 pub(super) fn commands() -> Vec<Command> {
@@ -56,7 +56,7 @@ pub(super) fn commands() -> Vec<Command> {
         )
         .then(calls(BEFORE))
         .then("; tracer snapshot flight -o snapshot ;")
-        .then(calls(BEHIND))
+        .then(calls(AFTER))
         .then(";")
         .then(&reads),
         Command::new(
@@ -89,10 +89,10 @@ fn verify_snapshot(_: Kernel, outcome: &Outcome) -> Result<()> {
         found == (BEFORE, 0, 0),
         "calls, reads and losses are {found:?}"
     );
-    let (all, said) = (trace.all().count() as u64, kept.printed_before(" events, "));
+    let (all, reported) = (trace.all().count() as u64, kept.printed_before(" events, "));
     ensure!(
-        all == said,
-        "{all} events are in it, and `tracer` says {said}"
+        all == reported,
+        "{all} events are in it, {reported} according to `tracer`"
     );
     Ok(())
 }
@@ -105,7 +105,7 @@ fn verify_last(_: Kernel, outcome: &Outcome) -> Result<()> {
     // On a machine with much else to do, the ring can be full before it is read.
     let lost = kept.number_of_class(CALL, "lost");
     ensure!(
-        overwritten + left + lost == BEFORE + BEHIND,
+        overwritten + left + lost == BEFORE + AFTER,
         "{overwritten} calls were overwritten, {left} are left, {lost} were lost"
     );
     ensure!(

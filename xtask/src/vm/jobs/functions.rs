@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::vm::jobs::kept::Kept;
 use crate::vm::jobs::trace::{Event, Trace, expect, recorded};
 use crate::vm::jobs::{Check, Command};
-use crate::vm::{Kernel, Outcome};
+use crate::vm::{Feature, Kernel, Outcome};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -37,7 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "a tracepoint tells the name of the program that was started",
+        name: "a tracepoint has the name of the program that was started",
         verify: verify_exec,
     },
     Check {
@@ -75,10 +75,10 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "calls that the kernel cannot follow are counted where it does so",
+        name: "calls that the kernel cannot follow are counted, if the kernel counts them",
         verify: |kernel, outcome| {
             // Later kernels keep the calls of a thread with the thread, for sessions alone.
-            let follows_all = kernel == Kernel::V7_2;
+            let follows_all = kernel.has(Feature::CallsPerThread);
             verify_crowd(kernel, outcome, "crowd", follows_all)?;
             verify_crowd(kernel, outcome, "crowd-kept", false)
         },
@@ -94,9 +94,8 @@ const SLEEPERS: u64 = 64;
 /// How long each of them sleeps.
 const SLEEP_MS: u64 = 500;
 
-/// The first instruction behind the two that these kernels start each function with: the
-/// mark of a target of jumps (4 bytes) and the place of ftrace (5 bytes). It is probed by a
-/// plain breakpoint, the others are not.
+/// The first instruction after the two at the start of each function: `endbr64` (4 bytes) and
+/// the call of ftrace (5 bytes). Only this one is probed with a plain breakpoint.
 const INSIDE: &str = "kprobe:vfs_read+0x9";
 
 pub(super) fn commands() -> Vec<Command> {
@@ -117,7 +116,7 @@ pub(super) fn commands() -> Vec<Command> {
             ),
         ),
         crowd("crowd", "kretprobe:hrtimer_nanosleep"),
-        // What is kept from the entry needs a kretprobe on all kernels.
+        // Values kept from the entry need a kretprobe on all kernels.
         crowd("crowd-kept", "kretprobe:hrtimer_nanosleep{ret,rqtp}"),
         // The last pattern would find the same by its other name, and finds what was named.
         Command::new(
@@ -166,7 +165,7 @@ fn verify_exec(_: Kernel, outcome: &Outcome) -> Result<()> {
     let mut started = reads.trace.events("sched_process_exec");
     ensure!(
         started.any(|event| event.has("pid", reads.pid) && event.text("filename") == Some("/bin/work")),
-        "no event says that process {} is `/bin/work`",
+        "no event shows that process {} is `/bin/work`",
         reads.pid
     );
     Ok(())
@@ -187,7 +186,7 @@ fn verify_crowd(kernel: Kernel, outcome: &Outcome, name: &str, follows_all: bool
         (returned == SLEEPERS) == follows_all,
         "the kernel followed {returned} of {SLEEPERS} calls"
     );
-    // Each call has its own entry, whoever else has entered since.
+    // Each call keeps its own entry, although others have entered since.
     let mut calls = trace.events("kretprobe:hrtimer_nanosleep");
     let short = calls.find(|event| {
         event
@@ -196,10 +195,11 @@ fn verify_crowd(kernel: Kernel, outcome: &Outcome, name: &str, follows_all: bool
     });
     ensure!(short.is_none(), "a thread slept less: {short:?}");
     let skipped = kept.number_before(" events missed");
-    // Kernels before 6.7 keep that number to themselves.
-    let expected = match kernel {
-        Kernel::V6_1 => 0,
-        Kernel::V6_12 | Kernel::V7_2 => SLEEPERS - returned,
+    // Kernels before 6.7 do not export that number.
+    let expected = if kernel.has(Feature::CountedMisses) {
+        SLEEPERS - returned
+    } else {
+        0
     };
     ensure!(
         skipped == expected,

@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::vm::{Outcome, wire};
+use crate::vm::{Feature, Outcome};
+use crate::wire;
 
-/// What became of a command.
+/// The results of a command.
 #[derive(Debug)]
 pub(super) struct Kept {
     name: String,
@@ -52,7 +53,7 @@ impl Kept {
         Ok(kept)
     }
 
-    /// The number behind `key` in the line that `work` prints, as in `read 1000 pid 83`.
+    /// The number after `key` in the line that `work` prints, as in `read 1000 pid 83`.
     pub(super) fn number(&self, key: &str) -> Result<u64> {
         self.value(key)
     }
@@ -86,27 +87,25 @@ impl Kept {
     pub(super) fn expect_error(&self, text: &str) -> Result<()> {
         ensure!(
             self.stderr.contains(text),
-            "`{}` does not say `{text}` but: {}",
+            "no `{text}` on standard error of `{}`: {}",
             self.name,
             self.stderr
         );
         Ok(())
     }
 
-    /// What the summary says of a class behind its name, as in
-    /// `RECORDED  CLASS (NUMBER overwritten) (NUMBER lost)`: the number before `what`; 0
-    /// where it is not there.
+    /// The number before `what` in the line of a class in the summary, as in
+    /// `RECORDED  CLASS (NUMBER overwritten) (NUMBER lost)`; 0 if there is none.
     pub(super) fn number_of_class(&self, class: &str, what: &str) -> u64 {
         let head = format!("  {class} (");
         let line = self.stderr.lines().find(|line| line.contains(&head));
         line.map_or(0, |line| number_before(line, &format!(" {what})")))
     }
 
-    /// Events that the kernel skipped, as far as a recording may lack them: 7.2 lets programs at
-    /// system calls, raw tracepoints and trampolines be preempted, and takes what happens on that
-    /// CPU until they go on for recursion.
+    /// Events that a recording may lack because the kernel skipped them: see
+    /// [`Feature::PreemptibleSyscalls`].
     pub(super) fn skipped(&self, outcome: &Outcome) -> u64 {
-        if outcome.release.starts_with("7.") {
+        if outcome.kernel.has(Feature::PreemptibleSyscalls) {
             self.number_before(" events missed")
         } else {
             0
@@ -114,7 +113,7 @@ impl Kept {
     }
 
     /// The whole number that comes right before `text` on standard error, as people write
-    /// it: `12,345`; 0 where the text is not there.
+    /// it: `12,345`; 0 if there is no such text.
     pub(super) fn number_before(&self, text: &str) -> u64 {
         number_before(&self.stderr, text)
     }

@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
 }];
 
 const CALLS: u64 = 20_000;
-/// Each call is one event of each, caused by nobody but the workload.
+/// Each call is one event of each, and only the workload makes these calls.
 const CLASSES: [&str; 3] = [
     "syscall_entry_getppid",
     "kprobe:__x64_sys_getppid",
@@ -49,7 +49,7 @@ fn verify(_: Kernel, outcome: &Outcome) -> Result<()> {
     );
     ensure!(
         trace.discarded == all_lost,
-        "the packets say that {} events were lost, the summary {all_lost}",
+        "{} events were lost according to the packets, {all_lost} to the summary",
         trace.discarded
     );
     Ok(())

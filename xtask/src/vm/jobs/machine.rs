@@ -1,11 +1,11 @@
-//! What `tracer` says about a kernel, and a kernel that has tracefs mounted nowhere.
+//! What `tracer` reports about a kernel, and a kernel without a mounted tracefs.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::vm::jobs::kept::Kept;
 use crate::vm::jobs::trace::Trace;
 use crate::vm::jobs::{Check, Command};
-use crate::vm::{Job, Kernel, Outcome};
+use crate::vm::{Feature, Job, Kernel, Outcome};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -76,7 +76,7 @@ pub(super) const WITHOUT_TRACEFS: &[Check] = &[
         },
     },
     Check {
-        name: "without tracefs, doctor says what recording does about it",
+        name: "without tracefs, doctor reports what recording does about it",
         verify: |_, outcome| {
             let doctor = Kept::succeeded(outcome, "doctor")?;
             expect_row(
@@ -127,23 +127,31 @@ fn verify_doctor(kernel: Kernel, outcome: &Outcome) -> Result<()> {
     )?;
     expect_row(&doctor, "tracefs", "at /sys/kernel/tracing")?;
     expect_row(&doctor, "kprobes", "kprobe and kretprobe")?;
-    let (multi, session, missed) = match kernel {
-        Kernel::V6_1 => (
+    for (row, feature, present, absent) in [
+        (
+            "kprobe-multi",
+            Feature::KprobeMulti,
+            "supported: entries of functions share a program and cost less",
             "functions attach one by one and cost more",
+        ),
+        (
+            "kprobe-session",
+            Feature::KprobeSession,
+            "supported: returns of functions share a program and cost less",
             "returns of functions attach one by one and cost more",
+        ),
+        (
+            "missed events",
+            Feature::CountedMisses,
+            "counted by the kernel",
             "missed and not counted",
         ),
-        Kernel::V6_12 | Kernel::V7_2 => (
-            "supported: entries of functions share a program and cost less",
-            "supported: returns of functions share a program and cost less",
-            "counted by the kernel",
-        ),
-    };
-    expect_row(&doctor, "kprobe-multi", multi)?;
-    expect_row(&doctor, "kprobe-session", session)?;
+    ] {
+        let text = if kernel.has(feature) { present } else { absent };
+        expect_row(&doctor, row, text)?;
+    }
     expect_row(&doctor, "fentry/fexit", "supported")?;
     expect_row(&doctor, "uprobes", "supported: uprobe and uretprobe")?;
-    expect_row(&doctor, "missed events", missed)?;
     expect_row(
         &doctor,
         "ring buffer dynptr",
@@ -153,7 +161,7 @@ fn verify_doctor(kernel: Kernel, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-/// The row of a check says `text`.
+/// The row of a check has `text`.
 fn expect_row(doctor: &Kept, check: &str, text: &str) -> Result<()> {
     let mut lines = doctor.stdout.lines();
     let row = lines
@@ -161,7 +169,7 @@ fn expect_row(doctor: &Kept, check: &str, text: &str) -> Result<()> {
         .with_context(|| format!("doctor has no row `{check}`:\n{}", doctor.stdout))?;
     ensure!(
         row.contains(text),
-        "doctor does not say `{text}` but `{row}`"
+        "expected `{text}` in the row of doctor: `{row}`"
     );
     Ok(())
 }

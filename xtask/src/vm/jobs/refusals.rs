@@ -1,4 +1,4 @@
-//! Functions that cannot be probed: each has its message and leaves no trace behind.
+//! Functions that cannot be probed: each has its message and leaves no folder.
 
 use anyhow::{Result, ensure};
 
@@ -42,8 +42,8 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "a place behind a function is refused",
-        verify: |_, outcome| refused(outcome, "refused-behind", "the function is only"),
+        name: "a place after the end of a function is refused",
+        verify: |_, outcome| refused(outcome, "refused-after", "the function is only"),
     },
     Check {
         name: "a member that does not exist is refused with its structure and what is like it",
@@ -79,8 +79,8 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        // Nothing of it is left in these kernels, not even its type.
-        name: "a function that is inlined everywhere is none",
+        // These kernels have nothing left of it, not even its type.
+        name: "a function that is inlined everywhere does not exist",
         verify: |_, outcome| refused(outcome, "refused-inlined", "no such function"),
     },
     Check {
@@ -109,7 +109,7 @@ const PROBES: [(&str, &str); 10] = [
     ("refused-notrace", "kretprobe:trace_clock_local"),
     ("refused-unknown", "kprobe:vfs_reed"),
     ("refused-middle", "kprobe:vfs_read+1"),
-    ("refused-behind", "kprobe:vfs_read+1000000"),
+    ("refused-after", "kprobe:vfs_read+1000000"),
     ("refused-several", "kprobe:c_start"),
     ("refused-variants", "kprobe:__tty_hangup"),
     ("refused-inlined", "kprobe:d_is_dir"),
@@ -141,7 +141,7 @@ fn refused(outcome: &Outcome, name: &str, message: &str) -> Result<()> {
     kept.expect_error(message)?;
     ensure!(
         !outcome.out_dir().join(name).join("trace").exists(),
-        "`{name}` left a folder behind"
+        "`{name}` left a folder"
     );
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Functions that return: by one program for entry and return where the kernel has
-//! kprobe-session, shared by those of a pattern; else, and where values are kept from the entry,
-//! by two programs and a map of calls. What is recorded is the same.
+//! Returns of functions: with kprobe-session, one program for entry and return, shared by the
+//! functions of a pattern; without it, or if values are kept from the entry, two programs and a
+//! map of calls. Both record the same.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::vm::jobs::kept::Kept;
 use crate::vm::jobs::trace::{Event, Trace, expect, recorded};
 use crate::vm::jobs::typed::stacks_with;
 use crate::vm::jobs::{Check, Command};
-use crate::vm::{Kernel, Outcome};
+use crate::vm::{Feature, Kernel, Outcome};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         verify: verify_results,
     },
     Check {
-        name: "returns are followed by one program where the kernel can do that",
+        name: "returns are followed by one program if the kernel can do that",
         verify: verify_programs,
     },
     Check {
@@ -68,23 +68,23 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-/// How a function is followed to its return.
+/// A way to follow a function to its return.
 struct Way {
     name: &'static str,
-    /// The functions behind `kretprobe:` that lead there.
+    /// The functions after `kretprobe:` that are followed so.
     read: &'static str,
     exec: &'static str,
 }
 
 impl Way {
-    /// Where the results of a recording are.
+    /// Folder of a recording's results.
     fn folder(&self, recording: &str) -> String {
         format!("returns-{}-{recording}", self.name)
     }
 }
 
-/// The first two are sessions, where the kernel has them; only a map of calls can keep values
-/// from an entry.
+/// The first two are sessions if the kernel has them; only a map of calls keeps values from an
+/// entry.
 const WAYS: [Way; 3] = [
     Way {
         name: "pattern",
@@ -187,8 +187,8 @@ fn has_duration(event: &Event<'_>) -> bool {
     event.number("duration").is_some()
 }
 
-/// The workloads are processes of their own, whose numbers are not all told: their calls are
-/// known by what they return.
+/// Not all process ids of the workloads are known; their calls are identified by what they
+/// return.
 fn verify_results(_: Kernel, outcome: &Outcome) -> Result<()> {
     let kept = Kept::succeeded(outcome, "returns")?;
     kept.expect_error("lost 0 events")?;
@@ -231,9 +231,10 @@ fn verify_programs(kernel: Kernel, outcome: &Outcome) -> Result<()> {
     let (shared, of_pattern) = (programs("returns "), programs("kretprobe_vfs_r"));
     let (named, keeping) = (programs("kretprobe_vfs_w"), programs("kretprobe_vfs_o"));
     let entries = programs("entry_kretprobe");
-    let is_right = match kernel {
-        Kernel::V6_1 => shared == 0 && of_pattern > 1 && entries == of_pattern + 3,
-        Kernel::V6_12 | Kernel::V7_2 => shared == 1 && of_pattern == 0 && entries == 1,
+    let is_right = if kernel.has(Feature::KprobeSession) {
+        shared == 1 && of_pattern == 0 && entries == 1
+    } else {
+        shared == 0 && of_pattern > 1 && entries == of_pattern + 3
     };
     ensure!(
         is_right && named == 1 && keeping == 1,

@@ -56,7 +56,7 @@ const CALLS: u64 = 25;
 /// The same of threads that the recording is not about.
 const OTHER_CALLS: u64 = 10;
 
-/// What `tracer` says, behind the number, of programs that were skipped at a fork, too.
+/// The message of `tracer`, after the number, about programs that were also skipped at a fork.
 const NOT_FOLLOWED: &str = " threads or processes could not be followed";
 
 const CGROUP: &str = "/sys/fs/cgroup/scope";
@@ -98,14 +98,14 @@ pub(super) fn commands() -> Vec<Command> {
     ]
 }
 
-/// What a thread of the workload says of itself.
-struct Said {
+/// A line of a thread of the workload.
+struct Thread {
     count: u64,
     pid: u64,
     tid: u64,
 }
 
-impl Said {
+impl Thread {
     /// Reads `called COUNT pid PID tid TID`.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("called ")?.split(' ');
@@ -130,7 +130,7 @@ impl Recording {
         kept.expect_error("lost 0 events")?;
         let mut trace = Trace::of(outcome, &format!("{name}/trace"), &kept)?;
         if trace.skipped > 0 && kept.number_before(NOT_FOLLOWED) > 0 {
-            // What these did is not known.
+            // The number of their calls is unknown.
             trace.skipped = u64::MAX;
         }
         Ok(Self { kept, trace })
@@ -147,9 +147,9 @@ impl Recording {
     }
 
     /// The calls of `threads` threads that `is_wanted` chooses are recorded, and no others.
-    fn expect(&self, is_wanted: impl Fn(&Said) -> bool, threads: usize) -> Result<()> {
-        let said = self.kept.stdout.lines().filter_map(Said::parse);
-        let wanted = said.filter(|thread| is_wanted(thread));
+    fn expect(&self, is_wanted: impl Fn(&Thread) -> bool, threads: usize) -> Result<()> {
+        let threads_of_work = self.kept.stdout.lines().filter_map(Thread::parse);
+        let wanted = threads_of_work.filter(|thread| is_wanted(thread));
         let wanted: BTreeMap<u64, u64> = wanted.map(|thread| (thread.tid, thread.count)).collect();
         let recorded = self.recorded()?;
         let all = |calls: &BTreeMap<u64, u64>| calls.values().sum();
@@ -159,7 +159,7 @@ impl Recording {
             wanted.len() == threads
                 && recorded.iter().all(is_within)
                 && self.trace.is_all(all(&recorded), all(&wanted)),
-            "calls by thread are {recorded:?}, and {threads} threads said {wanted:?}: {}",
+            "calls by thread are {recorded:?}, expected are {threads} threads, {wanted:?}: {}",
             self.kept.stdout
         );
         Ok(())
@@ -171,9 +171,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_says_who_it_is() {
-        let said = Said::parse("called 25 pid 83 tid 84").unwrap();
-        assert_eq!((said.count, said.pid, said.tid), (25, 83, 84));
-        assert!(Said::parse("held 83").is_none());
+    fn a_thread_identifies_itself() {
+        let thread = Thread::parse("called 25 pid 83 tid 84").unwrap();
+        assert_eq!((thread.count, thread.pid, thread.tid), (25, 83, 84));
+        assert!(Thread::parse("held 83").is_none());
     }
 }

@@ -15,21 +15,21 @@ pub const BABELTRACE: Program = Program {
     package: "babeltrace2",
 };
 
-/// What babeltrace2 says, before the number, where events were lost.
+/// The warning of babeltrace2 about lost events, up to the number.
 const DISCARDED: &str = "Tracer discarded ";
 
 /// All events of a trace in their order, one per line.
 pub(super) struct Trace {
     text: String,
-    /// Events that the packets say were lost.
+    /// Lost events according to the packets.
     pub(super) discarded: u64,
-    /// Events that may be missing, because the kernel skipped as many: see [`Kept::skipped`].
+    /// Events that may be missing because the kernel skipped them: see [`Kept::skipped`].
     pub(super) skipped: u64,
 }
 
 impl Trace {
-    /// Reads `/out/NAME` of the guest. Anything that babeltrace2 complains about but lost
-    /// events is an error.
+    /// Reads `/out/NAME` of the guest. Any complaint of babeltrace2 is an error, except about
+    /// lost events.
     pub(super) fn read(outcome: &Outcome, name: &str) -> Result<Self> {
         let mut command = Command::new(BABELTRACE.name);
         command.arg(outcome.out_dir().join(name));
@@ -57,7 +57,7 @@ impl Trace {
         })
     }
 
-    /// Whether `found` events are all of `made`, but for those that the kernel skipped.
+    /// Whether `found` events are all of `made`, except those that the kernel skipped.
     pub(super) fn is_all(&self, found: u64, made: u64) -> bool {
         (made.saturating_sub(self.skipped)..=made).contains(&found)
     }
@@ -81,7 +81,7 @@ impl Trace {
     }
 }
 
-/// The recording of `/out/NAME/trace`, and the process that the workload says it was.
+/// The recording of `/out/NAME/trace`, and the process id that the workload printed.
 pub(super) fn recorded(outcome: &Outcome, name: &str) -> Result<(Trace, Kept, u64)> {
     let kept = Kept::succeeded(outcome, name)?;
     kept.expect_error("lost 0 events")?;

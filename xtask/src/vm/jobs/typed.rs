@@ -34,7 +34,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "functions tell arguments and result, by breakpoint and by trampoline",
+        name: "functions have arguments and result, by breakpoint and by trampoline",
         verify: verify_reads,
     },
     Check {
@@ -66,7 +66,7 @@ pub(super) const CHECKS: &[Check] = &[
         verify: verify_user_stacks,
     },
     Check {
-        name: "functions tell the contexts of the thread",
+        name: "functions have the contexts of the thread",
         verify: verify_contexts,
     },
     Check {
@@ -168,7 +168,7 @@ pub(super) fn commands() -> Vec<Command> {
                 "-e rawtp:sched_process_exec{pid=p->pid,comm=p->comm:str,file=bprm->filename:str}",
             )
             .then(format!("-- work --cpu 0 read /init {READS}")),
-        // What loads the program reads more than a byte at once.
+        // The loader of the program reads more than a byte at once.
         record("typed-stacks", &format!("{stacks} -e"))
             .word("kprobe:vfs_read if count == 1")
             .then("-e")
@@ -258,7 +258,7 @@ fn verify_read_durations(_: Kernel, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-/// What waits differs by level, so it tells which call an entry is of. The innermost call
+/// The waiter differs by level, and so identifies the call of an entry. The innermost call
 /// returns first and is the shortest.
 fn verify_nested(_: Kernel, outcome: &Outcome) -> Result<()> {
     let (trace, _, pid) = recorded(outcome, "typed-nested")?;
@@ -311,7 +311,7 @@ fn verify_sleeps(_: Kernel, outcome: &Outcome) -> Result<()> {
             trace.is_all(found, threads),
             "{found} events `{class}`, not {threads}"
         );
-        // -1 where the entry was skipped.
+        // -1 if the entry was skipped.
         let mut unknown = 0;
         for event in trace.events(class) {
             ensure!(event.has("rqtp", asked_ns), "`{class}` has {event:?}");
@@ -369,7 +369,7 @@ fn verify_raw(_: Kernel, outcome: &Outcome) -> Result<()> {
     })
 }
 
-/// The probes of that recording, each of which has stacks and contexts.
+/// The probes of that recording; each has stacks and contexts.
 const STACKED: [&str; 3] = ["kprobe:vfs_read", "kretprobe:vfs_read", "fentry:vfs_read"];
 
 /// The names of functions come from the addresses that were recorded, by `tracer report`.
@@ -424,7 +424,7 @@ fn verify_contexts(_: Kernel, outcome: &Outcome) -> Result<()> {
     for class in STACKED {
         let is_entry = !class.starts_with("kretprobe:");
         expect(&trace, class, pid, STACKS, |event| {
-            // Others read whole buffers; of a return there is no argument by itself.
+            // Others read whole buffers; a return has no arguments unless asked for.
             let is_ours = if is_entry { "count" } else { "ret" };
             event.has(is_ours, 1)
                 && event.text("procname") == Some("work")

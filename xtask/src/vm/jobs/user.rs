@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
             let (trace, _, pid) = recorded(outcome, NAME)?;
             expect(&trace, RETURNED, pid, CALLS - FIRST, |event| {
                 let (number, ret) = (event.number("number"), event.number("ret"));
-                // What the function computes.
+                // The result of the function.
                 ret >= Some(3 * FIRST + 1)
                     && number.map(|number| 3 * number + 1) == ret
                     && event.number("duration").is_some()

@@ -1,4 +1,4 @@
-//! What the verifier has to walk through before it accepts each program.
+//! The instructions that the verifier processes before it accepts each program.
 //!
 //! It follows every path through a program, so a harmless change can multiply its work:
 //! loading then takes long, and beyond a million instructions the kernel refuses. The
@@ -13,24 +13,23 @@ use anyhow::{Context, Result, bail, ensure};
 
 mod recordings;
 
-use recordings::{RECORDINGS, Recording};
-
+use self::recordings::{RECORDINGS, Recording};
 use crate::build::{self, Profile, Show};
 use crate::vm::jobs::kept::Kept;
 use crate::vm::jobs::{Check, Command};
-use crate::vm::{self, Kernel, Outcome};
+use crate::vm::{self, KERNELS, Kernel, Outcome};
 use crate::{privilege, workspace};
 
 pub(super) const CHECKS: &[Check] = &[Check {
     name: "the verifier walks no more than is on record",
     verify: |kernel, outcome| {
         let table = Table::read()?;
-        compare(&table, kernel.name(), &walked(kernel, outcome)?)
+        compare(&table, kernel.name, &walked(kernel, outcome)?)
     },
 }];
 
 impl Recording {
-    /// How the table calls its shapes, each with the name of the program.
+    /// The names of its shapes in the table, each with the name of the program.
     fn programs(&self) -> impl Iterator<Item = (String, &'static str)> {
         self.shapes.iter().map(|shape| {
             let variant = self.variant.map(|variant| format!(", {variant}"));
@@ -54,7 +53,7 @@ impl Recording {
             .collect()
     }
 
-    /// What `work programs` printed: lines of the name of a program, and its number.
+    /// Parses the output of `work programs`: lines with the name of a program and its number.
     fn parse(&self, text: &str) -> Walked {
         let number = |wanted: &str| {
             text.lines().find_map(|line| {
@@ -68,7 +67,7 @@ impl Recording {
     }
 }
 
-/// What stands in the table where a kernel has no such program.
+/// In the table: the kernel has no such program.
 const NO_NUMBER: &str = "-";
 
 /// Columns that the table has for names.
@@ -94,7 +93,9 @@ type Walked = BTreeMap<String, u64>;
 fn walked(kernel: Kernel, outcome: &Outcome) -> Result<Walked> {
     let mut all = Walked::new();
     let recordings = RECORDINGS.iter();
-    for recording in recordings.filter(|recording| recording.kernels.contains(&kernel)) {
+    for recording in
+        recordings.filter(|recording| recording.needs.is_none_or(|feature| kernel.has(feature)))
+    {
         let kept = Kept::succeeded(outcome, recording.name)?;
         let walked = recording.parse(&kept.stdout);
         ensure!(
@@ -141,7 +142,7 @@ fn walked_here() -> Result<Walked> {
 /// The numbers on record.
 #[derive(Debug, Default)]
 struct Table {
-    /// By shape, then in the order of `kernels`; none where a kernel has no such program.
+    /// By shape, then in the order of `kernels`; `None` if a kernel has no such program.
     rows: BTreeMap<String, Vec<Option<u64>>>,
     kernels: Vec<String>,
 }
@@ -172,7 +173,7 @@ impl Table {
                 .map(|column| match column {
                     NO_NUMBER => Ok(None),
                     _ => (column.parse().map(Some))
-                        .with_context(|| format!("`{column}` is no number")),
+                        .with_context(|| format!("`{column}` is not a number")),
                 })
                 .collect::<Result<_>>()?;
             table.rows.insert(shape.to_owned(), numbers);
@@ -236,12 +237,12 @@ fn render(columns: &[(&str, Walked)]) -> String {
 /// `update` puts it on record. For root, the running kernel is shown beside them.
 ///
 /// # Errors
-/// When a machine does not run, a kernel refuses a program, or the file cannot be written.
+/// If a machine does not run, a kernel refuses a program, or the file cannot be written.
 pub fn measure(update: bool) -> Result<()> {
     let mut columns = Vec::new();
-    for kernel in Kernel::ALL {
+    for kernel in KERNELS {
         let outcome = vm::run(kernel, &super::job(commands()))?;
-        columns.push((kernel.name(), walked(kernel, &outcome)?));
+        columns.push((kernel.name, walked(kernel, &outcome)?));
     }
     let record = render(&columns);
     if privilege::is_root() {
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn the_table_is_read_as_written() {
         assert_eq!(table(700).number("kprobe", "6.1"), Some(700));
     }
 
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_has_a_name_of_its_own() {
+    fn every_shape_has_its_own_name() {
         let shapes = RECORDINGS.iter().flat_map(Recording::programs).count();
         assert_eq!(walked_by_all(1).len(), shapes);
     }
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_difference_is_none() {
+    fn a_small_difference_is_tolerated() {
         assert!(compare(&table(100), "6.1", &walked_by_all(110)).is_ok());
     }
 

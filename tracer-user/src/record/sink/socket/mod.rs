@@ -23,9 +23,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use connection::Connection;
 use rustix::io::Errno;
 
+use self::connection::Connection;
 use crate::record::pool::Pool;
 use crate::record::sink::{Sink, SinkReport, WriteMethod};
 use crate::record::subbuf::Taken;

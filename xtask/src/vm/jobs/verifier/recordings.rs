@@ -1,22 +1,22 @@
-//! What is recorded so that every shape of program is loaded.
+//! The recordings that load every shape of program.
 
-use crate::vm::Kernel;
+use crate::vm::Feature;
 
 /// A recording with programs whose numbers are on record.
 pub(super) struct Recording {
     /// Folder of its results.
     pub(super) name: &'static str,
-    /// Kernels that have all its programs.
-    pub(super) kernels: &'static [Kernel],
-    /// What all its programs have, for the table.
+    /// The feature that its programs need.
+    pub(super) needs: Option<Feature>,
+    /// The variant of all its programs, for the table.
     pub(super) variant: Option<&'static str>,
     pub(super) options: &'static [&'static str],
     pub(super) shapes: &'static [Shape],
 }
 
-/// What a program looks like: the copies for other probes differ little from it.
+/// A shape of program: its copies for other probes differ little.
 pub(super) struct Shape {
-    /// How the table calls it, before the variant.
+    /// Its name in the table, before the variant.
     pub(super) name: &'static str,
     /// The probe whose program has it.
     pub(super) probe: &'static str,
@@ -37,7 +37,7 @@ impl Shape {
 pub(super) const RECORDINGS: [Recording; 10] = [
     Recording {
         name: "programs",
-        kernels: &Kernel::ALL,
+        needs: None,
         variant: None,
         options: &[],
         shapes: &[
@@ -79,7 +79,7 @@ pub(super) const RECORDINGS: [Recording; 10] = [
     },
     Recording {
         name: "programs-strings",
-        kernels: &Kernel::ALL,
+        needs: None,
         variant: Some("fetched strings"),
         options: &[],
         shapes: &[
@@ -105,7 +105,7 @@ pub(super) const RECORDINGS: [Recording; 10] = [
     },
     Recording {
         name: "programs-filtered",
-        kernels: &Kernel::ALL,
+        needs: None,
         variant: Some("filter"),
         options: &[],
         shapes: &[
@@ -148,7 +148,7 @@ pub(super) const RECORDINGS: [Recording; 10] = [
     },
     Recording {
         name: "programs-contexts",
-        kernels: &Kernel::ALL,
+        needs: None,
         variant: Some("contexts"),
         options: &[
             "--context",
@@ -160,21 +160,21 @@ pub(super) const RECORDINGS: [Recording; 10] = [
     },
     Recording {
         name: "programs-stacks",
-        kernels: &Kernel::ALL,
+        needs: None,
         variant: Some("stacks"),
         options: &["-T=both"],
         shapes: &EACH_KIND,
     },
     Recording {
         name: "programs-throttled",
-        kernels: &Kernel::ALL,
+        needs: None,
         variant: Some("throttled"),
         options: &["--every", "10", "--limit", "1000/s"],
         shapes: &EACH_KIND,
     },
     Recording {
         name: "programs-followed",
-        kernels: &Kernel::ALL,
+        needs: None,
         variant: Some("followed"),
         options: &["--only-command"],
         shapes: &[
@@ -187,21 +187,21 @@ pub(super) const RECORDINGS: [Recording; 10] = [
     },
     Recording {
         name: "programs-many",
-        kernels: WITH_SHARED,
+        needs: Some(Feature::KprobeSession),
         variant: Some("many functions"),
         options: &[],
         shapes: &MANY,
     },
     Recording {
         name: "programs-many-stacks",
-        kernels: WITH_SHARED,
+        needs: Some(Feature::KprobeSession),
         variant: Some("many functions, stacks"),
         options: &["-T=both"],
         shapes: &MANY,
     },
     Recording {
         name: "programs-many-strings",
-        kernels: WITH_SHARED,
+        needs: Some(Feature::KprobeSession),
         variant: Some("many functions, strings"),
         options: &[],
         shapes: &[Shape::new(
@@ -211,9 +211,6 @@ pub(super) const RECORDINGS: [Recording; 10] = [
         )],
     },
 ];
-
-/// Kernels where one program serves many functions, and the returns of many.
-const WITH_SHARED: &[Kernel] = &[Kernel::V6_12, Kernel::V7_2];
 
 /// Functions that are entered, and functions that return, by a program each.
 const MANY: [Shape; 2] = [

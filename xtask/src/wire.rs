@@ -1,4 +1,4 @@
-//! What host and guest agree on: the job file, the results on the raw disk, and names.
+//! The protocol between host and guest: the job file, the results on the raw disk, and names.
 
 use std::io;
 
@@ -10,7 +10,7 @@ pub const OUT_DIR: &str = "/out";
 pub const RESULTS_SERIAL: &str = "results";
 /// The same of the disk with a file system, if the job asks for one.
 pub const DISK_SERIAL: &str = "disk";
-/// Where the guest mounts that. It lies in [`OUT_DIR`], so its files come back, too.
+/// Mount point of that disk. It is in [`OUT_DIR`], so its files come back, too.
 pub const DISK_DIR: &str = "/out/disk";
 /// That file system.
 pub const DISK_FILE_SYSTEM: &str = "ext4";
@@ -20,11 +20,11 @@ pub const STATUS_ENTRY: &str = "status";
 pub const STDOUT_ENTRY: &str = "stdout";
 /// See [`STATUS_ENTRY`].
 pub const STDERR_ENTRY: &str = "stderr";
-/// How long a command took that was kept apart, in seconds.
+/// The seconds that a command of `work keep` took.
 pub const SECONDS_ENTRY: &str = "seconds";
 /// See [`STATUS_ENTRY`]; a folder.
 pub const OUT_ENTRY: &str = "out";
-/// What the guest's first process writes to the console before it runs the job.
+/// Printed on the console by the guest's first process before it runs the job.
 pub const BEGIN: &str = "guest-init: running the job";
 /// I/O port of qemu's exit device.
 pub const EXIT_PORT: u16 = 0xf4;
@@ -66,7 +66,7 @@ impl GuestJob {
     /// Reads what [`encode`](Self::encode) wrote.
     ///
     /// # Errors
-    /// When the bytes are not a job.
+    /// If the bytes are not a job.
     pub fn decode(bytes: &[u8]) -> io::Result<Self> {
         let bad = || io::Error::new(io::ErrorKind::InvalidData, "not a job");
         let text = str::from_utf8(bytes).map_err(|_| bad())?;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::kernel::btf::KernelBtfError;
+use crate::kernel::features::Missing;
 use crate::sys::bpf::LoadError;
 
 /// Why a program could not be attached.
@@ -43,8 +43,8 @@ pub enum Refusal {
     Types(String),
 }
 
-impl From<KernelBtfError> for Refusal {
-    fn from(error: KernelBtfError) -> Self {
-        Self::Types(error.to_string())
+impl From<&Missing> for Refusal {
+    fn from(missing: &Missing) -> Self {
+        Self::Types(missing.to_string())
     }
 }

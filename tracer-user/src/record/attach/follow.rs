@@ -58,11 +58,11 @@ impl Processes<'_> {
     ///
     /// # Errors
     /// If processes are followed and the kernel does not describe its types.
-    pub(super) fn task_layout(&self, types: &KernelTypes) -> Result<TaskLayout> {
+    pub(super) fn task_layout(&self, types: KernelTypes<'_>) -> Result<TaskLayout> {
         if self.follow.is_none() {
             return Ok(TaskLayout::EMPTY);
         }
-        let read = || task_layout(types.btf()?.vmlinux());
+        let read = || task_layout(types.btf().map_err(Clone::clone)?.vmlinux());
         read().context(
             "cannot follow processes, which needs the kernel's BTF; leave out --follow and \
              --only-command",

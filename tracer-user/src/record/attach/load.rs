@@ -14,6 +14,7 @@ use aya_obj::generated::bpf_prog_type::{
 };
 use tracer_common::hook;
 
+use crate::kernel::features::{Features, Roots};
 use crate::probe::{AttachPoint, FunctionTarget, ResolvedProbe};
 use crate::record::attach::code::{self, Question, Tables};
 use crate::record::attach::error::{AttachError, Refusal};
@@ -39,12 +40,6 @@ const FILES_PER_CPU: u64 = 8;
 /// Other files of the recorder: maps, the control side.
 const OTHER_FILES: u64 = 64;
 
-/// The kernel's functions that [`Template::Session`] calls, by hook.
-const SESSION_FUNCTIONS: [(u32, &str); 2] = [
-    (hook::SESSION_IS_RETURN, "bpf_session_is_return"),
-    (hook::SESSION_COOKIE, "bpf_session_cookie"),
-];
-
 /// The kernel's side of a recording, ready to attach: maps are made, programs are planned.
 pub struct Loaded<'p> {
     plan: AttachPlan<'p>,
@@ -56,10 +51,13 @@ pub struct Loaded<'p> {
 impl<'p> Loaded<'p> {
     /// Plans the programs for `probes`, and creates their maps and rings.
     pub fn new(settings: &Settings<'_>, probes: &'p [ResolvedProbe]) -> Result<Self> {
-        let types = KernelTypes::new(settings.sys);
-        let plan = AttachPlan::new(settings, probes, supported(&types, probes))?;
+        let features = Features::new(Roots {
+            sys: settings.sys.to_owned(),
+            ..Roots::default()
+        });
+        let plan = AttachPlan::new(settings, probes, supported(&features, probes))?;
         allow_files(settings, &plan, probes.len())?;
-        let layout = settings.processes.task_layout(&types)?;
+        let layout = settings.processes.task_layout(KernelTypes(&features))?;
         let (mut maps, rings) = object::load(settings, layout, &plan, probes)?;
         let templates = Templates::new(
             settings.object,
@@ -79,7 +77,7 @@ impl<'p> Loaded<'p> {
             plan,
             loader: Loader {
                 templates,
-                types,
+                features,
                 linker: Linker::new(settings.sys),
                 context,
                 origin: settings.origin.clone(),
@@ -112,19 +110,18 @@ impl<'p> Loaded<'p> {
     }
 }
 
-/// What this kernel supports of the ways to attach that `probes` can take. Whether it has
-/// kprobe-multi shows when a program is attached.
-fn supported(types: &KernelTypes, probes: &[ResolvedProbe]) -> Supported {
-    let returns = probes.iter().any(|probe| {
-        let AttachPoint::Function { target, .. } = &probe.attach_point else {
-            return false;
-        };
-        matches!(target, FunctionTarget::Kretprobe { .. })
-    });
-    let mut functions = SESSION_FUNCTIONS.iter();
+/// What the kernel supports, as far as `probes` need to know.
+fn supported(features: &Features, probes: &[ResolvedProbe]) -> Supported {
+    let any = |wanted: fn(&FunctionTarget) -> bool| {
+        probes.iter().any(|probe| {
+            matches!(&probe.attach_point, AttachPoint::Function { target, .. } if wanted(target))
+        })
+    };
+    let entries = any(|target| matches!(target, FunctionTarget::Kprobe { .. }));
+    let returns = any(|target| matches!(target, FunctionTarget::Kretprobe { .. }));
     Supported {
-        kprobe_multi: true,
-        kprobe_session: returns && functions.all(|(_, name)| types.function(name).is_ok()),
+        kprobe_multi: entries && features.kprobe_multi().is_ok(),
+        kprobe_session: returns && features.kprobe_session().is_ok(),
     }
 }
 
@@ -148,7 +145,7 @@ fn files_needed(programs: usize, cpus: usize) -> u64 {
 /// Makes programs from plans, loads and attaches them.
 pub(super) struct Loader {
     templates: Templates,
-    types: KernelTypes,
+    features: Features,
     linker: Linker,
     /// Writes the contexts.
     context: Option<Vec<bpf_insn>>,
@@ -169,9 +166,10 @@ impl Loader {
         let mut tables = Tables::default();
         let mut hooks = self.hooks(plan, &mut tables)?;
         if plan.template == Template::Session {
-            for (hook, name) in SESSION_FUNCTIONS {
-                hooks.set_of_kernel(hook, self.types.function(name).map_err(refused)?);
-            }
+            let session = self.features.kprobe_session();
+            let session = session.map_err(|missing| refused((&missing).into()))?;
+            hooks.set_of_kernel(hook::SESSION_IS_RETURN, session.is_return);
+            hooks.set_of_kernel(hook::SESSION_COOKIE, session.cookie);
         }
         let copy = self
             .templates
@@ -197,9 +195,10 @@ impl Loader {
         Ok(match attachment {
             Attachment::PerfTracepoint { .. } => ProgramKind::of(BPF_PROG_TYPE_TRACEPOINT),
             Attachment::RawTracepoint { .. } => ProgramKind::of(BPF_PROG_TYPE_RAW_TRACEPOINT),
-            Attachment::TypedRawTracepoint { name } => {
-                tracing(BPF_TRACE_RAW_TP, self.types.raw_tracepoint(name)?)
-            }
+            Attachment::TypedRawTracepoint { name } => tracing(
+                BPF_TRACE_RAW_TP,
+                KernelTypes(&self.features).raw_tracepoint(name)?,
+            ),
             Attachment::Kprobe { .. }
             | Attachment::Kretprobe { .. }
             | Attachment::Uprobe { .. }

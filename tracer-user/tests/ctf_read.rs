@@ -357,7 +357,8 @@ fn absurd_metadata_is_refused() {
         "struct { uint32_t x[4294967295]; }",
         "struct { uint32_t x; } align(1099511627776)",
         "struct { uint32_t x[y]; }",
-        "struct { floating_point { exp_dig = 8; mant_dig = 24; } x; }",
+        "struct { floating_point { exp_dig = 9; mant_dig = 24; } x; }",
+        "struct { variant <y> { uint8_t a; } x; }",
         "struct { nothing x; }",
         deep.as_str(),
     ] {
@@ -368,10 +369,10 @@ fn absurd_metadata_is_refused() {
 #[test]
 fn an_error_of_metadata_names_its_line() {
     let error = open_with("struct {\n\n uint32_t 5; }").unwrap_err();
-    let ReadError::Metadata { source, .. } = &error else {
+    let ReadError::Metadata { cause, .. } = &error else {
         panic!("{error}");
     };
-    assert!(source.what.contains("`5`"), "{error}");
+    assert!(cause.what.contains("`5`"), "{error}");
 }
 
 /// What LTTng writes: compact headers, names in the context, enumerations, lengths of

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::trace::ctf::json::JsonError;
 use crate::trace::ctf::packet::PacketError;
 use crate::trace::ctf::tsdl::TsdlError;
 
@@ -20,21 +21,29 @@ pub enum ReadError {
     /// The recorder did not come to write metadata.
     #[error("`{}` is empty, so nothing says how the events are laid out; record again", .0.display())]
     EmptyMetadata(PathBuf),
-    /// Not plain text of CTF 1.8.
-    #[error("`{}` is not the metadata of a trace of CTF 1.8: {what}", path.display())]
-    NotText {
+    /// Neither CTF 1.8 nor CTF 2.
+    #[error("`{}` is not the metadata of a CTF trace: {what}", path.display())]
+    NotMetadata {
         /// The metadata file.
         path: PathBuf,
         /// What it is.
         what: &'static str,
     },
     /// The metadata is not TSDL.
-    #[error("cannot understand `{}`: {source}; the file is damaged or was not written by `tracer`", path.display())]
+    #[error("cannot parse `{}`: {cause}; the file is damaged or has something unsupported", path.display())]
     Metadata {
         /// The metadata file.
         path: PathBuf,
         /// Where and why.
-        source: TsdlError,
+        cause: TsdlError,
+    },
+    /// The metadata is not CTF 2.
+    #[error("cannot parse `{}`: {cause}; the file is damaged or has something unsupported", path.display())]
+    Json {
+        /// The metadata file.
+        path: PathBuf,
+        /// Where and why.
+        cause: JsonError,
     },
     /// A layout that this reader does not know.
     #[error("cannot read the trace of `{}`: {what}; other readers such as `babeltrace2` may be able to", path.display())]
@@ -45,22 +54,22 @@ pub enum ReadError {
         what: String,
     },
     /// The operating system could not do it.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Where a packet should start, none does.
-    #[error("`{}` is corrupt at byte {offset}: {source}; `tracer repair` keeps the packets before it", path.display())]
+    #[error("`{}` is corrupt at byte {offset}: {cause}; `tracer repair` keeps the packets before it", path.display())]
     Packet {
         /// The stream file.
         path: PathBuf,
         /// Bytes from its start.
         offset: u64,
         /// Why.
-        source: PacketError,
+        cause: PacketError,
     },
     /// A packet of another trace.
     #[error("`{}` has a packet of another trace at byte {offset}: its uuid is not that of the metadata; move the file out of the folder", path.display())]

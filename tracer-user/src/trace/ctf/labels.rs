@@ -21,7 +21,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::trace::ctf::metadata::{alias, attributes, quoted};
-use crate::trace::ctf::tsdl::Enumeration;
+use crate::trace::ctf::schema::Enumeration;
 use crate::trace::event::{EventClass, FieldType, IntegerType, Label, LabelKind, Labels};
 
 /// The most names of one table; numbers with more have none.

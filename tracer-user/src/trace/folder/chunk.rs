@@ -123,26 +123,6 @@ pub(super) fn metadata_path(folder: &Path) -> PathBuf {
     }
 }
 
-/// Chunks in `dir`, in their order: folders with metadata, complete or not. None where
-/// `dir` itself has metadata, or is no folder.
-pub(super) fn find(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    if metadata_path(dir).exists() || !dir.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut chunks = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() && metadata_path(&path).exists() {
-            chunks.push(path);
-        }
-    }
-    chunks.sort_by_cached_key(|path| {
-        let name = path.file_name().unwrap_or_default().to_owned();
-        (name.to_str().and_then(number), name)
-    });
-    Ok(chunks)
-}
-
 /// Makes the metadata in `folder` that of a complete chunk; says whether it was not yet.
 pub(super) fn complete(folder: &Path) -> io::Result<bool> {
     let metadata = metadata_path(folder);
@@ -156,6 +136,7 @@ pub(super) fn complete(folder: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::folder::find::folders_below;
 
     #[test]
     fn names_sort_in_the_order_of_their_numbers() {
@@ -181,7 +162,7 @@ mod tests {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::write(dir.path().join(name).join(metadata), "").unwrap();
         }
-        let found = find(dir.path()).unwrap();
+        let found = folders_below(dir.path()).unwrap();
         let names: Vec<_> = found.iter().map(|path| path.file_name().unwrap()).collect();
         assert_eq!(
             names,

@@ -48,18 +48,18 @@ pub struct Cut {
 pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
     let trace = Trace::open(dir)?;
     let mut summary = RepairSummary {
-        streams: trace.streams().len(),
+        streams: trace.stream_count(),
         ..RepairSummary::default()
     };
     let mut indexes = Vec::new();
-    for path in trace.streams().iter().flatten() {
-        let mut scanner = Scanner::open(path, trace.info().uuid)?;
+    for (path, layout) in trace.files() {
+        let mut scanner = Scanner::open(path, layout)?;
         let mut index = index::header().to_vec();
         let damage = loop {
             match scanner.next() {
-                Ok(Some((offset, header))) => {
+                Ok(Some((offset, packet))) => {
                     summary.packets += 1;
-                    index.extend(IndexEntry::new(offset, &header).to_bytes());
+                    index.extend(IndexEntry::new(offset, &packet.header).to_bytes());
                 }
                 Ok(None) => break None,
                 Err(error @ ReadError::Io { .. }) => return Err(error),
@@ -76,7 +76,7 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
             (Some(_), _) => scanner.len() - kept_bytes,
         };
         summary.cuts.push(Cut {
-            path: path.clone(),
+            path: path.to_owned(),
             kept_bytes,
             cut_bytes,
             damage,
@@ -90,13 +90,13 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
                 file.set_len(cut.kept_bytes)?;
                 file.sync_all()
             })
-            .map_err(|source| ReadError::Io {
+            .map_err(|cause| ReadError::Io {
                 path: cut.path.clone(),
-                source,
+                cause,
             })?;
     }
     for (path, index) in indexes {
-        restore(&path, &index).map_err(|source| ReadError::Io { path, source })?;
+        restore(&path, &index).map_err(|cause| ReadError::Io { path, cause })?;
     }
     let whole = [dir.to_owned()];
     let chunks = match trace.chunks() {
@@ -107,7 +107,7 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
         match chunk::complete(&path) {
             Ok(true) => summary.completed.push(path),
             Ok(false) => {}
-            Err(source) => return Err(ReadError::Io { path, source }),
+            Err(cause) => return Err(ReadError::Io { path, cause }),
         }
     }
     Ok(summary)

@@ -4,7 +4,9 @@ mod common;
 
 use std::fs;
 
-use tracer::trace::ctf::{Loss, ReadError, index};
+use common::{GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, info, sample};
+use tracer::trace::ctf::index::{self, IndexEntry};
+use tracer::trace::ctf::{Loss, PacketHeader, ReadError};
 use tracer::trace::folder::{Record, Trace, repair};
 use tracer::trace::{Value, ValueLabel};
 
@@ -221,6 +223,57 @@ fn an_unknown_class_is_an_error() {
         ),
         "{error}"
     );
+}
+
+/// The index of two packets.
+fn index_of(stream: &StreamBytes) -> Vec<u8> {
+    let mut index = index::header().to_vec();
+    for offset in [0, PACKET_LEN] {
+        let header = PacketHeader::parse(&stream.bytes[offset..]).unwrap();
+        index.extend(IndexEntry::new(offset as u64, &header).to_bytes());
+    }
+    index
+}
+
+#[test]
+fn an_index_leads_past_earlier_packets() {
+    let stream = StreamBytes::new(0)
+        .packet(&one_event(START_NS), 7)
+        .packet(&one_event(START_NS + 5), 1);
+    let mut damaged = stream.clone();
+    damaged.bytes[0] = 0;
+    for (has_index, has_damage) in [(true, true), (true, false), (false, false)] {
+        let dir = TraceDir::new(&[if has_damage { &damaged } else { &stream }.clone()]);
+        if has_index {
+            fs::create_dir(dir.file(index::FOLDER_NAME)).unwrap();
+            dir.write("index/channel0_0.idx", &index_of(&stream));
+        }
+        let trace = Trace::open(dir.path()).unwrap();
+        let mut events = trace.events(START_NS + 1).unwrap();
+        let Some(Record::Loss(loss)) = events.next().unwrap() else {
+            panic!("a loss expected");
+        };
+        assert_eq!(loss.events, 1);
+        let Some(Record::Event(event)) = events.next().unwrap() else {
+            panic!("an event expected");
+        };
+        assert_eq!(event.timestamp_ns, START_NS + 5);
+    }
+}
+
+#[test]
+fn an_index_that_does_not_fit_is_not_used() {
+    let stream = two_packets();
+    let mut index = index_of(&stream);
+    let last = index.len() - 1;
+    index[last] ^= 1;
+    let dir = TraceDir::new(&[stream]);
+    fs::create_dir(dir.file(index::FOLDER_NAME)).unwrap();
+    dir.write("index/channel0_0.idx", &index);
+    let trace = Trace::open(dir.path()).unwrap();
+    let mut events = trace.events(START_NS + 1).unwrap();
+    assert!(matches!(events.next(), Ok(Some(Record::Event(_)))));
+    assert!(matches!(events.next(), Ok(None)));
 }
 
 #[test]

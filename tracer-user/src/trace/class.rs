@@ -67,9 +67,11 @@ impl Default for Extent {
 impl Extent {
     /// The extent of `fields` in a structure of this alignment.
     pub(crate) fn of(fields: &[ClassField], align_bits: u64) -> Self {
-        let fixed = |end, field: &ClassField| match field.has_slot() {
-            false => field.kind.end_bits(end),
-            true => None,
+        let fixed = |end, field: &ClassField| {
+            if field.has_slot() {
+                return None;
+            }
+            field.kind.end_bits(end)
         };
         let mut steps = Vec::new();
         for (index, field) in fields.iter().enumerate() {
@@ -515,7 +517,7 @@ impl Choice {
 /// Iterates over the fields of an event or a structure.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
-    fields: std::slice::Iter<'a, ClassField>,
+    rest: std::slice::Iter<'a, ClassField>,
     cursor: Cursor<'a>,
     view: View<'a>,
 }
@@ -523,7 +525,7 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     pub(crate) fn new(fields: &'a [ClassField], cursor: Cursor<'a>, view: View<'a>) -> Self {
         Self {
-            fields: fields.iter(),
+            rest: fields.iter(),
             cursor,
             view,
         }
@@ -535,7 +537,7 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let field = self.fields.next()?;
+        let field = self.rest.next()?;
         let value = field.read(&mut self.cursor, &mut self.view)?;
         Some((field, value))
     }

@@ -113,13 +113,13 @@ fn without_lengths(field: &str) -> String {
     out + rest
 }
 
-fn shown<'a>(fields: Fields<'a>) -> impl Iterator<Item = String> + use<'a> {
+fn shown(fields: Fields<'_>) -> impl Iterator<Item = String> {
     fields.map(|(field, value)| format!("{} = {}", field.name, text(value)))
 }
 
 fn text(value: Value<'_>) -> String {
     match value {
-        Value::Number(number) => number_text(number),
+        Value::Number(number) | Value::Labeled(number, ValueLabel::Bits(_)) => number_text(number),
         Value::Labeled(number, ValueLabel::Value("true" | "false")) => {
             (number.raw != 0).to_string()
         }
@@ -130,7 +130,6 @@ fn text(value: Value<'_>) -> String {
                 number_text(number)
             )
         }
-        Value::Labeled(number, ValueLabel::Bits(_)) => number_text(number),
         Value::Text(text) => quoted(text),
         Value::Float(number) => float(number),
         Value::Numbers(numbers) => list(numbers.map(number_text)),
@@ -175,9 +174,12 @@ fn float(number: f64) -> String {
     let text = format!("{number:.5e}");
     let (digits, exponent) = text.split_once('e').unwrap();
     let exponent: i32 = exponent.parse().unwrap();
-    let trimmed = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
+    let trimmed = |text: &str| {
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.to_owned()
+        }
     };
     if (-4..6).contains(&exponent) {
         trimmed(&format!("{number:.*}", (5 - exponent) as usize))

@@ -7,6 +7,8 @@
 //! babeltrace2 open large traces faster with it, and warn (babeltrace2 each time) where it
 //! does not cover the whole file of the stream.
 
+use std::path::{Path, PathBuf};
+
 use thiserror::Error;
 
 use crate::trace::ctf::packet::PacketHeader;
@@ -130,6 +132,14 @@ impl IndexEntry {
             sequence: word(8),
         }
     }
+}
+
+/// The path of the index of a stream file.
+#[must_use]
+pub fn path_of(stream: &Path) -> PathBuf {
+    let mut name = stream.file_name().unwrap_or_default().to_owned();
+    name.push(SUFFIX);
+    stream.with_file_name(FOLDER_NAME).join(name)
 }
 
 /// Reads the content of an index.

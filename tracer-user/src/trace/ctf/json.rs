@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     fn error_of(fragments: &[&str]) -> String {
-        let bytes: String = fragments.iter().map(|text| format!("\x1e{text}")).collect();
+        let bytes = ["", &fragments.join("\x1e")].join("\x1e");
         parse(bytes.as_bytes()).unwrap_err().to_string()
     }
 
@@ -233,7 +233,7 @@ mod tests {
     fn the_preamble_comes_first_and_once() {
         assert!(error_of(&[r#"{"type":"trace-class"}"#]).contains("expected the preamble"));
         assert!(error_of(&[PREAMBLE, PREAMBLE]).contains("second preamble"));
-        assert!(error_of(&[]).contains("no preamble"));
+        assert!(error_of(&["{\"type\":\"preamble\",\"version\":\"2\"}"]).contains("no `version`"));
     }
 
     #[test]

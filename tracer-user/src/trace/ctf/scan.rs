@@ -1,8 +1,10 @@
 //! The packets of one stream file, one header after the other.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::trace::ctf::error::ReadError;
+use crate::trace::ctf::index::{self, IndexEntry};
 use crate::trace::ctf::layout::Layout;
 use crate::trace::ctf::map::Map;
 use crate::trace::ctf::packets::{self, NoPacket, Packet};
@@ -102,6 +104,27 @@ impl<'t> Scanner<'t> {
                 cause,
             }),
         }
+    }
+
+    /// Goes to the first packet that ends at `from_ns` or later, if the file has an index;
+    /// returns the packet before it as the index has it. Without an index, or with one that
+    /// does not fit, it stays at the start.
+    pub(crate) fn seek(&mut self, from_ns: u64) -> Option<IndexEntry> {
+        let index = fs::read(index::path_of(&self.path)).ok()?;
+        let entries = index::parse(&index).ok()?;
+        let class = self.layout.stream(Some(entries.first()?.stream_id))?;
+        let time = self.layout.streams[class].time;
+        let first = entries.partition_point(|entry| time.ns(entry.timestamp_end) < from_ns);
+        // the recorder may have written more packets since
+        let first = first.min(entries.len() - 1);
+        let (before, entry) = (entries.get(first.checked_sub(1)?)?, &entries[first]);
+        let offset = usize::try_from(entry.offset).ok()?;
+        let packet = packets::parse(self.layout, self.map.get(offset..self.len)?).ok()?;
+        if IndexEntry::new(entry.offset, &packet.header) != *entry {
+            return None;
+        }
+        self.offset = offset;
+        Some(*before)
     }
 
     /// The bytes from `offset` on, not more than `len`.

@@ -146,7 +146,7 @@ impl<'t> Stream<'t> {
         start: &'t Before,
     ) -> Result<Self, ReadError> {
         let layout = &shared.layouts[first.layout];
-        Ok(Self {
+        let mut stream = Self {
             shared,
             class: first_class(layout)?,
             scanner: Scanner::open(&first.path, layout)?,
@@ -159,7 +159,22 @@ impl<'t> Stream<'t> {
             slots: Slots::EMPTY,
             start,
             before: None,
-        })
+        };
+        stream.seek();
+        Ok(stream)
+    }
+
+    /// Passes over packets of the file that end before the first event that is wanted.
+    fn seek(&mut self) {
+        if self.shared.from_ns == 0 {
+            return;
+        }
+        if let Some(before) = self.scanner.seek(self.shared.from_ns) {
+            self.before = Some(LastPacket {
+                sequence: before.sequence,
+                events_discarded: before.events_discarded,
+            });
+        }
     }
 
     /// What could not be read at the ends of the files up to here.
@@ -183,6 +198,7 @@ impl<'t> Stream<'t> {
                 self.tails.extend(self.scanner.tail().cloned());
                 let layout = &self.shared.layouts[file.layout];
                 self.scanner = Scanner::open(&file.path, layout)?;
+                self.seek();
                 continue;
             };
             let class = &self.scanner.layout().streams[packet.stream];
@@ -191,7 +207,7 @@ impl<'t> Stream<'t> {
             if end != u64::MAX && class.time.ns(end) < self.shared.from_ns {
                 continue;
             }
-            self.enter(offset, packet, class);
+            self.enter(offset, &packet, class);
             if loss.events > 0 || loss.packets > 0 {
                 return Ok(Some(Head::Loss(loss)));
             }
@@ -268,7 +284,7 @@ impl<'t> Stream<'t> {
         }
     }
 
-    fn enter(&mut self, offset: u64, packet: Packet, class: &'t StreamClass) {
+    fn enter(&mut self, offset: u64, packet: &Packet, class: &'t StreamClass) {
         self.class = class;
         self.scanner.release_before(offset);
         self.packet_offset = offset;

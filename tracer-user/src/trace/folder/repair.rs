@@ -68,7 +68,7 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
                 Err(error) => break Some(error),
             }
         };
-        indexes.push((index_path(path), index));
+        indexes.push((index::path_of(path), index));
         let kept_bytes = scanner.offset();
         let cut_bytes = match (&damage, scanner.tail()) {
             (None, None) => continue,
@@ -111,12 +111,6 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
         }
     }
     Ok(summary)
-}
-
-fn index_path(stream: &Path) -> PathBuf {
-    let mut name = stream.file_name().unwrap_or_default().to_owned();
-    name.push(index::SUFFIX);
-    stream.with_file_name(index::FOLDER_NAME).join(name)
 }
 
 /// Gives the index at `path`, if there is one, this content. The recorder may have been

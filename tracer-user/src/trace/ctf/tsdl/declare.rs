@@ -59,15 +59,14 @@ impl Parser<'_> {
     }
 
     pub(crate) fn ty(&mut self) -> Result<Type> {
-        match self.token {
-            Token::Word(
-                "integer" | "enum" | "struct" | "variant" | "string" | "floating_point",
-            ) => self.built_in(),
-            _ => {
-                let name = self.words()?;
-                self.named(&name)
-            }
+        if let Token::Word(
+            "integer" | "enum" | "struct" | "variant" | "string" | "floating_point",
+        ) = self.token
+        {
+            return self.built_in();
         }
+        let name = self.words()?;
+        self.named(&name)
     }
 
     /// `unsigned long`.

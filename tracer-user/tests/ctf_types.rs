@@ -284,7 +284,7 @@ fn files_of_one_stream_follow_each_other() {
             &[common::event(common::START_NS + 1, common::GETPPID, 1, &[])],
             3,
         );
-    let dir = common::TraceDir::new(&[whole.clone()]);
+    let dir = common::TraceDir::new(std::slice::from_ref(&whole));
     let (first, second) = whole.bytes.split_at(common::PACKET_LEN);
     dir.write("channel0_4", second);
     dir.write("channel0_4_0", first);
@@ -311,6 +311,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Types that only CTF 2 has.
+// the metadata of a trace, as one literal
+#[allow(clippy::too_many_lines)]
 fn of_json() -> TempDir {
     let unsigned = |bits: u32, role: &str| {
         json!({
@@ -423,10 +425,9 @@ fn of_json() -> TempDir {
         }),
         json!({ "type": "event-record-class", "name": "only", "payload-field-class": structure(payload) }),
     ];
-    let text: String = fragments
-        .iter()
+    let text = fragments
         .map(|fragment| format!("\x1e{fragment}\n"))
-        .collect();
+        .concat();
 
     let mut content = Vec::new();
     let mut event = |time: u64, count: u8, flag: u8, rest: &[u8]| {

@@ -18,8 +18,8 @@ pub enum ReadError {
     /// The folder has no metadata.
     #[error("`{}` is not a trace: it has no file `metadata`; give the folder that `tracer record` named at its end", .0.display())]
     NoMetadata(PathBuf),
-    /// The recorder did not come to write metadata.
-    #[error("`{}` is empty, so nothing says how the events are laid out; record again", .0.display())]
+    /// The recorder ended before it wrote metadata.
+    #[error("`{}` is empty, so the layout of the events is unknown; record again", .0.display())]
     EmptyMetadata(PathBuf),
     /// Neither CTF 1.8 nor CTF 2.
     #[error("`{}` is not the metadata of a CTF trace: {what}", path.display())]
@@ -61,7 +61,7 @@ pub enum ReadError {
         /// Why.
         cause: io::Error,
     },
-    /// Where a packet should start, none does.
+    /// There is no valid packet header at the start of a packet.
     #[error("`{}` is corrupt at byte {offset}: {cause}; `tracer repair` keeps the packets before it", path.display())]
     Packet {
         /// The stream file.
@@ -72,7 +72,7 @@ pub enum ReadError {
         cause: PacketError,
     },
     /// A packet of another trace.
-    #[error("`{}` has a packet of another trace at byte {offset}: its uuid is not that of the metadata; move the file out of the folder", path.display())]
+    #[error("`{}` has a packet of another trace at byte {offset}: its uuid differs from that of the metadata; move the file out of the folder", path.display())]
     ForeignPacket {
         /// The stream file.
         path: PathBuf,

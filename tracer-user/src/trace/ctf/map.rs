@@ -1,4 +1,4 @@
-//! Files in memory.
+//! Memory-mapped files.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -19,9 +19,9 @@ impl Map {
             return Ok(Self(None));
         }
         // SAFETY: the mapping is read-only. A recorder that is still at work only appends to
-        // the file. Who shortens it meanwhile ends this process with SIGBUS, as any reader
-        // that maps files; bytes that change are no more than a damaged trace, which every
-        // read of them is prepared for: nothing is checked once and then believed.
+        // the file. If another process truncates it, this one gets SIGBUS, like any reader that
+        // maps files. Bytes that change are no worse than a damaged trace: each read checks
+        // its bounds again.
         let map = unsafe { Mmap::map(&file)? };
         #[cfg(unix)]
         map.advise(memmap2::Advice::Sequential)?;
@@ -30,13 +30,13 @@ impl Map {
 }
 
 impl Map {
-    /// Lets go of the memory of the bytes up to `end`, which can be read again nevertheless.
+    /// Releases the memory of these bytes; they can still be read.
     pub(crate) fn release(&self, start: usize, end: usize) {
         #[cfg(unix)]
         if let Some(map) = &self.0 {
             let advice = memmap2::UncheckedAdvice::DontNeed;
-            // SAFETY: pages of a shared mapping of a file that nobody writes to come back
-            // with the content of the file. What could not be advised stays mapped.
+            // SAFETY: the mapping is shared and never written to, so that the next access
+            // reads the same content from the file. On an error, the pages stay mapped.
             let _ = unsafe { map.unchecked_advise_range(advice, start, end - start) };
         }
         #[cfg(not(unix))]

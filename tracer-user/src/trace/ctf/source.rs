@@ -1,4 +1,4 @@
-//! Metadata streams: text or JSON, as they are or in packets.
+//! Metadata streams: text or JSON, plain or in packets.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::trace::ctf::error::ReadError;
 use crate::trace::ctf::schema::Document;
 use crate::trace::ctf::{json, tsdl};
 
-/// What each packet of metadata starts with (CTF 1.8 §7.1), in either byte order.
+/// The first word of every metadata packet (CTF 1.8 §7.1), in either byte order.
 const PACKET_MAGIC: u32 = 0x75D1_1D57;
 
 /// Bytes of the header of a packet: magic, uuid, checksum, sizes of content and packet in
@@ -36,7 +36,7 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Document, ReadError> {
     let text = std::str::from_utf8(bytes).map_err(|_| not_metadata("it is not UTF-8 text"))?;
     if unpacked.is_none() && !text.starts_with("/* CTF 1.8") {
         return Err(not_metadata(
-            "it starts neither with `/* CTF 1.8 */` nor as CTF 2 does",
+            "it starts neither with `/* CTF 1.8 */` nor with a fragment of CTF 2",
         ));
     }
     tsdl::parse(text).map_err(|cause| ReadError::Metadata {
@@ -45,7 +45,7 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Document, ReadError> {
     })
 }
 
-/// The content of all packets; `None` if there are none, but the content as it is.
+/// The concatenated content of all packets; `None` if the metadata is not in packets.
 fn unpack(bytes: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
     let first = bytes.first_chunk().copied().unwrap_or_default();
     let big_endian = match u32::from_le_bytes(first) {
@@ -56,9 +56,8 @@ fn unpack(bytes: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
     let mut content = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while !rest.is_empty() {
-        let header: &[u8; PACKET_HEADER_LEN] = rest
-            .first_chunk()
-            .ok_or("its last packet has no whole header")?;
+        let header: &[u8; PACKET_HEADER_LEN] =
+            rest.first_chunk().ok_or("its last packet is truncated")?;
         let number = |at: usize| {
             let word = [header[at], header[at + 1], header[at + 2], header[at + 3]];
             if big_endian {
@@ -68,11 +67,11 @@ fn unpack(bytes: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
             }
         };
         if number(0) != PACKET_MAGIC {
-            return Err("one of its packets does not start as a packet does");
+            return Err("one of its packets does not start with the magic number");
         }
         let (content_bits, packet_bits) = (number(24) as usize, number(28) as usize);
         let [compression, encryption, ..] = header[32..] else {
-            return Err("its last packet has no whole header");
+            return Err("its last packet is truncated");
         };
         if compression != 0 || encryption != 0 {
             return Err("it is compressed or encrypted, which is not supported");
@@ -81,7 +80,7 @@ fn unpack(bytes: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
         if end < PACKET_HEADER_LEN || end > next {
             return Err("the sizes of one of its packets are impossible");
         }
-        let packet = rest.get(..next).ok_or("its last packet is not whole")?;
+        let packet = rest.get(..next).ok_or("its last packet is truncated")?;
         content.extend_from_slice(&packet[PACKET_HEADER_LEN..end]);
         rest = &rest[next..];
     }

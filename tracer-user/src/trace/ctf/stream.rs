@@ -55,7 +55,7 @@ pub struct Loss {
     pub cpu: u32,
     /// Events that the recorder dropped since the packet before.
     pub events: u64,
-    /// Packets that are missing before this one: overwritten while nobody read them, or in
+    /// Packets that are missing before this one: overwritten before they were read, or in
     /// a chunk that is not here.
     pub packets: u64,
 }

@@ -42,7 +42,7 @@ pub(super) fn folders_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
             looked_at += 1;
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) if looked_at < MAX_FOLDERS => entries,
-                // what is not readable further down is of no concern
+                // folders further down may be unreadable
                 Err(error) if depth == 0 => return Err(error),
                 _ => continue,
             };
@@ -150,7 +150,7 @@ pub(super) fn by_stream(
         let layout = &layouts[file.layout];
         let first = match Scanner::open(&file.path, layout)?.next() {
             Ok(first) => first.map(|(_, packet)| packet),
-            // told to whom reads on
+            // the error is reported when the stream is read
             Err(_) => None,
         };
         let (key, order) = match first {

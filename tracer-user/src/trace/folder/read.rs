@@ -137,7 +137,7 @@ impl Trace {
         Ok(None)
     }
 
-    /// Where the code of processes was.
+    /// The mappings of processes.
     pub fn mappings(&self) -> Result<Mappings, ReadError> {
         let mut mappings = Mappings::default();
         for folder in self.folders() {
@@ -147,8 +147,8 @@ impl Trace {
         Ok(mappings)
     }
 
-    /// Where the hidden files are that chunks share: in the folder, in its chunks, and, of a
-    /// chunk that is read alone, in the folder above it.
+    /// The folders with sidecar files: the folder, its chunks and, for a single chunk, the folder
+    /// above it.
     fn folders(&self) -> impl Iterator<Item = &Path> {
         let name = self.dir.file_name().and_then(|name| name.to_str());
         let above = name.and_then(chunk::number).and(self.dir.parent());
@@ -169,7 +169,12 @@ impl Trace {
         self.streams.len()
     }
 
-    /// The files of all streams, each stream's in the order of time.
+    /// The stream files, each stream's in the order of time.
+    pub fn stream_files(&self) -> impl Iterator<Item = &Path> {
+        self.files().map(|(path, _)| path)
+    }
+
+    /// The stream files with their layouts.
     pub(super) fn files(&self) -> impl Iterator<Item = (&Path, &Layout)> {
         let files = self.streams.iter().flatten();
         files.map(|file| (file.path.as_path(), &self.layouts[file.layout]))
@@ -236,7 +241,7 @@ pub enum Record<'a> {
     Loss(Loss),
 }
 
-/// The events of a trace in the order of time; at the same time, in that of the streams.
+/// The events of a trace by time; events of the same time in the order of their streams.
 pub struct Events<'t> {
     streams: Vec<Stream<'t>>,
     /// What each stream has next.
@@ -252,7 +257,7 @@ impl<'t> Events<'t> {
     /// end.
     ///
     /// # Errors
-    /// Where a stream is corrupt. That stream ends there; the others can be read on.
+    /// If a stream is corrupt. That stream ends there; the others can still be read.
     // not an `Iterator`, whose items could not borrow from it
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Record<'_>>, ReadError> {

@@ -1,5 +1,5 @@
-//! Makes the trace of a recorder that was killed readable for everyone: other readers
-//! refuse a trace as a whole where a stream ends in half a packet.
+//! Makes the trace of a killed recorder readable: other readers refuse the whole trace if one
+//! of its streams ends in an incomplete packet.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -16,35 +16,34 @@ use crate::trace::folder::read::Trace;
 pub struct RepairSummary {
     /// Number of streams.
     pub streams: usize,
-    /// Packets that are whole, in all streams.
+    /// Complete packets in all streams.
     pub packets: u64,
-    /// The files that were cut; none where the trace was whole.
+    /// The files that were truncated; none if the trace was complete.
     pub cuts: Vec<Cut>,
-    /// Folders of chunks that had not been completed.
+    /// Folders of chunks that were not complete before.
     pub completed: Vec<PathBuf>,
 }
 
-/// A stream file that was cut to its whole packets.
+/// A stream file that was truncated to its complete packets.
 #[derive(Debug)]
 pub struct Cut {
     /// The stream file.
     pub path: PathBuf,
     /// Its new length in bytes.
     pub kept_bytes: u64,
-    /// What it was shortened by, in bytes.
+    /// Number of bytes removed.
     pub cut_bytes: u64,
-    /// What was wrong behind the last whole packet, where it was more than a packet that
-    /// was not written to its end.
+    /// What was wrong after the last complete packet, unless it was just an incomplete one.
     pub damage: Option<ReadError>,
 }
 
-/// Cuts every stream file of the trace in `dir` behind the last of its packets up to
-/// which all are whole, makes the indexes that there are tell of all packets, and completes
-/// the chunk that was being written. All files are looked at before the first is changed.
+/// Truncates every stream file of the trace in `dir` before its first incomplete or corrupt
+/// packet, rewrites existing indexes to match, and completes the chunk that was being written.
+/// All files are checked before the first is changed.
 ///
 /// # Errors
-/// Where `dir` is not a trace, where a file in it does not start as a stream of this
-/// trace does (it is left alone), or where a file cannot be changed.
+/// If `dir` is not a trace, if a file in it does not start like a stream of this trace (nothing
+/// is changed then), or if a file cannot be changed.
 pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
     let trace = Trace::open(dir)?;
     let mut summary = RepairSummary {
@@ -63,7 +62,7 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
                 }
                 Ok(None) => break None,
                 Err(error @ ReadError::Io { .. }) => return Err(error),
-                // nothing of it is ours: cutting would empty it
+                // not a stream of this trace: truncating would empty it
                 Err(error) if scanner.offset() == 0 => return Err(error),
                 Err(error) => break Some(error),
             }

@@ -4,7 +4,6 @@ mod common;
 
 use std::fs;
 
-use common::{GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, event, info, sample};
 use tracer::trace::ctf::index::{self, IndexEntry};
 use tracer::trace::ctf::{Loss, PacketHeader, ReadError};
 use tracer::trace::folder::{Record, Trace, repair};

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::fields::assert_same;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tracer::trace::folder::{Record, Trace};
+
+use self::common::fields::assert_same;
 
 const UUID: [u8; 16] = *b"types of CTF 1+2";
 

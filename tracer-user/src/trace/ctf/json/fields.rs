@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Reader, Result, text, unsigned};
+use crate::trace::ctf::json::{Reader, Result, text, unsigned};
 use crate::trace::ctf::schema::{
     Array, Encoding, Enumeration, Float, Integer, Length, MAX_ALIGN_BITS, MAX_ARRAY_LENGTH,
     MAX_MEMBERS, Member, Reference, Role, Scope, Selected, Size, Struct, Type, Variant,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::references::{References, element, is_length, root};
 use crate::trace::class::{Choice, ClassField, Count, Elements, Kind, Record};
+use crate::trace::ctf::layout::references::{References, element, is_length, root};
 use crate::trace::ctf::schema::{
     Array, Enumeration, Integer, Length, Member, Role, Scope, Selected, Struct, Type, Variant,
 };

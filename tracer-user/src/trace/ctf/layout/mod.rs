@@ -15,11 +15,11 @@ use crate::trace::ctf::metadata::{Clock, TraceInfo};
 use crate::trace::ctf::schema::{Document, EventBlock, Role, Scope, StreamBlock, Type};
 use crate::trace::value::{Bits, Slots};
 
-use compile::{Compiler, align_of};
-use references::{Outer, References};
+use self::compile::{Compiler, align_of};
+use self::references::{Outer, References};
 
-pub(crate) use clock::TimeBase;
-pub(crate) use header::{Header, visit};
+pub(crate) use self::clock::TimeBase;
+pub(crate) use self::header::{Header, visit};
 
 /// The largest id of an event class; a table is indexed by it.
 const MAX_CLASS_ID: u64 = 1 << 20;

@@ -4,7 +4,8 @@ mod common;
 
 use std::fs;
 
-use tracer::trace::ctf::{Loss, ReadError, index};
+use tracer::trace::ctf::index::{self, IndexEntry};
+use tracer::trace::ctf::{Loss, PacketHeader, ReadError};
 use tracer::trace::folder::{Record, Trace, repair};
 use tracer::trace::{Value, ValueLabel};
 
@@ -223,6 +224,57 @@ fn an_unknown_class_is_an_error() {
     );
 }
 
+/// The index of two packets.
+fn index_of(stream: &StreamBytes) -> Vec<u8> {
+    let mut index = index::header().to_vec();
+    for offset in [0, PACKET_LEN] {
+        let header = PacketHeader::parse(&stream.bytes[offset..]).unwrap();
+        index.extend(IndexEntry::new(offset as u64, &header).to_bytes());
+    }
+    index
+}
+
+#[test]
+fn an_index_leads_past_earlier_packets() {
+    let stream = StreamBytes::new(0)
+        .packet(&one_event(START_NS), 7)
+        .packet(&one_event(START_NS + 5), 1);
+    let mut damaged = stream.clone();
+    damaged.bytes[0] = 0;
+    for (has_index, has_damage) in [(true, true), (true, false), (false, false)] {
+        let dir = TraceDir::new(&[if has_damage { &damaged } else { &stream }.clone()]);
+        if has_index {
+            fs::create_dir(dir.file(index::FOLDER_NAME)).unwrap();
+            dir.write("index/channel0_0.idx", &index_of(&stream));
+        }
+        let trace = Trace::open(dir.path()).unwrap();
+        let mut events = trace.events(START_NS + 1).unwrap();
+        let Some(Record::Loss(loss)) = events.next().unwrap() else {
+            panic!("a loss expected");
+        };
+        assert_eq!(loss.events, 1);
+        let Some(Record::Event(event)) = events.next().unwrap() else {
+            panic!("an event expected");
+        };
+        assert_eq!(event.timestamp_ns, START_NS + 5);
+    }
+}
+
+#[test]
+fn an_index_that_does_not_fit_is_not_used() {
+    let stream = two_packets();
+    let mut index = index_of(&stream);
+    let last = index.len() - 1;
+    index[last] ^= 1;
+    let dir = TraceDir::new(&[stream]);
+    fs::create_dir(dir.file(index::FOLDER_NAME)).unwrap();
+    dir.write("index/channel0_0.idx", &index);
+    let trace = Trace::open(dir.path()).unwrap();
+    let mut events = trace.events(START_NS + 1).unwrap();
+    assert!(matches!(events.next(), Ok(Some(Record::Event(_)))));
+    assert!(matches!(events.next(), Ok(None)));
+}
+
 #[test]
 fn repair_keeps_whole_packets_and_is_idempotent() {
     let mut stream = two_packets();
@@ -357,7 +409,8 @@ fn absurd_metadata_is_refused() {
         "struct { uint32_t x[4294967295]; }",
         "struct { uint32_t x; } align(1099511627776)",
         "struct { uint32_t x[y]; }",
-        "struct { floating_point { exp_dig = 8; mant_dig = 24; } x; }",
+        "struct { floating_point { exp_dig = 9; mant_dig = 24; } x; }",
+        "struct { variant <y> { uint8_t a; } x; }",
         "struct { nothing x; }",
         deep.as_str(),
     ] {
@@ -368,10 +421,10 @@ fn absurd_metadata_is_refused() {
 #[test]
 fn an_error_of_metadata_names_its_line() {
     let error = open_with("struct {\n\n uint32_t 5; }").unwrap_err();
-    let ReadError::Metadata { source, .. } = &error else {
+    let ReadError::Metadata { cause, .. } = &error else {
         panic!("{error}");
     };
-    assert!(source.what.contains("`5`"), "{error}");
+    assert!(cause.what.contains("`5`"), "{error}");
 }
 
 /// What LTTng writes: compact headers, names in the context, enumerations, lengths of

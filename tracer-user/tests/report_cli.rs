@@ -283,11 +283,14 @@ fn empty_metadata_is_an_error() {
 fn metadata_of_another_kind_is_an_error() {
     let dir = sample();
     dir.write("metadata", &[0x57, 0x1d, 0xd1, 0x75, 0, 0]);
-    assert_fails(&dir.tracer("report", &[]), &["it is in packets"]);
+    assert_fails(
+        &dir.tracer("report", &[]),
+        &["its last packet is truncated"],
+    );
     dir.write("metadata", b"{ \"type\": \"preamble\" }");
     assert_fails(
         &dir.tracer("report", &[]),
-        &["does not start with `/* CTF 1.8 */`"],
+        &["starts neither with `/* CTF 1.8 */` nor with a fragment of CTF 2"],
     );
     dir.write("metadata", b"/* CTF 1.8 */\n\ntrace { major = }");
     assert_fails(

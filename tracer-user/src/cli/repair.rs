@@ -26,8 +26,8 @@ pub(super) fn run(Args { dir }: Args) -> anyhow::Result<ExitCode> {
                 cut.cut_bytes
             ),
             // the whole error would recommend `tracer repair`
-            Some(ReadError::Packet { offset, source, .. }) => println!(
-                "removed {} bytes from `{path}`, corrupt from byte {offset} on: {source}",
+            Some(ReadError::Packet { offset, cause, .. }) => println!(
+                "removed {} bytes from `{path}`, corrupt from byte {offset} on: {cause}",
                 cut.cut_bytes
             ),
             Some(damage) => println!("removed {} bytes from `{path}`: {damage}", cut.cut_bytes),

@@ -23,6 +23,6 @@ mod place;
 pub mod sidecar;
 mod value;
 
-pub use class::{Class, ClassField};
+pub use class::{Class, ClassField, Fields};
 pub use place::FieldPlace;
-pub use value::{Number, Numbers, SetBits, Value, ValueLabel};
+pub use value::{List, Number, Numbers, SetBits, Value, ValueLabel};

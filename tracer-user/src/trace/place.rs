@@ -5,7 +5,7 @@ use tracer_common::EVENT_HEADER_LEN;
 
 use crate::trace::class::Kind;
 use crate::trace::event::{EventClass, Field};
-use crate::trace::value::{Cursor, Value};
+use crate::trace::value::{Cursor, Slots, Value, View};
 
 /// Context and payload start at multiples of this.
 const PART_ALIGN_BITS: u64 = 64;
@@ -74,10 +74,12 @@ impl FieldPlace {
     pub fn read<'a>(&'a self, event: &'a [u8]) -> Option<Value<'a>> {
         // No alignment is larger than that of an event in its packet, 8 bytes.
         let mut cursor = Cursor::new(event, self.start_bits, event.len() as u64 * 8);
+        // none of these refers to another
+        let mut view = View::Event(&Slots::EMPTY);
         for kind in &self.between {
-            kind.read(&mut cursor)?;
+            kind.skip(&mut cursor, &mut view)?;
         }
-        self.kind.read(&mut cursor)
+        self.kind.read(&mut cursor, &mut view)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod classes;
 mod events;
+pub(crate) mod fields;
 mod folder;
 #[cfg(feature = "host-tests")]
 pub(crate) mod recording;

@@ -58,6 +58,11 @@ fn metadata() {
 }
 
 #[test]
+fn stream() {
+    fuzz(&subjects::trace::STREAM);
+}
+
+#[test]
 fn kallsyms() {
     fuzz(&subjects::trace::KALLSYMS);
 }

@@ -143,9 +143,7 @@ fn a_killed_recorder_leaves_whole_packets_and_at_most_a_part_of_one() {
         let repaired = run(Command::new(TRACER).arg("repair").arg(&trace));
         for entry in tracer::trace::folder::Trace::open(&trace)
             .unwrap()
-            .streams()
-            .iter()
-            .flatten()
+            .stream_files()
         {
             let len = entry.metadata().unwrap().len();
             assert_eq!(len % 4096, 0, "{entry:?} {repaired:?}");

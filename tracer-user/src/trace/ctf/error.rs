@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::trace::ctf::json::JsonError;
 use crate::trace::ctf::packet::PacketError;
 use crate::trace::ctf::tsdl::TsdlError;
 
@@ -17,24 +18,32 @@ pub enum ReadError {
     /// The folder has no metadata.
     #[error("`{}` is not a trace: it has no file `metadata`; give the folder that `tracer record` named at its end", .0.display())]
     NoMetadata(PathBuf),
-    /// The recorder did not come to write metadata.
-    #[error("`{}` is empty, so nothing says how the events are laid out; record again", .0.display())]
+    /// The recorder ended before it wrote metadata.
+    #[error("`{}` is empty, so the layout of the events is unknown; record again", .0.display())]
     EmptyMetadata(PathBuf),
-    /// Not plain text of CTF 1.8.
-    #[error("`{}` is not the metadata of a trace of CTF 1.8: {what}", path.display())]
-    NotText {
+    /// Neither CTF 1.8 nor CTF 2.
+    #[error("`{}` is not the metadata of a CTF trace: {what}", path.display())]
+    NotMetadata {
         /// The metadata file.
         path: PathBuf,
         /// What it is.
         what: &'static str,
     },
     /// The metadata is not TSDL.
-    #[error("cannot understand `{}`: {source}; the file is damaged or was not written by `tracer`", path.display())]
+    #[error("cannot parse `{}`: {cause}; the file is damaged or has something unsupported", path.display())]
     Metadata {
         /// The metadata file.
         path: PathBuf,
         /// Where and why.
-        source: TsdlError,
+        cause: TsdlError,
+    },
+    /// The metadata is not CTF 2.
+    #[error("cannot parse `{}`: {cause}; the file is damaged or has something unsupported", path.display())]
+    Json {
+        /// The metadata file.
+        path: PathBuf,
+        /// Where and why.
+        cause: JsonError,
     },
     /// A layout that this reader does not know.
     #[error("cannot read the trace of `{}`: {what}; other readers such as `babeltrace2` may be able to", path.display())]
@@ -45,25 +54,25 @@ pub enum ReadError {
         what: String,
     },
     /// The operating system could not do it.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
-    /// Where a packet should start, none does.
-    #[error("`{}` is corrupt at byte {offset}: {source}; `tracer repair` keeps the packets before it", path.display())]
+    /// There is no valid packet header at the start of a packet.
+    #[error("`{}` is corrupt at byte {offset}: {cause}; `tracer repair` keeps the packets before it", path.display())]
     Packet {
         /// The stream file.
         path: PathBuf,
         /// Bytes from its start.
         offset: u64,
         /// Why.
-        source: PacketError,
+        cause: PacketError,
     },
     /// A packet of another trace.
-    #[error("`{}` has a packet of another trace at byte {offset}: its uuid is not that of the metadata; move the file out of the folder", path.display())]
+    #[error("`{}` has a packet of another trace at byte {offset}: its uuid differs from that of the metadata; move the file out of the folder", path.display())]
     ForeignPacket {
         /// The stream file.
         path: PathBuf,

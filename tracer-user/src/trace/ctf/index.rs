@@ -1,11 +1,13 @@
-//! The index of a stream: where its packets are and what times they cover.
+//! The index of a stream: the offsets of its packets and the times they cover.
 //!
 //! The format is that of LTTng (`ctf-index.h` of lttng-tools), version 1.1, all numbers
 //! big-endian: a header of four 32-bit numbers (magic, major, minor, bytes of an entry),
 //! then for each packet an entry of nine 64-bit numbers. The index of the stream `NAME` is
-//! `index/NAME.idx` in the folder of the trace. Readers do without; Trace Compass and
-//! babeltrace2 open large traces faster with it, and warn (babeltrace2 each time) where it
-//! does not cover the whole file of the stream.
+//! `index/NAME.idx` in the folder of the trace. It is optional;
+//! Trace Compass and babeltrace2 open large traces faster with it, and warn if it does not
+//! cover the whole stream file.
+
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -14,10 +16,10 @@ use crate::trace::ctf::packet::PacketHeader;
 /// Name of the folder of indexes in the folder of a trace.
 pub const FOLDER_NAME: &str = "index";
 
-/// What is behind the name of a stream in the name of its index.
+/// The suffix of an index file, after the name of its stream.
 pub const SUFFIX: &str = ".idx";
 
-/// What each index starts with.
+/// The first word of every index.
 pub const MAGIC: u32 = 0xC1F1_DCC1;
 
 /// Size in bytes of the header.
@@ -43,34 +45,34 @@ pub fn header() -> [u8; HEADER_LEN] {
 /// One packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// Where it starts in the file of the stream, in bytes.
+    /// Offset in the stream file, in bytes.
     pub offset: u64,
     /// Size of the packet in bits.
     pub packet_bits: u64,
     /// Size of its content in bits.
     pub content_bits: u64,
-    /// Its first time, in nanoseconds of the trace's clock.
+    /// Start of the packet, in ticks of the trace's clock.
     pub timestamp_begin: u64,
-    /// Its last time, in nanoseconds of the trace's clock.
+    /// End of the packet, in ticks of the trace's clock.
     pub timestamp_end: u64,
     /// Events lost in the stream up to its end.
     pub events_discarded: u64,
-    /// Class of the stream.
+    /// Id of the stream class.
     pub stream_id: u64,
-    /// Which stream of the trace.
+    /// Number of the stream in the trace.
     pub stream_instance_id: u64,
-    /// Counts the packets of the stream.
+    /// Sequence number of the packet in its stream.
     pub sequence: u64,
 }
 
-/// Why bytes are not an index.
+/// Why an index cannot be parsed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum IndexError {
-    /// No header of this version.
-    #[error("it does not start as an index of version {MAJOR}.{MINOR} does")]
+    /// Another header.
+    #[error("it does not have the header of an index of version {MAJOR}.{MINOR}")]
     Header,
-    /// The last entry is not whole.
-    #[error("its last entry has {0} of {ENTRY_LEN} bytes")]
+    /// The last entry is truncated.
+    #[error("its last entry is truncated to {0} of {ENTRY_LEN} bytes")]
     Torn(usize),
 }
 
@@ -91,7 +93,7 @@ impl IndexEntry {
         }
     }
 
-    /// As it is in the file.
+    /// The entry as stored in the file.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; ENTRY_LEN] {
         let words = [
@@ -132,7 +134,15 @@ impl IndexEntry {
     }
 }
 
-/// Reads the content of an index.
+/// The path of the index of a stream file.
+#[must_use]
+pub fn path_of(stream: &Path) -> PathBuf {
+    let mut name = stream.file_name().unwrap_or_default().to_owned();
+    name.push(SUFFIX);
+    stream.with_file_name(FOLDER_NAME).join(name)
+}
+
+/// Parses the content of an index.
 pub fn parse(bytes: &[u8]) -> Result<Vec<IndexEntry>, IndexError> {
     let entries = bytes
         .strip_prefix(header().as_slice())

@@ -21,7 +21,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::trace::ctf::metadata::{alias, attributes, quoted};
-use crate::trace::ctf::tsdl::Enumeration;
+use crate::trace::ctf::schema::Enumeration;
 use crate::trace::event::{EventClass, FieldType, IntegerType, Label, LabelKind, Labels};
 
 /// The most names of one table; numbers with more have none.
@@ -205,8 +205,8 @@ fn is_readable(label: &Label) -> bool {
 fn gaps(range: &RangeInclusive<i64>, values: &BTreeSet<i64>) -> Vec<RangeInclusive<i128>> {
     let mut gaps = Vec::new();
     let mut start = i128::from(*range.start());
-    let behind = i128::from(*range.end()) + 1;
-    for value in values.iter().copied().map(i128::from).chain([behind]) {
+    let end = i128::from(*range.end()) + 1;
+    for value in values.iter().copied().map(i128::from).chain([end]) {
         if start < value {
             gaps.push(start..=value - 1);
         }

@@ -1,9 +1,8 @@
-//! Metadata: the text that says how the bytes of a trace are laid out.
+//! Metadata: the text that describes the layout of a trace.
 //!
 //! TSDL of CTF 1.8 (<https://diamon.org/ctf/v1.8.3/>, §7 and appendix C), limited to what
-//! babeltrace2 and Trace Compass read without a warning. The numbers of a payload refer
-//! to one type alias each, which keeps the text short where a trace has thousands of
-//! classes.
+//! babeltrace2 and Trace Compass read without a warning. Integer types are declared once as
+//! aliases, which keeps the text short in a trace with thousands of classes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,19 +10,19 @@ use std::fmt::Write as _;
 use crate::trace::ctf::labels;
 use crate::trace::event::{Display, EventClass, Field, FieldType, IntegerType};
 
-/// What holds for a whole trace.
+/// Properties of a whole trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceInfo {
     /// Identity of the trace; the same in each packet header.
     pub uuid: [u8; 16],
     /// The clock of all time stamps.
     pub clock: Clock,
-    /// What viewers show about where the trace is from.
+    /// Environment: shown by viewers.
     pub env: Vec<(String, EnvValue)>,
 }
 
 impl TraceInfo {
-    /// The value of one entry of `env`.
+    /// The value of an `env` entry.
     #[must_use]
     pub fn env(&self, name: &str) -> Option<&EnvValue> {
         self.env
@@ -104,12 +103,11 @@ stream {
 
 /// The metadata of a trace with these event classes.
 ///
-/// CTF knows no padding but alignment, and a string is aligned to a byte only: it starts
-/// right behind the field before it, also where that is a 32-bit number in a slot of 64
-/// bits. A payload ends at the end of a byte.
+/// CTF has no padding except for alignment, and a string is aligned to a byte only: it starts
+/// right after the field before it, even if that is a 32-bit number in a 64-bit slot. A payload ends at the end of a byte.
 ///
-/// A field's name is emitted behind an underscore, which readers strip: so no name can be
-/// a keyword. `ctf::labels` says how names of values and bits are declared. Characters that no identifier of TSDL has become underscores, and a name
+/// Field names are prefixed with an underscore, which readers strip, so that none can be a
+/// keyword. `ctf::labels` says how names of values and bits are declared. Characters that no identifier of TSDL has become underscores, and a name
 /// that comes twice in a payload gets a number.
 #[must_use]
 pub fn metadata(info: &TraceInfo, classes: &[EventClass]) -> String {
@@ -253,7 +251,7 @@ fn push_class(out: &mut String, class: &EventClass, types: &Types<'_>) {
     if !class.context.is_empty() {
         push_struct(out, "context", class, &class.context, types);
     }
-    // also where there are no fields: the 4 bytes before the payload are not content
+    // even without fields: the 4 bytes before the payload are not content
     push_struct(out, "fields", class, &class.fields, types);
     out.push_str("};\n\n");
 }

@@ -7,8 +7,8 @@
 //! # What a writer must set
 //! - Events start at [`FIRST_EVENT_OFFSET`] and then at each multiple of 8 bytes.
 //! - [`content_bits`](PacketHeader::content_bits) ends at the last byte of the last event
-//!   **without** the padding behind it: babeltrace2 takes whatever content follows an
-//!   event for another event. An event without fields still has all its 24 bytes (the
+//!   **without** the padding after it: babeltrace2 parses any content after an event as
+//!   another event. An event without fields still has all its 24 bytes (the
 //!   empty payload is aligned to 64 bits, and readers step over the 4 bytes before it).
 //! - The content of a packet without events ends with its header: see
 //!   [`PacketHeader::content_bits_for`].
@@ -16,17 +16,17 @@
 
 use thiserror::Error;
 
-/// What each packet starts with (CTF 1.8 §5.1).
+/// The first word of every packet (CTF 1.8 §5.1).
 pub const MAGIC: u32 = 0xC1FC_1FC1;
 
 /// Size in bytes of packet header and packet context.
 pub const PACKET_HEADER_LEN: usize = 84;
 
-/// Where in a packet the first event starts, in bytes: the header's end, aligned as an
-/// event header is.
+/// Offset of the first event in a packet, in bytes: the end of the header, aligned for an
+/// event header.
 pub const FIRST_EVENT_OFFSET: usize = 88;
 
-/// The largest packet in bytes that is believed when reading.
+/// The largest packet size in bytes that the reader accepts.
 pub const MAX_PACKET_LEN: u64 = 1 << 30;
 
 /// Packet header and packet context.
@@ -36,7 +36,7 @@ pub struct PacketHeader {
     pub uuid: [u8; 16],
     /// Always 0: all streams have the same layout.
     pub stream_id: u32,
-    /// Which stream of the trace; the same in all its packets.
+    /// Number of the stream in the trace; the same in all its packets.
     pub stream_instance_id: u64,
     /// Not after the first event, in nanoseconds of the trace's clock.
     pub timestamp_begin: u64,
@@ -46,7 +46,7 @@ pub struct PacketHeader {
     pub content_bits: u64,
     /// Bits of the whole packet, padding included; a multiple of 8.
     pub packet_bits: u64,
-    /// Counts the packets of a stream; a jump says that packets were overwritten.
+    /// Sequence number of the packet in its stream; a gap means overwritten packets.
     pub sequence: u64,
     /// Events lost in this stream since recording started, up to the end of this packet.
     pub events_discarded: u64,
@@ -54,13 +54,13 @@ pub struct PacketHeader {
     pub cpu: u32,
 }
 
-/// Why bytes are not the start of a packet.
+/// Why a packet header is invalid.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PacketError {
-    /// Fewer bytes than a header has.
+    /// Fewer bytes than a header.
     #[error("{0} bytes are too few for a packet header of {PACKET_HEADER_LEN}")]
     Short(usize),
-    /// No [`MAGIC`].
+    /// Not [`MAGIC`].
     #[error("a packet starts with `{MAGIC:#x}`, found `{0:#x}`")]
     Magic(u32),
     /// A stream that the metadata does not describe.
@@ -81,8 +81,8 @@ pub enum PacketError {
 
 impl PacketHeader {
     /// Content in bits of a packet whose last event ends at `end` bytes from its start
-    /// (padding behind the event excluded), or of an empty packet where that is not
-    /// behind [`FIRST_EVENT_OFFSET`].
+    /// (without the padding after it), or of an empty packet if that is not past
+    /// [`FIRST_EVENT_OFFSET`].
     #[must_use]
     pub const fn content_bits_for(end: usize) -> u64 {
         if end <= FIRST_EVENT_OFFSET {
@@ -107,7 +107,7 @@ impl PacketHeader {
     /// Writes the header, and zeros up to the first event, to the start of `packet`.
     ///
     /// # Panics
-    /// Where `packet` is shorter than [`FIRST_EVENT_OFFSET`].
+    /// If `packet` is shorter than [`FIRST_EVENT_OFFSET`].
     pub fn write_to(&self, packet: &mut [u8]) {
         packet[..4].copy_from_slice(&MAGIC.to_le_bytes());
         packet[4..20].copy_from_slice(&self.uuid);
@@ -131,7 +131,7 @@ impl PacketHeader {
     /// Reads the header at the start of `bytes`.
     ///
     /// # Errors
-    /// Where `bytes` are not the start of a packet whose sizes make sense. Whether the
+    /// If `bytes` do not start with a packet header whose sizes are plausible. Whether the
     /// packet is there as a whole is the caller's to check, as is its `uuid`.
     pub fn parse(bytes: &[u8]) -> Result<Self, PacketError> {
         let Some(bytes) = bytes.first_chunk::<PACKET_HEADER_LEN>() else {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_packet_has_no_content_behind_its_header() {
+    fn an_empty_packet_has_no_content_after_its_header() {
         assert_eq!(PacketHeader::content_bits_for(FIRST_EVENT_OFFSET), 84 * 8);
         assert_eq!(
             PacketHeader::content_bits_for(FIRST_EVENT_OFFSET + 24),

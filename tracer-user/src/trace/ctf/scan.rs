@@ -1,11 +1,13 @@
 //! The packets of one stream file, one header after the other.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::trace::ctf::error::ReadError;
-use crate::trace::ctf::packet::{PACKET_HEADER_LEN, PacketHeader};
+use crate::trace::ctf::index::{self, IndexEntry};
+use crate::trace::ctf::layout::Layout;
+use crate::trace::ctf::map::Map;
+use crate::trace::ctf::packets::{self, NoPacket, Packet};
 
 /// Bytes at the end of a stream file that are not a whole packet: what a recorder leaves
 /// that was killed while it wrote.
@@ -21,30 +23,36 @@ pub struct Tail {
 
 /// Walks over a stream file.
 #[derive(Debug)]
-pub(crate) struct Scanner {
+pub(crate) struct Scanner<'t> {
     path: PathBuf,
-    file: File,
-    uuid: [u8; 16],
-    /// Bytes of the file when it was opened; a recorder may still be at work.
-    len: u64,
+    layout: &'t Layout,
+    /// The file as it was when it was opened; a recorder may still be at work.
+    map: Map,
+    /// Bytes of the file, or up to its tail once that has been found.
+    len: usize,
     /// Where the next packet starts.
-    offset: u64,
+    offset: usize,
+    /// Up to here, memory was let go.
+    released: usize,
     tail: Option<Tail>,
 }
 
-impl Scanner {
-    pub(crate) fn open(path: &Path, uuid: [u8; 16]) -> Result<Self, ReadError> {
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (len, file) = opened.map_err(|source| ReadError::Io {
+/// Memory of a file is let go in pieces of this many bytes.
+const RELEASE_LEN: usize = 4 << 20;
+
+impl<'t> Scanner<'t> {
+    pub(crate) fn open(path: &Path, layout: &'t Layout) -> Result<Self, ReadError> {
+        let map = Map::open(path).map_err(|cause| ReadError::Io {
             path: path.to_owned(),
-            source,
+            cause,
         })?;
         Ok(Self {
             path: path.to_owned(),
-            file,
-            uuid,
-            len,
+            layout,
+            len: map.len(),
+            map,
             offset: 0,
+            released: 0,
             tail: None,
         })
     }
@@ -53,84 +61,95 @@ impl Scanner {
         &self.path
     }
 
+    pub(crate) const fn layout(&self) -> &'t Layout {
+        self.layout
+    }
+
     pub(crate) const fn offset(&self) -> u64 {
-        self.offset
+        self.offset as u64
     }
 
-    /// Bytes of the file, or up to its tail where that has been found.
+    /// Bytes of the file, or up to its tail once that has been found.
     pub(crate) const fn len(&self) -> u64 {
-        self.len
+        self.len as u64
     }
 
-    /// Set once [`next`](Self::next) has come to the end of the file.
+    /// Set once [`next`](Self::next) has reached the end of the file.
     pub(crate) const fn tail(&self) -> Option<&Tail> {
         self.tail.as_ref()
     }
 
     /// Where the next whole packet starts, and its header; `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, PacketHeader)>, ReadError> {
-        let offset = self.offset;
-        let left = self.len - offset;
-        if left == 0 {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Packet)>, ReadError> {
+        let rest = &self.map[self.offset..self.len];
+        if rest.is_empty() {
             return Ok(None);
         }
-        if left < PACKET_HEADER_LEN as u64 {
-            return Ok(self.end_in_tail());
-        }
-        let mut bytes = [0; PACKET_HEADER_LEN];
-        self.read_at(&mut bytes, offset)?;
-        // a file system that lost its last writes in a crash shows zeros in their place
-        if bytes == [0; PACKET_HEADER_LEN] && self.is_zero_from(offset)? {
-            return Ok(self.end_in_tail());
-        }
-        let header = PacketHeader::parse(&bytes).map_err(|source| ReadError::Packet {
-            path: self.path.clone(),
-            offset,
-            source,
-        })?;
-        if header.uuid != self.uuid {
-            return Err(ReadError::ForeignPacket {
+        let offset = self.offset as u64;
+        match packets::parse(self.layout, rest) {
+            Ok(packet) => {
+                self.offset += packet.header.packet_len() as usize;
+                Ok(Some((offset, packet)))
+            }
+            Err(NoPacket::Torn) => Ok(self.end_in_tail()),
+            // a file system that lost its last writes in a crash shows zeros in their place
+            Err(_) if rest.iter().all(|&byte| byte == 0) => Ok(self.end_in_tail()),
+            Err(NoPacket::Foreign) => Err(ReadError::ForeignPacket {
                 path: self.path.clone(),
                 offset,
-            });
-        }
-        if header.packet_len() > left {
-            return Ok(self.end_in_tail());
-        }
-        self.offset += header.packet_len();
-        Ok(Some((offset, header)))
-    }
-
-    /// Fills `buffer` from byte `offset` of the file.
-    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
-        self.file
-            .read_exact_at(buffer, offset)
-            .map_err(|source| ReadError::Io {
+            }),
+            Err(NoPacket::Wrong(cause)) => Err(ReadError::Packet {
                 path: self.path.clone(),
-                source,
-            })
+                offset,
+                cause,
+            }),
+        }
     }
 
-    fn end_in_tail(&mut self) -> Option<(u64, PacketHeader)> {
+    /// Goes to the first packet that ends at `from_ns` or later, if the file has an index;
+    /// returns the packet before it as the index has it. Without an index, or with one that
+    /// does not fit, it stays at the start.
+    pub(crate) fn seek(&mut self, from_ns: u64) -> Option<IndexEntry> {
+        let index = fs::read(index::path_of(&self.path)).ok()?;
+        let entries = index::parse(&index).ok()?;
+        let class = self.layout.stream(Some(entries.first()?.stream_id))?;
+        let time = self.layout.streams[class].time;
+        let first = entries.partition_point(|entry| time.ns(entry.timestamp_end) < from_ns);
+        // the recorder may have written more packets since
+        let first = first.min(entries.len() - 1);
+        let (before, entry) = (entries.get(first.checked_sub(1)?)?, &entries[first]);
+        let offset = usize::try_from(entry.offset).ok()?;
+        let packet = packets::parse(self.layout, self.map.get(offset..self.len)?).ok()?;
+        if IndexEntry::new(entry.offset, &packet.header) != *entry {
+            return None;
+        }
+        self.offset = offset;
+        Some(*before)
+    }
+
+    /// The bytes from `offset` on, not more than `len`.
+    #[inline]
+    pub(crate) fn bytes(&self, offset: usize, len: usize) -> &[u8] {
+        let rest = self.map.get(offset..).unwrap_or_default();
+        rest.get(..len).unwrap_or(rest)
+    }
+
+    /// Lets go of the memory of what lies before the packet at `offset`, now and then.
+    pub(crate) fn release_before(&mut self, offset: u64) {
+        let end = offset as usize / RELEASE_LEN * RELEASE_LEN;
+        if end > self.released {
+            self.map.release(self.released, end);
+            self.released = end;
+        }
+    }
+
+    fn end_in_tail(&mut self) -> Option<(u64, Packet)> {
         self.tail = Some(Tail {
             path: self.path.clone(),
-            offset: self.offset,
-            bytes: self.len - self.offset,
+            offset: self.offset as u64,
+            bytes: (self.len - self.offset) as u64,
         });
         self.len = self.offset;
         None
-    }
-
-    fn is_zero_from(&self, mut offset: u64) -> Result<bool, ReadError> {
-        let mut block = [0; 4096];
-        while offset < self.len {
-            let len = (self.len - offset).min(block.len() as u64) as usize;
-            self.read_at(&mut block[..len], offset)?;
-            if block[..len].iter().any(|&byte| byte != 0) {
-                return Ok(false);
-            }
-            offset += len as u64;
-        }
-        Ok(true)
     }
 }

@@ -1,17 +1,18 @@
-//! The events of one stream, one packet in memory at a time.
+//! The events of one stream, from file to file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::trace::class::{Class, ClassField};
+use crate::trace::class::{Class, Fields};
 use crate::trace::ctf::error::ReadError;
-use crate::trace::ctf::layout::{Header, Layout};
-use crate::trace::ctf::packet::{PACKET_HEADER_LEN, PacketHeader};
+use crate::trace::ctf::layout::{Layout, StreamClass, Thread, visit};
+use crate::trace::ctf::packet::PacketHeader;
+use crate::trace::ctf::packets::Packet;
 use crate::trace::ctf::scan::{Scanner, Tail};
-use crate::trace::event::IntegerType;
+use crate::trace::ctf::schema::Role;
 use crate::trace::folder::chunk::{Before, LastPacket};
-use crate::trace::value::{Cursor, Value};
+use crate::trace::value::{Cursor, Slots, Value, View};
 
-/// An event, as it lies in its packet.
+/// An event, in place in its packet.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
     /// Nanoseconds of the trace's clock.
@@ -22,62 +23,39 @@ pub struct Event<'a> {
     pub tid: u32,
     /// Process of the thread.
     pub pid: u32,
-    /// The thread's name, where the trace has it in each event (those of LTTng can).
+    /// The thread's name, if the trace has it in each event (those of LTTng can).
     pub comm: Option<&'a [u8]>,
     /// What happened.
     pub class: &'a Class,
     context: Cursor<'a>,
     payload: Cursor<'a>,
+    slots: &'a Slots,
 }
 
 impl<'a> Event<'a> {
     /// The fields with their values, in order.
     #[must_use]
     pub fn fields(&self) -> Fields<'a> {
-        Fields {
-            fields: self.class.fields.iter(),
-            cursor: self.payload,
-        }
+        Fields::new(&self.class.fields, self.payload, View::Event(self.slots))
     }
 
-    /// What the event has beside its payload, in order.
+    /// The context with its values, in order.
     #[must_use]
     pub fn context(&self) -> Fields<'a> {
-        Fields {
-            fields: self.class.context.iter(),
-            cursor: self.context,
-        }
+        Fields::new(&self.class.context, self.context, View::Event(self.slots))
     }
 }
 
-/// Iterates over the fields of an [`Event`].
-#[derive(Clone, Debug)]
-pub struct Fields<'a> {
-    fields: std::slice::Iter<'a, ClassField>,
-    cursor: Cursor<'a>,
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = (&'a ClassField, Value<'a>);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let field = self.fields.next()?;
-        let value = field.kind.read(&mut self.cursor)?;
-        Some((field, value))
-    }
-}
-
-/// Events that a stream should have and has not, as its packets tell.
+/// Events that are missing from a stream, by the counters in its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Where the packet that tells of it starts, in nanoseconds of the trace's clock.
+    /// When the packet that reports it starts, in nanoseconds of the trace's clock.
     pub timestamp_ns: u64,
     /// The CPU of the stream.
     pub cpu: u32,
     /// Events that the recorder dropped since the packet before.
     pub events: u64,
-    /// Packets that are missing before this one: overwritten while nobody read them, or in
+    /// Packets that are missing before this one: overwritten before they were read, or in
     /// a chunk that is not here.
     pub packets: u64,
 }
@@ -96,9 +74,6 @@ pub(crate) enum Head<'t> {
 /// Where the parts of an event start, in bits from the start of its packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts {
-    /// What all events of the stream have.
-    stream_context: u64,
-    /// What all events of the class have beside their payloads.
     context: u64,
     payload: u64,
 }
@@ -112,53 +87,94 @@ impl Head<'_> {
     }
 }
 
+/// A file of a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamFile {
+    pub(crate) path: PathBuf,
+    /// Position of its layout in the trace.
+    pub(crate) layout: usize,
+}
+
+/// What the streams of a trace share.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'t> {
+    pub(crate) layouts: &'t [Layout],
+    pub(crate) classes: &'t [Class],
+    /// Earlier events are left out.
+    pub(crate) from_ns: u64,
+}
+
 /// Reads one stream, from file to file.
 pub(crate) struct Stream<'t> {
-    layout: &'t Layout,
-    scanner: Scanner,
-    /// Where the stream goes on.
-    rest: std::slice::Iter<'t, PathBuf>,
+    shared: Shared<'t>,
+    class: &'t StreamClass,
+    scanner: Scanner<'t>,
+    /// Where the stream continues.
+    rest: std::slice::Iter<'t, StreamFile>,
     /// What could not be read at the ends of the files before.
     tails: Vec<Tail>,
-    /// Events before are left out.
-    from_ns: u64,
-    /// The content of the packet at `packet_offset`.
-    content: Vec<u8>,
     packet_offset: u64,
     header: PacketHeader,
     /// End of the last event that was decoded, in bits from the packet's start.
     position: u64,
-    /// Time stamp of that event: short ones count on from it.
+    /// Time stamp of that event, in ticks: short ones count on from it.
     last_timestamp: u64,
-    /// What streams had come to when the trace began.
+    slots: Slots,
+    /// The last packets of the streams when the trace began.
     start: &'t Before,
     /// The packet before, if there was one.
     before: Option<LastPacket>,
 }
 
+/// The class of a stream without packets.
+fn first_class(layout: &Layout) -> Result<&StreamClass, ReadError> {
+    layout
+        .streams
+        .first()
+        .ok_or_else(|| ReadError::Unsupported {
+            path: PathBuf::new(),
+            what: "there is no stream".to_owned(),
+        })
+}
+
 impl<'t> Stream<'t> {
-    /// The stream in the file `first`, which goes on in the files `rest`.
+    /// The stream in the file `first`, which continues in the files `rest`.
     pub(crate) fn open(
-        layout: &'t Layout,
-        first: &Path,
-        rest: &'t [PathBuf],
+        shared: Shared<'t>,
+        first: &'t StreamFile,
+        rest: &'t [StreamFile],
         start: &'t Before,
-        from_ns: u64,
     ) -> Result<Self, ReadError> {
-        Ok(Self {
-            layout,
-            scanner: Scanner::open(first, layout.info.uuid)?,
+        let layout = &shared.layouts[first.layout];
+        let mut stream = Self {
+            shared,
+            class: first_class(layout)?,
+            scanner: Scanner::open(&first.path, layout)?,
             rest: rest.iter(),
             tails: Vec::new(),
-            from_ns,
-            content: Vec::new(),
             packet_offset: 0,
             header: PacketHeader::default(),
             position: 0,
             last_timestamp: 0,
+            slots: Slots::EMPTY,
             start,
             before: None,
-        })
+        };
+        stream.seek();
+        Ok(stream)
+    }
+
+    /// Passes over packets of the file that end before the first event that is wanted.
+    fn seek(&mut self) {
+        if self.shared.from_ns == 0 {
+            return;
+        }
+        if let Some(before) = self.scanner.seek(self.shared.from_ns) {
+            self.before = Some(LastPacket {
+                sequence: before.sequence,
+                events_discarded: before.events_discarded,
+            });
+        }
     }
 
     /// What could not be read at the ends of the files up to here.
@@ -171,23 +187,27 @@ impl<'t> Stream<'t> {
         loop {
             while self.position < self.header.content_bits {
                 let head = self.decode()?;
-                if head.timestamp_ns() >= self.from_ns {
+                if head.timestamp_ns() >= self.shared.from_ns {
                     return Ok(Some(head));
                 }
             }
-            let Some((offset, header)) = self.scanner.next()? else {
-                let Some(path) = self.rest.next() else {
+            let Some((offset, packet)) = self.scanner.next()? else {
+                let Some(file) = self.rest.next() else {
                     return Ok(None);
                 };
                 self.tails.extend(self.scanner.tail().cloned());
-                self.scanner = Scanner::open(path, self.layout.info.uuid)?;
+                let layout = &self.shared.layouts[file.layout];
+                self.scanner = Scanner::open(&file.path, layout)?;
+                self.seek();
                 continue;
             };
-            let loss = self.loss_before(&header);
-            if header.timestamp_end < self.from_ns {
+            let class = &self.scanner.layout().streams[packet.stream];
+            let loss = self.loss_before(&packet, class);
+            let end = packet.header.timestamp_end;
+            if end != u64::MAX && class.time.ns(end) < self.shared.from_ns {
                 continue;
             }
-            self.load(offset, header)?;
+            self.enter(offset, &packet, class);
             if loss.events > 0 || loss.packets > 0 {
                 return Ok(Some(Head::Loss(loss)));
             }
@@ -198,6 +218,7 @@ impl<'t> Stream<'t> {
     /// [`advance`](Self::advance) gave.
     #[inline]
     pub(crate) fn event(&self, timestamp_ns: u64, class: &'t Class, parts: Parts) -> Event<'_> {
+        let context = self.cursor(parts.context);
         let mut event = Event {
             timestamp_ns,
             cpu: self.header.cpu,
@@ -205,29 +226,48 @@ impl<'t> Stream<'t> {
             pid: 0,
             comm: None,
             class,
-            context: self.cursor(parts.context),
+            context,
             payload: self.cursor(parts.payload),
+            slots: &self.slots,
         };
-        let fields = Fields {
-            fields: self.layout.context.iter(),
-            cursor: self.cursor(parts.stream_context),
-        };
-        for (field, value) in fields {
-            match (field.name.as_str(), value) {
-                ("tid", Value::Number(number)) => event.tid = number.raw as u32,
-                ("pid", Value::Number(number)) => event.pid = number.raw as u32,
-                ("procname", Value::Text(comm)) => event.comm = Some(comm),
-                _ => {}
+        match self.class.thread {
+            Thread::Fixed { tid, pid, comm } => {
+                let number = |(bits, number)| context.ahead(bits).integer(number).unwrap_or(0);
+                event.tid = tid.map_or(0, number) as u32;
+                event.pid = pid.map_or(0, number) as u32;
+                event.comm = comm.and_then(|(bits, len)| context.ahead(bits).characters(len));
             }
+            Thread::Anywhere => self.find_thread(&mut event),
         }
         event
     }
 
-    fn cursor(&self, position: u64) -> Cursor<'_> {
-        Cursor::new(&self.content, position, self.header.content_bits)
+    fn find_thread<'a>(&'a self, event: &mut Event<'a>) {
+        let mut cursor = event.context;
+        let mut slots = self.slots;
+        let fields = &self.class.context.fields;
+        visit(
+            fields,
+            &mut cursor,
+            &mut slots,
+            &mut |role, _, value| match (role, value) {
+                (Role::Tid, Value::Number(number)) => event.tid = number.raw as u32,
+                (Role::Pid, Value::Number(number)) => event.pid = number.raw as u32,
+                (Role::Comm, Value::Text(comm)) => event.comm = Some(comm),
+                _ => {}
+            },
+        );
     }
 
-    fn loss_before(&mut self, header: &PacketHeader) -> Loss {
+    #[inline]
+    fn cursor(&self, position: u64) -> Cursor<'_> {
+        let len = self.header.content_len() as usize;
+        let bytes = self.scanner.bytes(self.packet_offset as usize, len);
+        Cursor::new(bytes, position, self.header.content_bits)
+    }
+
+    fn loss_before(&mut self, packet: &Packet, class: &StreamClass) -> Loss {
+        let header = &packet.header;
         let before = self
             .before
             .or_else(|| self.start.0.get(&header.stream_instance_id).copied());
@@ -235,68 +275,68 @@ impl<'t> Stream<'t> {
             (last.sequence.wrapping_add(1), last.events_discarded)
         });
         self.before = Some(header.into());
+        let missing = header.sequence.saturating_sub(sequence);
         Loss {
-            timestamp_ns: header.timestamp_begin,
+            timestamp_ns: class.time.ns(header.timestamp_begin),
             cpu: header.cpu,
             events: header.events_discarded.saturating_sub(discarded),
-            packets: header.sequence.saturating_sub(sequence),
+            packets: if packet.has_sequence { missing } else { 0 },
         }
     }
 
-    fn load(&mut self, offset: u64, header: PacketHeader) -> Result<(), ReadError> {
-        // the file is at least as long, so a header cannot ask for memory that it has not
-        self.content.resize(header.content_len() as usize, 0);
-        self.scanner.read_at(&mut self.content, offset)?;
+    fn enter(&mut self, offset: u64, packet: &Packet, class: &'t StreamClass) {
+        self.class = class;
+        self.scanner.release_before(offset);
         self.packet_offset = offset;
-        self.header = header;
-        self.position = PACKET_HEADER_LEN as u64 * 8;
-        self.last_timestamp = header.timestamp_begin;
-        Ok(())
+        self.position = packet.first_bits;
+        self.last_timestamp = packet.header.timestamp_begin;
+        self.header = packet.header;
+        self.slots = packet.slots;
     }
 
-    /// Finds the parts of the event behind `position` and checks that all are there.
+    /// Finds the parts of the event after `position` and checks that all are there.
     #[inline]
     fn decode(&mut self) -> Result<Head<'t>, ReadError> {
-        let layout = self.layout;
-        let mut cursor = self.cursor(self.position);
-        cursor.align(layout.header_align_bits);
+        let stream = self.class;
+        let len = self.header.content_len() as usize;
+        let bytes = self.scanner.bytes(self.packet_offset as usize, len);
+        let mut cursor = Cursor::new(bytes, self.position, self.header.content_bits);
+        let slots = &mut self.slots;
+        cursor.align(stream.header_align_bits);
         let start = cursor.position();
-        let Some((timestamp_ns, id)) = read_header(layout.header, &mut cursor, self.last_timestamp)
-        else {
+        let Some((ticks, id)) = stream.header.read(&mut cursor, slots, self.last_timestamp) else {
             return Err(self.past_content(start, "the header of an event".into()));
         };
-        let Some(class) = layout.class(id) else {
+        let Some(class) = stream.class(id, self.shared.classes) else {
             return Err(ReadError::UnknownClass {
                 path: self.scanner.path().to_owned(),
                 offset: self.packet_offset + start / 8,
-                id,
+                id: id.unwrap_or(0),
             });
         };
-        cursor.align(layout.context_align_bits);
-        let mut parts = Parts {
-            stream_context: cursor.position(),
-            context: 0,
-            payload: 0,
-        };
-        let mut whole = step_over(&layout.context, None, &mut cursor);
-        cursor.align(class.context_extent.align_bits);
-        parts.context = cursor.position();
-        let fixed_bits = class.context_extent.fixed_bits;
-        whole = whole.and_then(|()| step_over(&class.context, fixed_bits, &mut cursor));
+        cursor.align(stream.context.extent.align_bits);
+        let context = cursor.position();
+        let mut whole = stream
+            .context
+            .extent
+            .skip(&stream.context.fields, &mut cursor, slots);
+        let own = &class.own_context;
+        cursor.align(own.extent.align_bits);
+        whole = whole.and_then(|()| own.extent.skip(&own.fields, &mut cursor, slots));
         cursor.align(class.payload_extent.align_bits);
-        parts.payload = cursor.position();
-        let fixed_bits = class.payload_extent.fixed_bits;
-        whole = whole.and_then(|()| step_over(&class.fields, fixed_bits, &mut cursor));
+        let payload = cursor.position();
+        whole = whole.and_then(|()| class.payload_extent.skip(&class.fields, &mut cursor, slots));
         let end = cursor.position();
-        if whole.is_none() || end > self.header.content_bits {
+        // an event without a bit would come again and again
+        if whole.is_none() || end > self.header.content_bits || end == self.position {
             return Err(self.past_content(start, format!("an event `{}`", class.name)));
         }
         self.position = end;
-        self.last_timestamp = timestamp_ns;
+        self.last_timestamp = ticks;
         Ok(Head::Event {
-            timestamp_ns,
+            timestamp_ns: stream.time.ns(ticks),
             class,
-            parts,
+            parts: Parts { context, payload },
         })
     }
 
@@ -307,70 +347,5 @@ impl<'t> Stream<'t> {
             offset: self.packet_offset + position / 8,
             what,
         }
-    }
-}
-
-#[inline]
-fn step_over<'a>(
-    fields: &'a [ClassField],
-    fixed_bits: Option<u64>,
-    cursor: &mut Cursor<'a>,
-) -> Option<()> {
-    if let Some(bits) = fixed_bits {
-        return cursor.skip(bits);
-    }
-    for field in fields {
-        field.kind.read(cursor)?;
-    }
-    Some(())
-}
-
-#[inline]
-fn read_header(header: Header, cursor: &mut Cursor, last: u64) -> Option<(u64, u64)> {
-    match header {
-        Header::Plain { timestamp, id } => Some((cursor.number(timestamp)?, cursor.number(id)?)),
-        Header::Compact {
-            id,
-            timestamp,
-            extended_tag,
-            extended_id,
-            extended_timestamp,
-        } => {
-            let tag = cursor.number(id)?;
-            if tag == extended_tag {
-                let id = cursor.number(extended_id)?;
-                let time = cursor.number(extended_timestamp)?;
-                return Some((count_on(last, time, extended_timestamp), id));
-            }
-            let time = cursor.number(timestamp)?;
-            Some((count_on(last, time, timestamp), tag))
-        }
-    }
-}
-
-/// The first time not before `last` whose low bits are `short` (CTF 1.8 §8).
-const fn count_on(last: u64, short: u64, ty: IntegerType) -> u64 {
-    if ty.size_bits == 64 {
-        return short;
-    }
-    let span = 1u64 << ty.size_bits;
-    let time = (last & !(span - 1)) | (short & (span - 1));
-    if time < last {
-        time.wrapping_add(span)
-    } else {
-        time
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trace::event::Display;
-
-    #[test]
-    fn short_time_stamps_count_on() {
-        let ty = IntegerType::natural(1, false, Display::Decimal);
-        assert_eq!(count_on(0x1_20, 0x21, ty), 0x1_21);
-        assert_eq!(count_on(0x1_20, 0x1f, ty), 0x2_1f);
     }
 }

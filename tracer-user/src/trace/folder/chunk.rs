@@ -7,9 +7,9 @@
 //!
 //! - [`OPEN_METADATA`] is the metadata of a chunk that is being written. It becomes
 //!   [`METADATA`] when the chunk is complete, so readers of CTF see complete chunks only.
-//! - [`BEFORE`] says what each stream had come to when the chunk began: lines of
-//!   `INSTANCE SEQUENCE DISCARDED`, the numbers of its last packet. A reader that has not
-//!   what was before counts losses from there.
+//! - [`BEFORE`] has the state of each stream at the start of the chunk: lines of
+//!   `INSTANCE SEQUENCE DISCARDED`, the counters of its last packet. A reader without the
+//!   earlier chunks counts losses from there.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ pub const METADATA: &str = "metadata";
 /// Name of the metadata of a chunk that is not complete.
 pub const OPEN_METADATA: &str = ".metadata";
 
-/// Name of the file that says what the streams had come to when a chunk began.
+/// Name of the file with the counters of the streams at the start of a chunk.
 pub const BEFORE: &str = ".before";
 
 const PREFIX: &str = "chunk-";
@@ -61,13 +61,13 @@ impl From<&PacketHeader> for LastPacket {
     }
 }
 
-/// What the streams had come to when a chunk began, by their instances. Streams that had
-/// no packet yet are not there.
+/// The last packets of the streams at the start of a chunk, by stream instance, for streams
+/// that had one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Before(pub BTreeMap<u64, LastPacket>);
 
 impl Before {
-    /// Reads the file of the chunk in `folder`; nothing where it has none.
+    /// Reads the file of the chunk in `folder`; empty if there is none.
     pub fn open(folder: &Path) -> io::Result<Self> {
         match fs::read_to_string(folder.join(BEFORE)) {
             Ok(text) => Ok(Self::parse(&text)),
@@ -111,8 +111,7 @@ impl Before {
     }
 }
 
-/// The metadata of the trace or chunk in `folder`: that of a complete one, where there is
-/// one.
+/// The metadata file of the trace or chunk in `folder`: the complete one if it exists.
 pub(super) fn metadata_path(folder: &Path) -> PathBuf {
     let complete = folder.join(METADATA);
     let open = folder.join(OPEN_METADATA);
@@ -121,26 +120,6 @@ pub(super) fn metadata_path(folder: &Path) -> PathBuf {
     } else {
         complete
     }
-}
-
-/// Chunks in `dir`, in their order: folders with metadata, complete or not. None where
-/// `dir` itself has metadata, or is no folder.
-pub(super) fn find(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    if metadata_path(dir).exists() || !dir.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut chunks = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() && metadata_path(&path).exists() {
-            chunks.push(path);
-        }
-    }
-    chunks.sort_by_cached_key(|path| {
-        let name = path.file_name().unwrap_or_default().to_owned();
-        (name.to_str().and_then(number), name)
-    });
-    Ok(chunks)
 }
 
 /// Makes the metadata in `folder` that of a complete chunk; says whether it was not yet.
@@ -156,6 +135,7 @@ pub(super) fn complete(folder: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::folder::find::folders_below;
 
     #[test]
     fn names_sort_in_the_order_of_their_numbers() {
@@ -181,7 +161,7 @@ mod tests {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::write(dir.path().join(name).join(metadata), "").unwrap();
         }
-        let found = find(dir.path()).unwrap();
+        let found = folders_below(dir.path()).unwrap();
         let names: Vec<_> = found.iter().map(|path| path.file_name().unwrap()).collect();
         assert_eq!(
             names,

@@ -15,7 +15,7 @@
 //! A packet is a whole packet of CTF as it would be in the file of its stream, metadata is
 //! text, names of threads are whole lines of [`tasks`], functions of the kernel of
 //! [`kallsyms`], mappings of [`mappings`]. The end has no body; a pipe that
-//! closes without it had a writer that did not come to its end.
+//! closes without it had a writer that was interrupted.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -28,7 +28,7 @@ use thiserror::Error;
 use crate::trace::ctf::packet::MAX_PACKET_LEN;
 use crate::trace::sidecar::{kallsyms, mappings, tasks};
 
-/// What each frame starts with.
+/// The first bytes of every frame.
 pub const MAGIC: [u8; 4] = *b"CTF|";
 
 /// Size in bytes of the header of a frame.
@@ -49,37 +49,39 @@ pub enum Frame {
     KernelSymbols,
     /// Lines of mappings of processes.
     Mappings,
-    /// Nothing: the trace is complete.
+    /// Empty: the trace is complete.
     End,
 }
 
-/// Why frames cannot be read, or not kept.
+/// Why a trace on a pipe cannot be read or stored.
 #[derive(Debug, Error)]
 pub enum FrameError {
     /// No frame, or none of this version.
-    #[error("at byte {offset} there is no part of a trace; pipe `tracer record -o -` into this")]
+    #[error(
+        "byte {offset} of the input is not the start of a frame; pipe `tracer record -o -` into this"
+    )]
     Header {
         /// Bytes from the start of the input.
         offset: u64,
     },
     /// No metadata before the end.
-    #[error("there was no trace in it: the recorder ended before it began")]
+    #[error("the input is empty: the recorder ended before it wrote anything")]
     Empty,
     /// The input cannot be read.
-    #[error("cannot read on after {offset} bytes: {source}")]
+    #[error("cannot read the input after {offset} bytes: {cause}")]
     Read {
         /// Bytes from the start of the input.
         offset: u64,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A file of the trace cannot be written.
-    #[error("cannot write `{}`: {source}; set TMPDIR to a folder with more space", path.display())]
+    #[error("cannot write `{}`: {cause}; set TMPDIR to a folder with more space", path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -131,22 +133,22 @@ impl Frame {
     }
 }
 
-/// What came out of a pipe.
+/// The result of [`unpack`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unpacked {
-    /// Whole packets.
+    /// Complete packets.
     pub packets: u64,
-    /// Bytes of the last frame, of which not all came; they were left out.
+    /// Bytes of an incomplete last frame, which was discarded.
     pub torn_bytes: u64,
-    /// True if the writer said that this is all.
+    /// Whether the writer ended the trace.
     pub complete: bool,
 }
 
-/// Reads frames to their end and writes the trace that they are to the folder `dir`, which
-/// must be empty. A frame that is cut off is left out: the trace has whole packets only.
+/// Reads all frames and writes the trace to the folder `dir`, which must be empty. An incomplete
+/// last frame is discarded, so that the trace has complete packets only.
 ///
 /// # Errors
-/// Where `input` is no trace, or one of both sides fails.
+/// If `input` is not a trace, or cannot be read, or if `dir` cannot be written.
 pub fn unpack(input: &mut impl Read, dir: &Path) -> Result<Unpacked, FrameError> {
     let mut unpacked = Unpacked::default();
     let mut files = Files {
@@ -161,7 +163,7 @@ pub fn unpack(input: &mut impl Read, dir: &Path) -> Result<Unpacked, FrameError>
             what.clear();
             // Memory is taken for what comes, not for what is announced.
             let count = input.by_ref().take(len).read_to_end(what);
-            let count = count.map_err(|source| FrameError::Read { offset, source })?;
+            let count = count.map_err(|cause| FrameError::Read { offset, cause })?;
             Ok(count as u64 == len)
         };
         let whole = read(&mut body, HEADER_LEN as u64)?;
@@ -216,7 +218,7 @@ impl Files<'_> {
         let path = self.dir.join(&name);
         self.file(name, &path)
             .and_then(|file| file.write_all(bytes))
-            .map_err(|source| FrameError::Write { path, source })
+            .map_err(|cause| FrameError::Write { path, cause })
     }
 
     fn file(&mut self, name: String, path: &Path) -> io::Result<&mut File> {

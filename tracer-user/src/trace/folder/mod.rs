@@ -9,9 +9,11 @@
 //! - [`repair()`]: cuts the trace of a killed recorder to whole packets
 
 pub mod chunk;
+mod find;
 pub mod frames;
 mod read;
 mod repair;
 
-pub use read::{Events, Record, Trace, parse_metadata};
+pub use find::parse_metadata;
+pub use read::{Events, Record, Trace};
 pub use repair::{Cut, RepairSummary, repair};

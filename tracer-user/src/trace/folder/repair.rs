@@ -1,5 +1,5 @@
-//! Makes the trace of a recorder that was killed readable for everyone: other readers
-//! refuse a trace as a whole where a stream ends in half a packet.
+//! Makes the trace of a killed recorder readable: other readers refuse the whole trace if one
+//! of its streams ends in an incomplete packet.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -16,59 +16,58 @@ use crate::trace::folder::read::Trace;
 pub struct RepairSummary {
     /// Number of streams.
     pub streams: usize,
-    /// Packets that are whole, in all streams.
+    /// Complete packets in all streams.
     pub packets: u64,
-    /// The files that were cut; none where the trace was whole.
+    /// The files that were truncated; none if the trace was complete.
     pub cuts: Vec<Cut>,
-    /// Folders of chunks that had not been completed.
+    /// Folders of chunks that were not complete before.
     pub completed: Vec<PathBuf>,
 }
 
-/// A stream file that was cut to its whole packets.
+/// A stream file that was truncated to its complete packets.
 #[derive(Debug)]
 pub struct Cut {
     /// The stream file.
     pub path: PathBuf,
     /// Its new length in bytes.
     pub kept_bytes: u64,
-    /// What it was shortened by, in bytes.
+    /// Number of bytes removed.
     pub cut_bytes: u64,
-    /// What was wrong behind the last whole packet, where it was more than a packet that
-    /// was not written to its end.
+    /// What was wrong after the last complete packet, unless it was just an incomplete one.
     pub damage: Option<ReadError>,
 }
 
-/// Cuts every stream file of the trace in `dir` behind the last of its packets up to
-/// which all are whole, makes the indexes that there are tell of all packets, and completes
-/// the chunk that was being written. All files are looked at before the first is changed.
+/// Truncates every stream file of the trace in `dir` before its first incomplete or corrupt
+/// packet, rewrites existing indexes to match, and completes the chunk that was being written.
+/// All files are checked before the first is changed.
 ///
 /// # Errors
-/// Where `dir` is not a trace, where a file in it does not start as a stream of this
-/// trace does (it is left alone), or where a file cannot be changed.
+/// If `dir` is not a trace, if a file in it does not start like a stream of this trace (nothing
+/// is changed then), or if a file cannot be changed.
 pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
     let trace = Trace::open(dir)?;
     let mut summary = RepairSummary {
-        streams: trace.streams().len(),
+        streams: trace.stream_count(),
         ..RepairSummary::default()
     };
     let mut indexes = Vec::new();
-    for path in trace.streams().iter().flatten() {
-        let mut scanner = Scanner::open(path, trace.info().uuid)?;
+    for (path, layout) in trace.files() {
+        let mut scanner = Scanner::open(path, layout)?;
         let mut index = index::header().to_vec();
         let damage = loop {
             match scanner.next() {
-                Ok(Some((offset, header))) => {
+                Ok(Some((offset, packet))) => {
                     summary.packets += 1;
-                    index.extend(IndexEntry::new(offset, &header).to_bytes());
+                    index.extend(IndexEntry::new(offset, &packet.header).to_bytes());
                 }
                 Ok(None) => break None,
                 Err(error @ ReadError::Io { .. }) => return Err(error),
-                // nothing of it is ours: cutting would empty it
+                // not a stream of this trace: truncating would empty it
                 Err(error) if scanner.offset() == 0 => return Err(error),
                 Err(error) => break Some(error),
             }
         };
-        indexes.push((index_path(path), index));
+        indexes.push((index::path_of(path), index));
         let kept_bytes = scanner.offset();
         let cut_bytes = match (&damage, scanner.tail()) {
             (None, None) => continue,
@@ -76,7 +75,7 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
             (Some(_), _) => scanner.len() - kept_bytes,
         };
         summary.cuts.push(Cut {
-            path: path.clone(),
+            path: path.to_owned(),
             kept_bytes,
             cut_bytes,
             damage,
@@ -90,13 +89,13 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
                 file.set_len(cut.kept_bytes)?;
                 file.sync_all()
             })
-            .map_err(|source| ReadError::Io {
+            .map_err(|cause| ReadError::Io {
                 path: cut.path.clone(),
-                source,
+                cause,
             })?;
     }
     for (path, index) in indexes {
-        restore(&path, &index).map_err(|source| ReadError::Io { path, source })?;
+        restore(&path, &index).map_err(|cause| ReadError::Io { path, cause })?;
     }
     let whole = [dir.to_owned()];
     let chunks = match trace.chunks() {
@@ -107,16 +106,10 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
         match chunk::complete(&path) {
             Ok(true) => summary.completed.push(path),
             Ok(false) => {}
-            Err(source) => return Err(ReadError::Io { path, source }),
+            Err(cause) => return Err(ReadError::Io { path, cause }),
         }
     }
     Ok(summary)
-}
-
-fn index_path(stream: &Path) -> PathBuf {
-    let mut name = stream.file_name().unwrap_or_default().to_owned();
-    name.push(index::SUFFIX);
-    stream.with_file_name(index::FOLDER_NAME).join(name)
 }
 
 /// Gives the index at `path`, if there is one, this content. The recorder may have been

@@ -1,8 +1,8 @@
 //! Events as JSON, one object per line.
 
-use crate::trace::ctf::{Event, Fields, Loss};
+use crate::trace::ctf::{Event, Loss};
 use crate::trace::sidecar::tasks::Tasks;
-use crate::trace::{Class, ClassField, Number, Numbers, Value};
+use crate::trace::{Class, ClassField, Fields, Number, Numbers, Value};
 use crate::view::report::line::Line;
 use crate::view::report::names::{is_result, name};
 use crate::view::report::stack::{Address, Frame, Side, Stacks};
@@ -183,18 +183,36 @@ fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
 fn push_value(line: &mut Line, value: Value<'_>) {
     match value {
         Value::Number(number) | Value::Labeled(number, _) => push_number(line, number),
+        // JSON has neither infinity nor NaN
+        Value::Float(number) if !number.is_finite() => line.text("null"),
+        Value::Float(number) => line.float(number),
         Value::Text(text) => line.json(text),
-        Value::Numbers(numbers) => {
-            line.byte(b'[');
-            for (index, number) in numbers.enumerate() {
+        Value::Numbers(numbers) => push_list(line, numbers, push_number),
+        Value::List(list) => push_list(line, list, push_value),
+        Value::Struct(fields) => {
+            line.byte(b'{');
+            for (index, (field, value)) in fields.enumerate() {
                 if index > 0 {
                     line.byte(b',');
                 }
-                push_number(line, number);
+                line.json(field.name.as_bytes());
+                line.byte(b':');
+                push_value(line, value);
             }
-            line.byte(b']');
+            line.byte(b'}');
         }
     }
+}
+
+fn push_list<T>(line: &mut Line, items: impl Iterator<Item = T>, push: fn(&mut Line, T)) {
+    line.byte(b'[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            line.byte(b',');
+        }
+        push(line, item);
+    }
+    line.byte(b']');
 }
 
 fn push_number(line: &mut Line, number: Number) {

@@ -2,6 +2,7 @@
 //! time of a report.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 
 /// A buffer of text to append to.
 #[derive(Debug, Default)]
@@ -31,6 +32,12 @@ impl Line {
             self.byte(b'-');
         }
         self.decimal(number.unsigned_abs());
+    }
+
+    /// The shortest decimal number that is nearer to this one than to any other.
+    pub(super) fn float(&mut self, number: f64) {
+        // writing to a vector cannot fail
+        let _ = write!(self.0, "{number}");
     }
 
     /// Pads with zeros to `width` digits.

@@ -1,9 +1,9 @@
 //! Events as lines of text, in the format of `trace-cmd report`.
 
-use crate::trace::ctf::{Event, Fields, Loss};
+use crate::trace::ctf::{Event, Loss};
 use crate::trace::event::{Display, STRING_CUT, STRING_FAULT};
 use crate::trace::sidecar::tasks::Tasks;
-use crate::trace::{Class, ClassField, Number, Value};
+use crate::trace::{Class, ClassField, Fields, Number, Value};
 use crate::view::report::line::Line;
 use crate::view::report::names::{Name, is_result, name};
 use crate::view::report::stack::{Address, Frame, Side, Stacks};
@@ -207,18 +207,42 @@ fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
 fn push_value(line: &mut Line, value: Value<'_>) {
     match value {
         Value::Number(number) | Value::Labeled(number, _) => push_number(line, number),
+        Value::Float(number) => line.float(number),
         Value::Text(text) => line.string(text),
-        Value::Numbers(numbers) => {
+        Value::Numbers(numbers) => push_list(line, numbers, push_number),
+        Value::List(list) => push_list(line, list, push_inner),
+        Value::Struct(fields) => {
             line.byte(b'{');
-            for (index, number) in numbers.enumerate() {
+            for (index, (field, value)) in fields.enumerate() {
                 if index > 0 {
-                    line.byte(b',');
+                    line.byte(b' ');
                 }
-                push_number(line, number);
+                line.bare(field.name.as_bytes());
+                line.byte(b'=');
+                push_inner(line, value);
             }
             line.byte(b'}');
         }
     }
+}
+
+/// A value inside another, by its name if it has one.
+fn push_inner(line: &mut Line, value: Value<'_>) {
+    match name(&value, false) {
+        None => push_value(line, value),
+        Some(name) => line.string(name.as_str().as_bytes()),
+    }
+}
+
+fn push_list<T>(line: &mut Line, items: impl Iterator<Item = T>, push: fn(&mut Line, T)) {
+    line.byte(b'{');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            line.byte(b',');
+        }
+        push(line, item);
+    }
+    line.byte(b'}');
 }
 
 fn push_number(line: &mut Line, number: Number) {

@@ -1,10 +1,14 @@
-//! What a trace has beside its events: metadata, functions of the kernel, code of processes.
+//! The parts of a trace: metadata, streams, functions of the kernel, code of processes.
 
+use std::cell::OnceCell;
+use std::fs;
 use std::path::Path;
 
-use tracer::trace::folder::parse_metadata;
+use tempfile::TempDir;
+use tracer::trace::folder::{Record, Trace, parse_metadata};
 use tracer::trace::sidecar::kallsyms::KernelSymbols;
 use tracer::trace::sidecar::mappings::{Mappings, format_look};
+use tracer::trace::{Fields, Value};
 
 use crate::subjects::{Outcome, Subject};
 
@@ -64,9 +68,59 @@ pub(crate) const METADATA: Subject = Subject {
         "-1",
         "0x",
         "é",
+        "typedef uint8_t x;",
+        "floating_point { exp_dig = 8; mant_dig = 24; align = 8; }",
+        "variant <tag> { uint8_t a; string b; }",
+        "event.fields.len",
+        "[len][2]",
+        "\x1e",
+        "\x1e{\"type\":\"",
+        "{\"type\":\"structure\",\"member-classes\":[",
+        "\"field-class\":",
+        "\"fixed-length-unsigned-integer\"",
+        "\"variable-length-signed-integer\"",
+        "\"dynamic-length-array\"",
+        "\"length-field-location\":{\"path\":[null,\"len\"]}",
+        "\"selector-field-ranges\":[[0,127]]",
+        "\"minimum-alignment\":32768",
+        "\"length\":64",
+        "\"byte-order\":\"big-endian\"",
+        "\"roles\":[\"packet-total-length\"]",
     ],
     default_runs: 800,
     run: run_metadata,
+};
+
+/// Between the metadata and the stream of an input of [`STREAM`].
+const STREAM_STARTS: &[u8] = b"\n=== stream ===\n";
+
+/// A whole trace of one stream.
+pub(crate) const STREAM: Subject = Subject {
+    name: "stream",
+    tokens: &[
+        "\0",
+        "\0\0\0\0",
+        "\x7f",
+        "\x01\0\0\0",
+        "text\0",
+        "=== stream ===",
+        "[len]",
+        "align(64)",
+        "size = 1;",
+        "size = 64;",
+        "align = 1;",
+        "byte_order = be;",
+        "signed = true;",
+        "struct {",
+        "};",
+        "string",
+        "\"alignment\":64",
+        "\"length\":1",
+        "\"packet-total-length\"",
+        "\"big-endian\"",
+    ],
+    default_runs: 800,
+    run: run_stream,
 };
 
 pub(crate) const KALLSYMS: Subject = Subject {
@@ -134,6 +188,67 @@ fn run_metadata(bytes: &[u8]) -> Outcome {
             assert!(!error.to_string().is_empty());
             Outcome::Refused
         }
+    }
+}
+
+thread_local! {
+    static FOLDER: OnceCell<TempDir> = const { OnceCell::new() };
+}
+
+/// All events and all their values are read, or there is an error.
+fn run_stream(bytes: &[u8]) -> Outcome {
+    let split = bytes
+        .windows(STREAM_STARTS.len())
+        .position(|window| window == STREAM_STARTS);
+    let Some(split) = split else {
+        return Outcome::Refused;
+    };
+    let (metadata, stream) = bytes.split_at(split);
+    FOLDER.with(|folder| {
+        let folder = folder.get_or_init(|| tempfile::tempdir().expect("a temporary folder"));
+        let write = |name: &str, bytes: &[u8]| {
+            fs::write(folder.path().join(name), bytes).expect("a file of the trace");
+        };
+        write("metadata", metadata);
+        write("stream", &stream[STREAM_STARTS.len()..]);
+        match read_all(folder.path()) {
+            Ok(events) => Outcome::from(events > 0),
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                Outcome::Refused
+            }
+        }
+    })
+}
+
+fn read_all(dir: &Path) -> Result<u64, tracer::trace::ctf::ReadError> {
+    let trace = Trace::open(dir)?;
+    trace.start_ns()?;
+    let mut events = trace.events(0)?;
+    let mut count = 0;
+    while let Some(record) = events.next()? {
+        if let Record::Event(event) = record {
+            count += 1;
+            let fields = event.fields();
+            let read = look_at(fields) + look_at(event.context());
+            let expected = event.class.fields.len() + event.class.context.len();
+            assert_eq!(read, expected, "fields of `{}`", event.class.name);
+        }
+    }
+    Ok(count)
+}
+
+/// Reads each value; returns how many there are at the top.
+fn look_at(fields: Fields<'_>) -> usize {
+    fields.map(|(_, value)| look_at_value(value)).count()
+}
+
+fn look_at_value(value: Value<'_>) {
+    match value {
+        Value::Numbers(numbers) => numbers.for_each(drop),
+        Value::List(list) => list.for_each(look_at_value),
+        Value::Struct(fields) => drop(look_at(fields)),
+        _ => {}
     }
 }
 

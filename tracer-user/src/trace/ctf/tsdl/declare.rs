@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use crate::trace::ctf::labels;
+use crate::trace::ctf::schema::{
+    Array, Encoding, Enumeration, Float, Integer, Length, MAX_ALIGN_BITS, MAX_ARRAY_LENGTH,
+    MAX_MEMBERS, Member, Reference, Selected, Size, Struct, Type, Variant, VariantOption,
+};
 use crate::trace::ctf::tsdl::lexer::Token;
 use crate::trace::ctf::tsdl::parser::{Parser, Result, Scalar};
-use crate::trace::ctf::tsdl::types::{Enumeration, Integer, Member, Struct, Type};
 use crate::trace::event::{Display, IntegerType};
 
-/// How deep types may lie inside each other.
+const TOO_LARGE: &str = "a type is nested too deeply or too large";
+/// Dimensions of an array.
+const MAX_DIMENSIONS: usize = 16;
+/// How deep declarations may lie inside each other.
 const MAX_DEPTH: u32 = 16;
-const TOO_DEEP: &str = "types lie too deep inside each other";
-/// Members of one structure, labels of one enumeration.
-const MAX_MEMBERS: usize = labels::MAX_LABELS;
-/// Elements of an array.
-const MAX_ARRAY_LENGTH: u64 = 1 << 20;
-/// The largest alignment in bits: that of a page.
-const MAX_ALIGN_BITS: u64 = 4096 * 8;
+
+/// The name of a member that has none.
+const DECLARATION: &str = "";
 
 impl Parser<'_> {
     /// `typealias TYPE := NAME…`.
@@ -29,31 +31,42 @@ impl Parser<'_> {
         self.advance()?;
         let name = self.words()?;
         let ty = self.with_table(ty, &name);
-        self.names.insert(name, ty);
+        self.declare(name, ty);
         Ok(())
     }
 
-    /// A number whose type is called after a table has its names.
+    /// `typedef TYPE NAME`, as in C.
+    pub(crate) fn typedef(&mut self) -> Result<()> {
+        self.advance()?;
+        let Member { name, ty } = self.member()?;
+        self.declare(name.to_string(), ty);
+        Ok(())
+    }
+
+    /// A number whose type is named after a table has the table's names.
     fn with_table(&self, ty: Type, name: &str) -> Type {
         let Type::Integer(integer) = ty else {
             return ty;
         };
-        let labels = labels::table_of(name).and_then(|table| match self.names.get(table)? {
+        let labels = labels::table_of(name).and_then(|table| match self.lookup(table)? {
             Type::Enumeration(names) => labels::table(table, names),
             _ => None,
         });
-        labels.map_or(ty, |labels| Type::Labeled(integer, labels))
+        match labels {
+            Some(labels) => Type::Labeled(integer, labels),
+            None => Type::Integer(integer),
+        }
     }
 
     pub(crate) fn ty(&mut self) -> Result<Type> {
-        match self.token {
-            Token::Word("integer" | "enum" | "struct" | "variant" | "string") => self.built_in(),
-            Token::Word("floating_point") => self.error("`floating_point` is not supported"),
-            _ => {
-                let name = self.words()?;
-                self.named(&name)
-            }
+        if let Token::Word(
+            "integer" | "enum" | "struct" | "variant" | "string" | "floating_point",
+        ) = self.token
+        {
+            return self.built_in();
         }
+        let name = self.words()?;
+        self.named(&name)
     }
 
     /// `unsigned long`.
@@ -68,15 +81,15 @@ impl Parser<'_> {
     }
 
     fn named(&self, name: &str) -> Result<Type> {
-        match self.names.get(name) {
+        match self.lookup(name) {
             Some(ty) => Ok(ty.clone()),
-            None => self.error(format!("no type is called `{name}`")),
+            None => self.error(format!("there is no type `{name}`")),
         }
     }
 
     fn built_in(&mut self) -> Result<Type> {
         if self.depth == MAX_DEPTH {
-            return self.error(TOO_DEEP);
+            return self.error(TOO_LARGE);
         }
         self.depth += 1;
         let ty = match self.word()? {
@@ -84,13 +97,14 @@ impl Parser<'_> {
             "enum" => self.enumeration(),
             "struct" => self.structure(),
             "variant" => self.variant(),
+            "floating_point" => self.float().map(Type::Float),
             _ => self.string(),
         };
         self.depth -= 1;
         ty
     }
 
-    /// `{ key = value; … }` behind `integer` or `string`.
+    /// `{ key = value; … }` after `integer`, `floating_point` or `string`.
     fn attributes(
         &mut self,
         mut take: impl FnMut(&Self, &str, Scalar) -> Result<()>,
@@ -108,7 +122,8 @@ impl Parser<'_> {
 
     fn integer(&mut self) -> Result<Integer> {
         let (mut size_bits, mut align_bits) = (0, None);
-        let (mut signed, mut clock) = (false, false);
+        let (mut signed, mut clock) = (false, None);
+        let mut big_endian = self.big_endian;
         let mut display = Display::Decimal;
         self.attributes(|parser, name, scalar| {
             match (name, scalar) {
@@ -116,10 +131,11 @@ impl Parser<'_> {
                 ("align", scalar) => align_bits = Some(parser.unsigned(scalar)?),
                 ("signed", Scalar::Word(word)) => signed = word == "true" || word == "TRUE",
                 ("signed", scalar) => signed = parser.unsigned(scalar)? != 0,
-                ("map", _) => clock = true,
-                ("byte_order", Scalar::Word(word)) if word == "be" || word == "network" => {
-                    return parser.error("big-endian numbers are not supported");
+                ("map", Scalar::Word(word)) => {
+                    let name = word.strip_prefix("clock.").unwrap_or(&word);
+                    clock = Some(name.strip_suffix(".value").unwrap_or(name).into());
                 }
+                ("byte_order", scalar) => big_endian = parser.is_big_endian(&scalar)?,
                 ("encoding", Scalar::Word(word)) if word != "none" => display = Display::Text,
                 ("base", scalar) if display != Display::Text => display = base(&scalar),
                 _ => {}
@@ -139,7 +155,47 @@ impl Parser<'_> {
             signed,
             display,
         };
-        Ok(Integer { ty, clock })
+        Ok(Integer {
+            ty,
+            encoding: if big_endian {
+                Encoding::BigEndian
+            } else {
+                Encoding::LittleEndian
+            },
+            clock,
+            role: None,
+        })
+    }
+
+    fn float(&mut self) -> Result<Float> {
+        let (mut exponent, mut mantissa, mut align_bits) = (0, 0, 8);
+        let mut big_endian = self.big_endian;
+        self.attributes(|parser, name, scalar| {
+            match name {
+                "exp_dig" => exponent = parser.unsigned(scalar)?,
+                "mant_dig" => mantissa = parser.unsigned(scalar)?,
+                "align" => align_bits = parser.unsigned(scalar)?,
+                "byte_order" => big_endian = parser.is_big_endian(&scalar)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        self.check_align(align_bits)?;
+        let size_bits = match (exponent, mantissa) {
+            (8, 24) => 32,
+            (11, 53) => 64,
+            _ => {
+                return self.error(format!(
+                    "a floating-point number with exponent of {exponent} and mantissa of \
+                     {mantissa} bits is not supported"
+                ));
+            }
+        };
+        Ok(Float {
+            size_bits,
+            align_bits: align_bits as u16,
+            big_endian,
+        })
     }
 
     fn check_align(&self, align_bits: u64) -> Result<()> {
@@ -157,7 +213,7 @@ impl Parser<'_> {
         Ok(Type::String)
     }
 
-    /// Gives the type a name where it has one; without a body it is a type known already.
+    /// Gives the type its name, if it has one; without a body it is a type declared before.
     fn define(&mut self, kind: &str, body: impl FnOnce(&mut Self) -> Result<Type>) -> Result<Type> {
         let name = match self.token {
             Token::Word(word) => {
@@ -171,7 +227,7 @@ impl Parser<'_> {
             name => {
                 let ty = body(self)?;
                 if let Some(name) = name {
-                    self.names.insert(name, ty.clone());
+                    self.declare(name, ty.clone());
                 }
                 Ok(ty)
             }
@@ -190,48 +246,85 @@ impl Parser<'_> {
                 parser.check_align(align_bits)?;
                 parser.expect(')')?;
             }
-            let depth = parser.depth_of(&members)?;
+            let size = parser.size_of(&members)?;
             Ok(Type::Struct(Arc::new(Struct {
                 members,
                 align_bits,
-                depth,
+                size,
             })))
         })
     }
 
+    /// `variant NAME <SELECTOR> { TYPE NAME; … }`, the selector and one of the others optional.
     fn variant(&mut self) -> Result<Type> {
-        self.define("variant", |parser| {
-            if parser.accept('<')? {
-                parser.path()?;
-                parser.expect('>')?;
-            }
-            let members = parser.members()?;
-            let depth = parser.depth_of(&members)?;
-            Ok(Type::Variant(Arc::new(Struct {
-                members,
-                align_bits: 1,
-                depth,
-            })))
-        })
+        let mut name = None;
+        if let Token::Word(word) = self.token {
+            self.advance()?;
+            name = Some(format!("variant {word}"));
+        }
+        let mut selector = None;
+        if self.accept('<')? {
+            selector = Some(Reference::Tsdl(self.path()?.into()));
+            self.expect('>')?;
+        }
+        if self.token != Token::Sign('{') {
+            let Some(name) = name else {
+                return Err(self.unexpected("`{`"));
+            };
+            let Type::Variant(declared) = self.named(&name)? else {
+                return self.error(format!("`{name}` is not a variant"));
+            };
+            let declared = (*declared).clone();
+            return Ok(Type::Variant(Arc::new(Variant {
+                selector: selector.or(declared.selector),
+                ..declared
+            })));
+        }
+        let members = self.members()?;
+        let size = self.size_of(&members)?;
+        let option = |member: Member| VariantOption {
+            name: member.name,
+            ty: member.ty,
+            selected: Selected::ByName,
+        };
+        let ty = Type::Variant(Arc::new(Variant {
+            selector,
+            options: members.into_iter().map(option).collect(),
+            optional: false,
+            size,
+        }));
+        if let Some(name) = name {
+            self.declare(name, ty.clone());
+        }
+        Ok(ty)
     }
 
-    /// That of a structure of these; types that were declared before count like others.
-    fn depth_of(&self, members: &[Member]) -> Result<u32> {
-        let inner = members.iter().map(|member| member.ty.depth()).max();
-        match inner.unwrap_or(0) {
-            MAX_DEPTH.. => self.error(TOO_DEEP),
-            inner => Ok(inner + 1),
+    /// The size of a type of these; types that were declared before count like others.
+    fn size_of(&self, members: &[Member]) -> Result<Size> {
+        match Size::around(members.iter().map(|member| &member.ty)) {
+            Some(size) => Ok(size),
+            None => self.error(TOO_LARGE),
         }
     }
 
     fn members(&mut self) -> Result<Vec<Member>> {
+        self.scope(Self::members_in_scope)
+    }
+
+    fn members_in_scope(&mut self) -> Result<Vec<Member>> {
         self.expect('{')?;
         let mut members = Vec::new();
         while !self.accept('}')? {
+            if self.declaration()? {
+                continue;
+            }
             if members.len() == MAX_MEMBERS {
                 return self.error("a type with too many members");
             }
-            members.push(self.member()?);
+            let member = self.member()?;
+            if &*member.name != DECLARATION {
+                members.push(member);
+            }
             self.expect(';')?;
         }
         Ok(members)
@@ -244,7 +337,15 @@ impl Parser<'_> {
             Token::Word("integer" | "enum" | "struct" | "variant" | "string" | "floating_point")
         );
         let (ty, name) = if known {
-            (self.ty()?, self.word()?)
+            let ty = self.ty()?;
+            if self.token == Token::Sign(';') {
+                // a type that is declared for the members after it
+                return Ok(Member {
+                    name: DECLARATION.into(),
+                    ty,
+                });
+            }
+            (ty, self.word()?)
         } else {
             // the last of the words is the member's name
             let mut name = self.word()?;
@@ -269,31 +370,46 @@ impl Parser<'_> {
         })
     }
 
+    /// `[2][len]`: two sequences of `len` elements, the last dimension inside the others.
     fn dimensions(&mut self, mut ty: Type) -> Result<Type> {
-        let mut count = 0;
+        let mut lengths = Vec::new();
         while self.accept('[')? {
-            count += 1;
-            if count == MAX_DEPTH {
+            if lengths.len() == MAX_DIMENSIONS {
                 return self.error("an array with too many dimensions");
             }
-            ty = if let Token::Number(length) = self.token {
+            lengths.push(if let Token::Number(length) = self.token {
                 if length > MAX_ARRAY_LENGTH {
                     return self.error(format!("an array cannot have {length} elements"));
                 }
                 self.advance()?;
-                Type::Array(Arc::new(ty), length as u32)
+                Length::Fixed(length as u32)
             } else {
-                Type::Sequence(Arc::new(ty), self.path()?.into())
-            };
+                Length::Field(Reference::Tsdl(self.path()?.into()))
+            });
             self.expect(']')?;
+        }
+        for length in lengths.into_iter().rev() {
+            let Some(size) = Size::of_array(&ty) else {
+                return self.error(TOO_LARGE);
+            };
+            ty = Type::Array(Arc::new(Array {
+                element: ty,
+                length,
+                align_bits: 1,
+                size,
+            }));
         }
         Ok(ty)
     }
 
     fn enumeration(&mut self) -> Result<Type> {
         self.define("enum", |parser| {
-            parser.expect(':')?;
-            let Type::Integer(base) = parser.ty()? else {
+            let base = if parser.accept(':')? {
+                parser.ty()?
+            } else {
+                parser.named("int")?
+            };
+            let Type::Integer(base) = base else {
                 return parser.error("an enumeration must be of integers");
             };
             parser.expect('{')?;

@@ -147,8 +147,8 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Reads the escape whose character behind the backslash is at `at`; returns where it
-/// ends. Unknown ones stand for themselves.
+/// Reads the escape whose character after the backslash is at `at` and returns its end. Unknown
+/// escapes stand for themselves.
 fn unescape(source: &[u8], at: usize, bytes: &mut Vec<u8>) -> usize {
     let digits = |from: usize, most: usize, radix: u32| {
         let digits = source[from..].iter().take(most);

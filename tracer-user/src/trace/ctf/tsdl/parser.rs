@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
+use crate::trace::ctf::metadata::EnvValue;
+use crate::trace::ctf::schema::{ClockBlock, Document, EventBlock, StreamBlock, Type};
 use crate::trace::ctf::tsdl::lexer::{Lexer, Token};
-use crate::trace::ctf::tsdl::types::Type;
-use crate::trace::ctf::tsdl::{
-    ClockBlock, Document, EnvValue, EventBlock, StreamBlock, TraceBlock, TsdlError, parse_uuid,
-};
+use crate::trace::ctf::tsdl::{TsdlError, parse_uuid};
 
 pub(crate) type Result<T> = std::result::Result<T, TsdlError>;
 
-/// What stands behind `=`.
+/// What follows `=`.
 pub(crate) enum Scalar {
     Text(String),
     Number(i128),
@@ -30,30 +29,47 @@ pub(crate) struct Parser<'a> {
     pub(crate) token: Token<'a>,
     line: u32,
     /// Types by what refers to them: `uint8_t`, `unsigned long`, `struct event_header`.
-    pub(crate) names: HashMap<String, Type>,
+    names: HashMap<String, Type>,
+    /// The types that names of the blocks being read had outside of them.
+    hidden: Vec<(String, Option<Type>)>,
     /// How many types the one that is being read lies in.
     pub(crate) depth: u32,
+    /// The byte order of types that declare none.
+    pub(crate) big_endian: bool,
+}
+
+/// `trace { … }`.
+#[derive(Default)]
+struct TraceBlock {
+    version: (u64, u64),
+    uuid: Option<[u8; 16]>,
+    big_endian: bool,
+    packet_header: Option<Type>,
 }
 
 impl<'a> Parser<'a> {
-    pub(crate) fn new(text: &'a str) -> Result<Self> {
+    pub(crate) fn new(text: &'a str, big_endian: bool) -> Result<Self> {
         let mut parser = Self {
             lexer: Lexer::new(text),
             token: Token::End,
             line: 1,
             names: HashMap::new(),
+            hidden: Vec::new(),
             depth: 0,
+            big_endian,
         };
         parser.advance()?;
         Ok(parser)
     }
 
-    pub(crate) fn document(mut self) -> Result<Document> {
+    /// The whole text, and whether the trace's byte order is big-endian.
+    pub(crate) fn document(mut self) -> Result<(Document, bool)> {
         let mut document = Document::default();
+        let mut trace = None;
         while self.token != Token::End {
             let line = self.line;
             match self.token {
-                Token::Word("trace") => document.trace = Some(self.trace()?),
+                Token::Word("trace") => trace = Some(self.trace()?),
                 Token::Word("env") => self.env(&mut document.env)?,
                 Token::Word("clock") => document.clocks.push(self.clock()?),
                 Token::Word("stream") => document.streams.push(self.stream()?),
@@ -63,6 +79,7 @@ impl<'a> Parser<'a> {
                 }
                 Token::Word("callsite") => self.block(|_, _| Ok(()))?,
                 Token::Word("typealias") => self.typealias()?,
+                Token::Word("typedef") => self.typedef()?,
                 Token::Word("struct" | "enum" | "variant") => {
                     self.ty()?;
                 }
@@ -71,7 +88,42 @@ impl<'a> Parser<'a> {
             }
             self.expect(';')?;
         }
-        Ok(document)
+        let Some(trace) = trace else {
+            return self.error("there is no `trace` block");
+        };
+        if trace.version != (1, 8) {
+            let (major, minor) = trace.version;
+            return self.error(format!(
+                "CTF {major}.{minor} is not supported, only 1.8 and 2"
+            ));
+        }
+        document.uuid = trace.uuid;
+        document.packet_header = trace.packet_header;
+        Ok((document, trace.big_endian))
+    }
+
+    /// The type of this name.
+    pub(crate) fn lookup(&self, name: &str) -> Option<&Type> {
+        self.names.get(name)
+    }
+
+    /// Gives `ty` a name until the block ends.
+    pub(crate) fn declare(&mut self, name: String, ty: Type) {
+        let before = self.names.insert(name.clone(), ty);
+        self.hidden.push((name, before));
+    }
+
+    /// Reads a block: names declared in it are forgotten at its end (CTF 1.8 §7.3.1).
+    pub(crate) fn scope<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outside = self.hidden.len();
+        let result = read(self);
+        for (name, before) in self.hidden.drain(outside..).rev() {
+            match before {
+                Some(ty) => self.names.insert(name, ty),
+                None => self.names.remove(&name),
+            };
+        }
+        result
     }
 
     pub(crate) fn error<T>(&self, what: impl Into<String>) -> Result<T> {
@@ -154,13 +206,31 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A declaration of types between others, if there is one.
+    pub(crate) fn declaration(&mut self) -> Result<bool> {
+        match self.token {
+            Token::Word("typealias") => self.typealias()?,
+            Token::Word("typedef") => self.typedef()?,
+            _ => return Ok(false),
+        }
+        self.expect(';')?;
+        Ok(true)
+    }
+
     /// `WORD { entry; … }`, each entry given to `take`.
-    fn block(&mut self, mut take: impl FnMut(&Self, Entry) -> Result<()>) -> Result<()> {
+    fn block(&mut self, take: impl FnMut(&Self, Entry) -> Result<()>) -> Result<()> {
+        self.scope(|parser| parser.entries(take))
+    }
+
+    fn entries(&mut self, mut take: impl FnMut(&Self, Entry) -> Result<()>) -> Result<()> {
         self.advance()?;
         self.expect('{')?;
         while !self.accept('}')? {
-            if matches!(self.token, Token::Word("typealias")) {
-                self.typealias()?;
+            if self.declaration()? {
+                continue;
+            }
+            if matches!(self.token, Token::Word("struct" | "enum" | "variant")) {
+                self.ty()?;
                 self.expect(';')?;
                 continue;
             }
@@ -186,10 +256,10 @@ impl<'a> Parser<'a> {
                     trace.packet_header = Some(ty);
                 }
                 Entry::Scalar(name, scalar) => match name.as_str() {
-                    "major" => trace.major = parser.unsigned(scalar)?,
-                    "minor" => trace.minor = parser.unsigned(scalar)?,
+                    "major" => trace.version.0 = parser.unsigned(scalar)?,
+                    "minor" => trace.version.1 = parser.unsigned(scalar)?,
                     "uuid" => trace.uuid = Some(parser.uuid(scalar)?),
-                    "byte_order" => trace.byte_order = Some(parser.text(scalar)?),
+                    "byte_order" => trace.big_endian = parser.is_big_endian(&scalar)?,
                     _ => {}
                 },
                 Entry::Type(..) => {}
@@ -226,8 +296,9 @@ impl<'a> Parser<'a> {
                 match name.as_str() {
                     "uuid" => clock.uuid = Some(parser.uuid(scalar)?),
                     "freq" => clock.frequency = parser.unsigned(scalar)?,
-                    "offset" => clock.offset = parser.unsigned(scalar)?,
-                    "offset_s" => clock.offset_s = parser.unsigned(scalar)?,
+                    "name" => clock.name = parser.text(scalar)?,
+                    "offset" => clock.offset = parser.signed(scalar)?,
+                    "offset_s" => clock.offset_s = parser.signed(scalar)?,
                     _ => {}
                 }
             }
@@ -284,6 +355,28 @@ impl<'a> Parser<'a> {
             Scalar::Text(text) | Scalar::Word(text) => {
                 self.error(format!("expected a number, found `{text}`"))
             }
+        }
+    }
+
+    fn signed(&self, scalar: Scalar) -> Result<i64> {
+        match scalar {
+            Scalar::Number(number) => i64::try_from(number)
+                .or_else(|_| self.error(format!("`{number}` is not a signed number of 64 bits"))),
+            Scalar::Text(text) | Scalar::Word(text) => {
+                self.error(format!("expected a number, found `{text}`"))
+            }
+        }
+    }
+
+    pub(crate) fn is_big_endian(&self, scalar: &Scalar) -> Result<bool> {
+        match scalar {
+            Scalar::Word(word) => match word.as_str() {
+                "le" => Ok(false),
+                "be" | "network" => Ok(true),
+                "native" => Ok(self.big_endian),
+                _ => self.error(format!("`{word}` is not a byte order")),
+            },
+            _ => self.error("expected a byte order"),
         }
     }
 

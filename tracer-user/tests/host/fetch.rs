@@ -328,7 +328,7 @@ fn a_wrong_path_is_refused_with_its_structure_and_a_suggestion() {
     );
     refused(
         "rawtp:sched_process_exec{(struct task_strukt *)p}",
-        &["no type `struct task_strukt`"],
+        &["unknown type `struct task_strukt`"],
     );
     refused(
         "rawtp:sched_process_exek",

@@ -3,9 +3,10 @@
 mod derived;
 mod record;
 
+use core::ffi::c_void;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use tracer_common::{
     MAX_PIECES, MAX_PRIORITIES, Piece, PieceKind, REALTIME_PRIORITIES, spec_flags,
@@ -19,8 +20,23 @@ use crate::{hook, pids, throttle};
 
 use self::record::{at, u32_at};
 
-#[tracepoint]
-pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
+/// Lets an event pass to the users of perf who count or sample this tracepoint. If any program
+/// returns 0, the kernel drops the event for all of them (`perf_trace_run_bpf_submit`).
+///
+/// Kprobes and uprobes are not shared like that: perf makes an event of its own for each
+/// (`create_local_trace_kprobe`), and their programs return 0.
+const PASS_ON: u32 = 1;
+
+// Without aya's macro, whose programs return 0.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tracepoint")]
+pub(crate) extern "C" fn on_tracepoint(ctx: *mut c_void) -> u32 {
+    record_event(&TracePointContext::new(ctx));
+    PASS_ON
+}
+
+#[inline(always)]
+fn record_event(ctx: &TracePointContext) {
     let flags = constant!(SPEC.flags);
     if flags & spec_flags::AT_EXEC != 0 {
         // The kernel may run the program that follows processes after this one.
@@ -39,12 +55,11 @@ pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
         && throttle::passes(flags & spec_flags::THROTTLED != 0, constant!(SPEC.class))
     {
         if flags & spec_flags::VARIABLE == 0 {
-            copy_record(&ctx, &scope);
+            copy_record(ctx, &scope);
         } else {
-            build(&ctx, &scope);
+            build(ctx, &scope);
         }
     }
-    0
 }
 
 /// Emits a payload of fixed size: a part of the record, copied in place.

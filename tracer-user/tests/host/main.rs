@@ -9,6 +9,7 @@ mod common;
 mod on_disk;
 
 mod analyses;
+mod beside;
 mod btf;
 mod buffers;
 mod cli;

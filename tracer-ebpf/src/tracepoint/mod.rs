@@ -88,15 +88,21 @@ fn copy_record(ctx: &TracePointContext, scope: &Scope) {
             let fetched = hook::fetch(ctx.as_ptr(), payload.wrapping_add(fetch_at));
             count::fault(scope, class, fetched.faulted());
         }
-        for i in 0..MAX_PRIORITIES {
-            if i < constant!(SPEC.priority_count) as usize {
-                let priority = payload.wrapping_add(constant!(SPEC.priorities[i]) as usize);
-                let priority = priority.cast::<u32>();
-                // SAFETY: inside the payload, by the layout that the recorder reads.
-                unsafe { *priority = (*priority).wrapping_sub(REALTIME_PRIORITIES) };
-            }
-        }
+        adapt_priorities(payload);
     });
+}
+
+/// Subtracts [`REALTIME_PRIORITIES`] from the priorities in a payload that was copied as a whole.
+#[inline(always)]
+fn adapt_priorities(payload: *mut u8) {
+    for i in 0..MAX_PRIORITIES {
+        if i < constant!(SPEC.priority_count) as usize {
+            let priority = payload.wrapping_add(constant!(SPEC.priorities[i]) as usize);
+            let priority = priority.cast::<u32>();
+            // SAFETY: inside the payload, by the layout that the recorder reads.
+            unsafe { *priority = (*priority).wrapping_sub(REALTIME_PRIORITIES) };
+        }
+    }
 }
 
 /// Bytes of the contexts before the payload. Events for the recorder itself have none.
@@ -120,8 +126,9 @@ fn build(ctx: &TracePointContext, scope: &Scope) {
         scratch.push_context();
     }
     if flags & spec_flags::PIECES == 0 {
-        let source = at(ctx, constant!(SPEC.payload_offset));
+        let (payload, source) = (scratch.end(), at(ctx, constant!(SPEC.payload_offset)));
         scratch.push_kernel_bytes(source, constant!(SPEC.payload_len) as usize);
+        adapt_priorities(payload);
     } else {
         for i in 0..MAX_PIECES {
             if i >= constant!(SPEC.piece_count) as usize {

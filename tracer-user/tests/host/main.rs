@@ -15,6 +15,7 @@ mod buffers;
 mod cli;
 mod context;
 mod damage;
+mod detaching;
 mod end;
 mod features;
 mod fetch;

@@ -114,8 +114,9 @@ impl Scratch {
         unsafe { core::ptr::write_volatile(&raw mut (*self.area).len, position as u64) };
     }
 
+    /// Where the next byte goes.
     #[inline(always)]
-    fn end(&self) -> *mut u8 {
+    pub(crate) fn end(&self) -> *mut u8 {
         // SAFETY: masked, inside the scratch.
         unsafe { self.event().add(self.position()) }
     }

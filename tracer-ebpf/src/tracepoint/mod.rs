@@ -3,9 +3,10 @@
 mod derived;
 mod record;
 
+use core::ffi::c_void;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use tracer_common::{
     MAX_PIECES, MAX_PRIORITIES, Piece, PieceKind, REALTIME_PRIORITIES, spec_flags,
@@ -19,8 +20,23 @@ use crate::{hook, pids, throttle};
 
 use self::record::{at, u32_at};
 
-#[tracepoint]
-pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
+/// Lets an event pass to the users of perf who count or sample this tracepoint. If any program
+/// returns 0, the kernel drops the event for all of them (`perf_trace_run_bpf_submit`).
+///
+/// Kprobes and uprobes are not shared like that: perf makes an event of its own for each
+/// (`create_local_trace_kprobe`), and their programs return 0.
+const PASS_ON: u32 = 1;
+
+// Without aya's macro, whose programs return 0.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tracepoint")]
+pub(crate) extern "C" fn on_tracepoint(ctx: *mut c_void) -> u32 {
+    record_event(&TracePointContext::new(ctx));
+    PASS_ON
+}
+
+#[inline(always)]
+fn record_event(ctx: &TracePointContext) {
     let flags = constant!(SPEC.flags);
     if flags & spec_flags::AT_EXEC != 0 {
         // The kernel may run the program that follows processes after this one.
@@ -39,12 +55,11 @@ pub(crate) fn on_tracepoint(ctx: TracePointContext) -> u32 {
         && throttle::passes(flags & spec_flags::THROTTLED != 0, constant!(SPEC.class))
     {
         if flags & spec_flags::VARIABLE == 0 {
-            copy_record(&ctx, &scope);
+            copy_record(ctx, &scope);
         } else {
-            build(&ctx, &scope);
+            build(ctx, &scope);
         }
     }
-    0
 }
 
 /// Emits a payload of fixed size: a part of the record, copied in place.
@@ -73,15 +88,21 @@ fn copy_record(ctx: &TracePointContext, scope: &Scope) {
             let fetched = hook::fetch(ctx.as_ptr(), payload.wrapping_add(fetch_at));
             count::fault(scope, class, fetched.faulted());
         }
-        for i in 0..MAX_PRIORITIES {
-            if i < constant!(SPEC.priority_count) as usize {
-                let priority = payload.wrapping_add(constant!(SPEC.priorities[i]) as usize);
-                let priority = priority.cast::<u32>();
-                // SAFETY: inside the payload, by the layout that the recorder reads.
-                unsafe { *priority = (*priority).wrapping_sub(REALTIME_PRIORITIES) };
-            }
-        }
+        adapt_priorities(payload);
     });
+}
+
+/// Subtracts [`REALTIME_PRIORITIES`] from the priorities in a payload that was copied as a whole.
+#[inline(always)]
+fn adapt_priorities(payload: *mut u8) {
+    for i in 0..MAX_PRIORITIES {
+        if i < constant!(SPEC.priority_count) as usize {
+            let priority = payload.wrapping_add(constant!(SPEC.priorities[i]) as usize);
+            let priority = priority.cast::<u32>();
+            // SAFETY: inside the payload, by the layout that the recorder reads.
+            unsafe { *priority = (*priority).wrapping_sub(REALTIME_PRIORITIES) };
+        }
+    }
 }
 
 /// Bytes of the contexts before the payload. Events for the recorder itself have none.
@@ -105,8 +126,9 @@ fn build(ctx: &TracePointContext, scope: &Scope) {
         scratch.push_context();
     }
     if flags & spec_flags::PIECES == 0 {
-        let source = at(ctx, constant!(SPEC.payload_offset));
+        let (payload, source) = (scratch.end(), at(ctx, constant!(SPEC.payload_offset)));
         scratch.push_kernel_bytes(source, constant!(SPEC.payload_len) as usize);
+        adapt_priorities(payload);
     } else {
         for i in 0..MAX_PIECES {
             if i >= constant!(SPEC.piece_count) as usize {

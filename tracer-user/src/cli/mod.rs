@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[cfg(feature = "record")]
+use crate::record::detach::COMMAND as DETACH;
+
+#[cfg(feature = "record")]
+mod detach;
+#[cfg(feature = "record")]
 mod doctor;
 #[cfg(feature = "record")]
 mod list;
@@ -50,6 +55,9 @@ enum Command {
     Repair(repair::Args),
     #[cfg(feature = "record")]
     Doctor(doctor::Args),
+    #[cfg(feature = "record")]
+    #[command(name = DETACH, hide = true)]
+    Detach(detach::Args),
 }
 
 /// Runs the command given by the arguments of this process.
@@ -70,6 +78,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Repair(args) => repair::run(args),
         #[cfg(feature = "record")]
         Command::Doctor(args) => doctor::run(args),
+        #[cfg(feature = "record")]
+        Command::Detach(args) => detach::run(args),
     }
 }
 

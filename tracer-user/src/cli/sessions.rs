@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::record::control::RuntimeDir;
 use crate::record::control::client::{self, Found};
-use crate::record::control::protocol::Status;
+use crate::record::control::protocol::{Detaching, Status};
 use crate::record::session::{Size, grouped};
 
 /// Maximum length in characters of the column RECORDS.
@@ -26,7 +26,7 @@ const HEADINGS: [&str; 9] = [
 /// Columns of numbers, which are aligned to the right.
 const NUMBERS: [usize; 4] = [1, 4, 5, 6];
 
-/// List running sessions
+/// List running sessions, and those whose programs are being detached
 ///
 /// Removes the sockets of recorders that were killed.
 #[derive(clap::Args)]
@@ -112,7 +112,10 @@ fn row(status: &Status) -> [String; HEADINGS.len()] {
     [
         status.session.to_string(),
         status.pid.to_string(),
-        status.mode_name().to_owned(),
+        match status.detaching {
+            None => status.mode_name().to_owned(),
+            Some(_) => "detaching".to_owned(),
+        },
         since.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         grouped(status.events),
         grouped(status.lost),
@@ -122,8 +125,12 @@ fn row(status: &Status) -> [String; HEADINGS.len()] {
     ]
 }
 
-/// What is recorded: the probes, and the command after `--`.
+/// What is recorded: the probes, and the command after `--`. If the recording has ended: what is
+/// left to detach.
 fn subject(status: &Status) -> String {
+    if let Some(Detaching { left, total }) = status.detaching {
+        return format!("{} of {} programs left", grouped(left), grouped(total));
+    }
     let mut text = if status.probes.is_empty() {
         "default probes".to_owned()
     } else {
@@ -169,6 +176,7 @@ mod tests {
             output: None,
             probes: owned(probes),
             command: owned(command),
+            detaching: None,
         }
     }
 
@@ -180,6 +188,20 @@ mod tests {
             subject(&["sched:*", "syscall:openat"], &["cat", "a b"]),
             "sched:*,syscall:openat -- cat a b"
         );
+    }
+
+    #[test]
+    fn a_row_shows_what_is_left_to_detach() {
+        let detaching = Detaching {
+            left: 900,
+            total: 1585,
+        };
+        let row = row(&Status {
+            detaching: Some(detaching),
+            ..status(&["*:*"], &[])
+        });
+        assert_eq!(row[2], "detaching");
+        assert_eq!(row[8], "900 of 1,585 programs left");
     }
 
     #[test]

@@ -10,11 +10,13 @@
 //! | [`sink`] | writing packets to a file, a pipe or a socket |
 //! | [`output`] | where a trace goes: packets, metadata, names |
 //! | [`session`] | a recording, joined from all of the above |
+//! | [`detach`] | detaching programs after the end of a recording, in a process of its own |
 //! | [`control`] | names of running recordings, and the socket by which their owner talks to one |
 
 pub mod attach;
 pub(crate) mod clock;
 pub mod control;
+pub mod detach;
 pub mod output;
 pub mod pool;
 pub mod programs;

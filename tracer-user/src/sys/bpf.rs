@@ -197,6 +197,16 @@ pub fn update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
     bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
 }
 
+/// Removes an element. `key` has the size given when the map was created.
+pub fn delete(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<()> {
+    let mut attr = zeroed();
+    // SAFETY: writing a member of a zeroed union of integers.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = map.as_raw_fd() as u32;
+    element.key = key.as_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr).map(drop)
+}
+
 /// Reads the number at `index` of an array of numbers.
 pub fn lookup_u64(map: BorrowedFd<'_>, index: u32) -> io::Result<u64> {
     let mut value = 0u64;
@@ -318,6 +328,14 @@ pub fn missed_hits(link: BorrowedFd<'_>) -> io::Result<u64> {
         KPROBE | KRETPROBE => unsafe { event.__bindgen_anon_1.kprobe.missed },
         _ => 0,
     })
+}
+
+/// Whether a link attaches to a perf event. False if the kernel does not say.
+pub fn is_of_perf_event(link: BorrowedFd<'_>) -> bool {
+    // SAFETY: plain integers, for which zero is valid.
+    let mut info: bpf_link_info = unsafe { mem::zeroed() };
+    object_info(link, &mut info).is_ok()
+        && info.type_ == bpf_link_type::BPF_LINK_TYPE_PERF_EVENT as u32
 }
 
 /// Reads the kernel's information about a BPF object into the structure for its kind; members

@@ -8,6 +8,8 @@ pub mod bell;
 #[cfg(feature = "record")]
 pub mod bpf;
 #[cfg(feature = "record")]
+pub mod descriptors;
+#[cfg(feature = "record")]
 pub mod limits;
 #[cfg(feature = "record")]
 pub mod memory;

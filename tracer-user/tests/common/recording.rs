@@ -48,14 +48,21 @@ pub(crate) fn printed(output: &str, name: &str) -> u32 {
         .unwrap_or_else(|| panic!("no number after `{name}` in: {output}"))
 }
 
+/// Longer than the kernel takes to detach all tracepoints, after their recorder has returned.
+const DETACHING: Duration = Duration::from_mins(10);
+
 /// Polls until `done` returns something.
-pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, done: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(PATIENCE, what, done)
+}
+
+fn wait_at_most<T>(limit: Duration, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = done() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "timed out waiting for {what}");
+        assert!(start.elapsed() < limit, "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -302,7 +309,7 @@ pub(crate) fn leaves_nothing_attached<T>(action: impl FnOnce() -> T) -> T {
     let before = programs();
     let value = action();
     let added: Vec<u32> = programs().difference(&before).copied().collect();
-    wait_for("the kernel to let go of the programs", || {
+    wait_at_most(DETACHING, "the kernel to let go of the programs", || {
         let left = programs();
         added.iter().all(|id| !left.contains(id)).then_some(())
     });

@@ -185,6 +185,21 @@ fn values_of_a_call_without_strings_are_typed() {
 fn switches_between_two_threads_name_both() {
     const ROUNDS: usize = 1000;
     let (trace, pid, recording) = recorded("sched:sched_switch", &["switch", &ROUNDS.to_string()]);
+    assert_switches(&trace, pid, &recording, ROUNDS);
+}
+
+/// With a stack, the event has a variable size; its fields are the same.
+#[test]
+fn switches_with_a_stack_have_the_same_fields() {
+    const ROUNDS: usize = 100;
+    let recording = Recorder::new(&["-e", "sched:sched_switch", "-T=kernel", "--context", "uid"])
+        .command(work_words(&["--cpu", "0", "switch", &ROUNDS.to_string()]))
+        .run();
+    let pid = printed(&recording.stdout, "pid");
+    assert_switches(&recording.trace(), pid, &recording, ROUNDS);
+}
+
+fn assert_switches(trace: &Trace, pid: u32, recording: &Recording, rounds: usize) {
     let threads = [pid, printed(&recording.stdout, "other")].map(i64::from);
     let pair = |event: &Event| [event.number("prev_tid"), event.number("next_tid")];
     // Whoever runs the test may have been nice.
@@ -193,7 +208,7 @@ fn switches_between_two_threads_name_both() {
     let priority = 20 + i64::from(nice);
     let switches = || trace.of("sched_switch");
     let entered = switches().filter(|event| threads.contains(&event.number("next_tid")));
-    assert!(entered.count() >= 2 * ROUNDS);
+    assert!(entered.count() >= 2 * rounds);
     // A third thread may come between the two.
     for switch in switches().filter(|event| pair(event).iter().all(|tid| threads.contains(tid))) {
         assert_eq!(i64::from(switch.tid), switch.number("prev_tid"));

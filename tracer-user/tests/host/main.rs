@@ -9,11 +9,13 @@ mod common;
 mod on_disk;
 
 mod analyses;
+mod beside;
 mod btf;
 mod buffers;
 mod cli;
 mod context;
 mod damage;
+mod detaching;
 mod end;
 mod features;
 mod fetch;

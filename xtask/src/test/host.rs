@@ -14,7 +14,7 @@ use crate::build::{self, Show};
 use crate::test::Checks;
 use crate::{bench, privilege, process, setup};
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         name: "babeltrace2",
         package: "babeltrace2",
@@ -30,6 +30,10 @@ const PROGRAMS: [Program; 4] = [
     Program {
         name: "mkfs.xfs",
         package: "xfsprogs",
+    },
+    Program {
+        name: "perf",
+        package: "linux-perf",
     },
 ];
 const WORK_VARIABLE: &str = "TRACER_WORK";

@@ -1,7 +1,9 @@
 //! The kernel's side of a running recording: started, stopped, detached.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -40,6 +42,16 @@ pub struct KernelCounts {
     pub faults: Vec<(u32, u64)>,
     /// Threads and processes that should have been followed and could not be.
     pub not_followed: u64,
+}
+
+/// Programs that do not record any more and are still attached.
+pub struct StillAttached {
+    /// Closing a link detaches its program.
+    pub links: Vec<OwnedFd>,
+    /// The map of the rings, whose memory the programs keep.
+    pub rings: Option<OwnedFd>,
+    /// Elements of `rings`.
+    pub cpu_count: u32,
 }
 
 impl Attached {
@@ -99,13 +111,26 @@ impl Attached {
         counts
     }
 
-    /// Detaches everything; `progress` gets the number of programs that are done. The kernel
-    /// takes tens of milliseconds for each probe, one after the other
-    /// (`perf_trace_event_unreg` waits for two grace periods under a lock).
-    pub fn detach(self, mut progress: impl FnMut(usize)) {
-        for (done, program) in self.programs.into_iter().enumerate() {
-            drop(program);
-            progress(done + 1);
+    /// Detaches as many programs as `time` allows, the fast ones first, and returns the others.
+    pub fn detach(self, time: Duration) -> StillAttached {
+        let start = Instant::now();
+        let slow = AttachedProgram::is_slow_to_detach;
+        let (slow, mut programs): (Vec<_>, Vec<_>) = self.programs.into_iter().partition(slow);
+        programs.extend(slow);
+        let mut links = programs.into_iter().map(AttachedProgram::into_link);
+        while start.elapsed() < time
+            && let Some(link) = links.next()
+        {
+            drop(link);
+        }
+        let rings = self
+            .maps
+            .fd("RINGS")
+            .and_then(|map| Ok(map.try_clone_to_owned()?));
+        StillAttached {
+            links: links.collect(),
+            rings: rings.ok(),
+            cpu_count: self.maps.cpu_count,
         }
     }
 

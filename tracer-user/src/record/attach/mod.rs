@@ -36,7 +36,7 @@ mod template;
 mod throttle;
 mod types;
 
-pub use attached::{Attached, KernelCounts};
+pub use attached::{Attached, KernelCounts, StillAttached};
 pub use error::{AttachError, Refusal};
 pub use follow::Processes;
 pub use load::Loaded;

@@ -42,6 +42,17 @@ impl AttachedProgram {
         self.missed_ever().saturating_sub(self.missed_before)
     }
 
+    /// Whether the kernel takes tens of milliseconds to detach it: it waits for two grace periods
+    /// for each perf event, under a lock (`perf_trace_event_unreg`).
+    pub(super) fn is_slow_to_detach(&self) -> bool {
+        bpf::is_of_perf_event(self.link.as_fd())
+    }
+
+    /// The link. Closing it detaches the program.
+    pub(super) fn into_link(self) -> OwnedFd {
+        self.link
+    }
+
     /// Runs that the kernel skipped, and hits of the probe at which it did not even try to
     /// run the program: no event is in both numbers.
     fn missed_ever(&self) -> u64 {

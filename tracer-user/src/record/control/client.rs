@@ -35,7 +35,7 @@ pub enum Found {
     Dead(SessionName),
 }
 
-/// Asks all sessions how they go.
+/// Asks all sessions how they go, also those that are being detached, which come last.
 ///
 /// # Errors
 /// If the folder cannot be read. Problems with one session are reported in its place.
@@ -56,14 +56,30 @@ pub fn sessions(runtime: &RuntimeDir) -> Result<Vec<Found>, ControlError> {
                 pid: None,
             }),
             Contact::Dead => {
-                if remove_dead(runtime, &name)? {
+                if remove_dead(runtime, &path)? {
                     found.push(Found::Dead(name));
                 }
             }
             Contact::Absent | Contact::Foreign => {}
         }
     }
+    for pid in runtime.detaching()? {
+        found.extend(detaching(runtime, pid)?);
+    }
     Ok(found)
+}
+
+/// Asks a process that detaches, whose trace is complete: its troubles are of no interest.
+fn detaching(runtime: &RuntimeDir, pid: u32) -> Result<Option<Found>, ControlError> {
+    let path = runtime.detaching_path(pid);
+    match contact(&path).map_err(failed("connect to", &path))? {
+        Contact::Live(stream, _) => {
+            let status = status_of(&stream, &SessionName::of_process(pid)).ok();
+            Ok(status.map(|status| Found::Running(Box::new(status))))
+        }
+        Contact::Dead => remove_dead(runtime, &path).map(|_| None),
+        Contact::Crowded | Contact::Absent | Contact::Foreign => Ok(None),
+    }
 }
 
 /// The names of all sessions that run, also of those that do not answer.

@@ -16,10 +16,10 @@ mod runtime;
 mod server;
 mod socket;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 
 pub use error::{ControlError, FolderProblem};
 pub use name::{NameError, SessionName};
-pub use runtime::{DEFAULT_RUNTIME_DIR, RUNTIME_DIR_VARIABLE, RuntimeDir};
+pub use runtime::{Attaching, DEFAULT_RUNTIME_DIR, RUNTIME_DIR_VARIABLE, RuntimeDir};
 pub use server::{Answer, Call, Server};
 pub use socket::ControlSocket;

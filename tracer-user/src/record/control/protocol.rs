@@ -98,6 +98,18 @@ pub struct Status {
     pub probes: Vec<String>,
     /// The command that is recorded and its arguments; empty: none.
     pub command: Vec<String>,
+    /// Programs that are being detached, once the recording has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detaching: Option<Detaching>,
+}
+
+/// The programs of a recording that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detaching {
+    /// Programs that are still attached.
+    pub left: u64,
+    /// Programs that were attached.
+    pub total: u64,
 }
 
 /// How [`Mode`] is written in JSON.
@@ -251,6 +263,7 @@ mod tests {
             output: Some("/trace".into()),
             probes: vec!["sched:*".into()],
             command: vec!["true".into()],
+            detaching: None,
         }
     }
 
@@ -281,6 +294,18 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_recording_that_is_being_detached_has_two_more() {
+        let detaching = Some(Detaching { left: 1, total: 2 });
+        let status = Status {
+            detaching,
+            ..status()
+        };
+        let line = line(&Reply::Status(status));
+        let end = "\"command\":[\"true\"],\"detaching\":{\"left\":1,\"total\":2}}}\n";
+        assert!(line.ends_with(end), "{line}");
     }
 
     #[test]

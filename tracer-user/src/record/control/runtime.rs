@@ -20,6 +20,13 @@ pub const RUNTIME_DIR_VARIABLE: &str = "TRACER_RUNTIME_DIR";
 /// What names of sockets end with.
 const SUFFIX: &str = ".sock";
 
+/// What names of the sockets of [`Detacher`](crate::record::detach)s end with. The rest is the
+/// process id: the name of a session is free as soon as its recording has ended.
+const DETACHING_SUFFIX: &str = ".detaching";
+
+/// The file that recorders lock while they attach.
+const ATTACHING: &str = ".attaching";
+
 /// A folder that belongs to the user of this process and is closed to all others.
 ///
 /// It was checked through the descriptor that is kept, so that it cannot have been exchanged
@@ -35,6 +42,14 @@ pub struct RuntimeDir {
 pub(super) struct Lock {
     /// A lock of flock(2) goes with its open file.
     _folder: OwnedFd,
+}
+
+/// Held while a recorder attaches.
+#[derive(Debug)]
+#[must_use = "detachers pause until it is dropped"]
+pub struct Attaching {
+    /// A lock of flock(2) goes with its open file.
+    _file: OwnedFd,
 }
 
 impl RuntimeDir {
@@ -108,19 +123,56 @@ impl RuntimeDir {
         self.path.join(format!("{name}{SUFFIX}"))
     }
 
+    /// The path of the socket of a process that detaches.
+    pub(super) fn detaching_path(&self, pid: u32) -> PathBuf {
+        self.path.join(format!("{pid}{DETACHING_SUFFIX}"))
+    }
+
     /// The names that have a socket, alive or not, in order.
     pub(super) fn names(&self) -> Result<Vec<SessionName>, ControlError> {
-        let list = || -> io::Result<Vec<SessionName>> {
-            let mut names = Vec::new();
+        let mut names = self.files(|file| file.strip_suffix(SUFFIX)?.parse().ok())?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// The processes that have a socket as detachers, alive or not, in order.
+    pub(super) fn detaching(&self) -> Result<Vec<u32>, ControlError> {
+        let mut pids = self.files(|file| file.strip_suffix(DETACHING_SUFFIX)?.parse().ok())?;
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    /// What `of` makes of the names of the files in the folder.
+    fn files<T>(&self, of: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, ControlError> {
+        let list = || -> io::Result<Vec<T>> {
+            let mut found = Vec::new();
             for entry in fs::read_dir(&self.path)? {
-                let file = entry?.file_name();
-                let name = file.to_str().and_then(|file| file.strip_suffix(SUFFIX));
-                names.extend(name.and_then(|name| name.parse().ok()));
+                found.extend(entry?.file_name().to_str().and_then(&of));
             }
-            names.sort();
-            Ok(names)
+            Ok(found)
         };
         list().map_err(failed("list", &self.path))
+    }
+
+    /// Makes detachers pause until the result is dropped: while they detach, each program takes
+    /// the kernel tens of milliseconds to attach.
+    pub fn attaching(&self) -> Result<Attaching, ControlError> {
+        self.lock_attaching(FlockOperation::LockShared)
+            .map(|file| Attaching { _file: file })
+            .map_err(|error| failed("lock", &self.path.join(ATTACHING))(error.into()))
+    }
+
+    /// Whether a recorder is attaching.
+    pub fn is_attaching(&self) -> bool {
+        let locked = self.lock_attaching(FlockOperation::NonBlockingLockExclusive);
+        locked.is_err_and(|error| error == Errno::WOULDBLOCK)
+    }
+
+    fn lock_attaching(&self, operation: FlockOperation) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.folder, ATTACHING, flags, Mode::RUSR | Mode::WUSR)?;
+        flock(&file, operation)?;
+        Ok(file)
     }
 
     /// Waits for all others that make or remove sockets here.
@@ -212,5 +264,30 @@ mod tests {
             .map(Into::into)
             .collect();
         assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn processes_that_detach_are_listed_apart() {
+        let folder = crate::record::control::testing::folder();
+        let runtime = RuntimeDir::create(folder.path()).unwrap();
+        for file in ["20.detaching", "7.detaching", "x.detaching", "8.sock"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        assert_eq!(runtime.detaching().unwrap(), [7, 20]);
+        assert_eq!(runtime.names().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn several_recorders_may_attach_at_a_time() {
+        let folder = crate::record::control::testing::folder();
+        let runtime = RuntimeDir::create(folder.path()).unwrap();
+        assert!(!runtime.is_attaching());
+        let first = runtime.attaching().unwrap();
+        let second = runtime.attaching().unwrap();
+        drop(first);
+        assert!(runtime.is_attaching());
+        drop(second);
+        assert!(!runtime.is_attaching());
+        assert!(runtime.names().unwrap().is_empty());
     }
 }

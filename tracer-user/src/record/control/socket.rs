@@ -35,12 +35,30 @@ impl ControlSocket {
     /// [`ControlError::InUse`] when a live recorder has the name.
     pub fn claim(runtime: RuntimeDir, name: &SessionName) -> Result<Self, ControlError> {
         let path = runtime.socket_path(name);
-        // Between `bind` and `listen` a socket looks dead; the lock keeps others from looking.
-        let lock = runtime.lock()?;
         let in_use = |pid| ControlError::InUse {
             name: name.clone(),
             pid,
         };
+        Self::claim_path(runtime, path, in_use)
+    }
+
+    /// Takes the socket of this process as one that detaches.
+    pub fn claim_detaching(runtime: RuntimeDir) -> Result<Self, ControlError> {
+        let path = runtime.detaching_path(std::process::id());
+        let in_use = |pid| ControlError::InUse {
+            name: SessionName::of_process(std::process::id()),
+            pid,
+        };
+        Self::claim_path(runtime, path, in_use)
+    }
+
+    fn claim_path(
+        runtime: RuntimeDir,
+        path: PathBuf,
+        in_use: impl Fn(Option<u32>) -> ControlError,
+    ) -> Result<Self, ControlError> {
+        // Between `bind` and `listen` a socket looks dead; the lock keeps others from looking.
+        let lock = runtime.lock()?;
         match contact(&path).map_err(failed("look at", &path))? {
             Contact::Absent => {}
             Contact::Dead => fs::remove_file(&path).map_err(failed("remove", &path))?,
@@ -86,16 +104,15 @@ impl Drop for SocketFile {
     }
 }
 
-/// Removes the socket of a session if nothing listens to it; true if so.
-pub(super) fn remove_dead(runtime: &RuntimeDir, name: &SessionName) -> Result<bool, ControlError> {
-    let path = runtime.socket_path(name);
+/// Removes a socket if nothing listens to it; true if so.
+pub(super) fn remove_dead(runtime: &RuntimeDir, path: &Path) -> Result<bool, ControlError> {
     let _lock = runtime.lock()?;
     let dead = matches!(
-        contact(&path).map_err(failed("look at", &path))?,
+        contact(path).map_err(failed("look at", path))?,
         Contact::Dead
     );
     if dead {
-        fs::remove_file(&path).map_err(failed("remove", &path))?;
+        fs::remove_file(path).map_err(failed("remove", path))?;
     }
     Ok(dead)
 }
@@ -185,12 +202,11 @@ mod tests {
     fn only_dead_sockets_are_removed() {
         let folder = folder();
         let runtime = RuntimeDir::create(folder.path()).unwrap();
-        let name = "demo".parse().unwrap();
         let socket = claim(&folder).unwrap();
-        assert!(!remove_dead(&runtime, &name).unwrap());
+        assert!(!remove_dead(&runtime, &path(&folder)).unwrap());
         drop(socket);
         drop(UnixListener::bind(path(&folder)).unwrap());
-        assert!(remove_dead(&runtime, &name).unwrap());
+        assert!(remove_dead(&runtime, &path(&folder)).unwrap());
         assert!(!path(&folder).exists());
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn demo() -> SessionName {
     "demo".parse().unwrap()
 }
 
-pub(super) fn status() -> Status {
+pub(in crate::record) fn status() -> Status {
     Status {
         session: demo(),
         pid: std::process::id(),
@@ -119,6 +119,7 @@ pub(super) fn status() -> Status {
         output: None,
         probes: Vec::new(),
         command: Vec::new(),
+        detaching: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod command;
 mod control;
 mod describe;
 mod destination;
+mod detaching;
 mod drain;
 mod flight;
 mod mappings;
@@ -30,7 +31,6 @@ mod trigger;
 mod wanted;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -38,7 +38,7 @@ use self::command::Command;
 use self::control::Signals;
 use self::destination::Destination;
 use self::plan::Plan;
-use self::progress::{ProbeProgress, ProgressLine};
+use self::progress::ProgressLine;
 use self::recording::Recording;
 use self::requests::Claim;
 
@@ -66,7 +66,9 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         .context("cannot start the control side")?;
     let _context = runtime.enter();
     let mut signals = Signals::catch()?;
+    let attaching = Claim::announce_attaching();
     let recording = Recording::begin(options, object, &plan, &destination)?;
+    drop(attaching);
     if let Some(command) = command.as_mut().filter(|_| plan.scope.command) {
         recording.attached.record_command(command.process())?;
     }
@@ -83,6 +85,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         progress,
         &mut requests,
     ));
+    let session = requests.status();
     runtime.block_on(requests.close());
     let (end, remainder) = ended?;
     let stopped = recording.stop()?;
@@ -98,18 +101,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     if !options.quiet && kept.is_ok() {
         summary.print();
     }
-    let programs = attached.program_count();
-    let progress = ProbeProgress::new("the trace is complete; detaching", programs);
-    let before = Instant::now();
-    attached.detach(|done| progress.show(done));
-    drop(progress);
-    if options.stats && !options.quiet {
-        let seconds = before.elapsed().as_secs_f64();
-        eprintln!(
-            "detached {} programs in {seconds:.2} s",
-            grouped(programs as u64)
-        );
-    }
+    detaching::detach(attached, session, options);
     let status = runtime.block_on(control::command_status(remainder, end, &mut signals))?;
     // If the trace is gone, that is why its streams could not be finished.
     kept?;

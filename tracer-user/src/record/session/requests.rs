@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::record::control::protocol::{SnapshotReply, SnapshotRequest, Status};
 use crate::record::control::{
-    Answer, Call, ControlError, ControlSocket, RuntimeDir, Server, SessionName,
+    Answer, Attaching, Call, ControlError, ControlSocket, RuntimeDir, Server, SessionName,
 };
 use crate::record::session::options::Options;
 use crate::record::session::plan::Plan;
@@ -52,6 +52,13 @@ impl Claim {
             }
         };
         Ok(Self { name, socket })
+    }
+
+    /// Makes earlier recorders, which may still detach, pause until the result is dropped. Without
+    /// a folder for sockets, none of them could know.
+    pub(super) fn announce_attaching() -> Option<Attaching> {
+        let runtime = RuntimeDir::open(&RuntimeDir::default_path()).ok()??;
+        runtime.attaching().ok()
     }
 
     /// Starts serving requests, in the context of a runtime.
@@ -119,6 +126,7 @@ fn status_at_start(
             .iter()
             .map(|word| word.display().to_string())
             .collect(),
+        detaching: None,
     }
 }
 
@@ -200,7 +208,8 @@ impl Requests {
         format!("it writes all events to {to}; record with --mode overwrite to take snapshots")
     }
 
-    fn status(&self) -> Status {
+    /// The status now.
+    pub(super) fn status(&self) -> Status {
         // Relaxed: numbers to show.
         let sum = |count: fn(&StreamCounter) -> u64| {
             self.links.iter().map(|link| count(&link.counter)).sum()

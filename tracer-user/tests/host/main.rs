@@ -20,6 +20,7 @@ mod fetch;
 mod fields;
 mod filters;
 mod follow;
+mod namespaces;
 mod outputs;
 mod probes;
 mod programs;

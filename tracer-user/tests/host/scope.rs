@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::common::recording::{Held, Recorder, printed, work_words};
+use crate::common::recording::{Held, Recorder, printed, work, work_words};
 use crate::common::trace::Trace;
 
 const ENTRY: &str = "syscall_entry_getppid";
@@ -151,6 +151,51 @@ fn a_pattern_records_a_whole_subsystem() {
     for name in ["sched_switch", "sched_process_exec", "sched_wakeup"] {
         assert!(classes.contains(name), "no {name} in {classes:?}");
     }
+}
+
+#[test]
+fn a_process_that_does_not_exist_is_refused() {
+    // Larger than any id.
+    let recording = Recorder::new(&["-e", "syscall:getppid", "-p", "8388608"])
+        .command(["true"])
+        .run();
+    recording.assert_refused(&["no process or thread 8388608"]);
+}
+
+/// Ends a shell that waits for a line, once it is recorded.
+fn of_shell(script: &str, args: &[&str]) -> (crate::common::recording::Recording, u32) {
+    let mut shell = Command::new("sh")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = shell.id();
+    let running = Recorder::new(&[args, &["-p", &pid.to_string()]].concat()).start();
+    running.wait_until_recording();
+    drop(shell.stdin.take());
+    let recording = running.wait();
+    shell.wait().unwrap();
+    (recording, pid)
+}
+
+#[test]
+fn a_recording_ends_with_its_last_process() {
+    let script = format!("read line; exec {} getppid 100", work());
+    let (recording, pid) = of_shell(&script, &["-e", "syscalls:sys_enter_getppid"]);
+    assert_eq!(recording.trace().count(ENTRY, pid), 100);
+    let end = format!("(process {pid} ended)");
+    assert!(recording.stderr.contains(&end), "{}", recording.stderr);
+}
+
+#[test]
+fn a_recording_that_follows_ends_with_the_last_descendant() {
+    let work = work();
+    let script = format!("read line; {{ sleep 0.5; {work} getppid 100; }} &");
+    let args = ["-e", "syscalls:sys_enter_getppid", "--follow"];
+    let (recording, _) = of_shell(&script, &args);
+    let of_work = recording.trace();
+    let of_work = of_work.of(ENTRY).filter(|event| event.comm == "work");
+    assert_eq!(of_work.count(), 100);
 }
 
 /// Writes a program of 32-bit code that calls getppid 100 times and ends.

@@ -1,6 +1,7 @@
 //! The kernel's side of a running recording: started, stopped, detached.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -110,14 +111,28 @@ impl Attached {
     }
 
     /// Makes `command` recorded from its exec on. Its process enters itself into the map of
-    /// processes while it is still a copy of this one.
-    pub fn record_command(&self, command: &mut Command) -> Result<()> {
+    /// processes while it is still a copy of this one. In a PID namespace the program `own_id`
+    /// returns the kernel's id of the process that runs it.
+    pub fn record_command(&self, command: &mut Command, own_id: Option<OwnedFd>) -> Result<()> {
         let map = self.maps.fd("PIDS")?;
         let map = map
             .try_clone_to_owned()
             .context("cannot pass the map of processes to the command")?;
-        bpf::enter_own_id(command, map, follow::pending());
+        bpf::enter_own_id(command, map, own_id, follow::pending());
         Ok(())
+    }
+
+    /// Whether threads or processes are followed besides `named`.
+    pub fn follows_others(&self, named: &[u32]) -> io::Result<bool> {
+        let map = self.maps.fd("PIDS").map_err(io::Error::other)?;
+        let mut key = None;
+        loop {
+            match bpf::next_key(map, key)? {
+                None => return Ok(false),
+                Some(id) if named.contains(&id) => key = Some(id),
+                Some(_) => return Ok(true),
+            }
+        }
     }
 
     fn set_enabled(&self, enabled: bool) {

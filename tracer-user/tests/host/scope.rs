@@ -224,6 +224,71 @@ fn write_32_bit_program(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Writes a program of 64-bit code that calls getppid 100 times by `int 0x80`, then 10 times
+/// semget by `syscall`, and ends.
+fn write_mixed_program(path: &Path) {
+    const BASE: u64 = 0x0040_0000;
+    const HEADERS: u64 = 64 + 56;
+    const CODE: [u8; 54] = [
+        0x41, 0xbc, 100, 0, 0, 0, // mov r12d, 100
+        0xb8, 64, 0, 0, 0, // mov eax, getppid of the 32-bit interface
+        0xcd, 0x80, // int 0x80
+        0x41, 0xff, 0xcc, // dec r12d
+        0x75, 0xf4, // jnz to the second instruction
+        0x41, 0xbc, 10, 0, 0, 0, // mov r12d, 10
+        0xb8, 64, 0, 0, 0, // mov eax, semget
+        0xbf, 1, 0, 0, 0, // mov edi, 1: a key
+        0x31, 0xf6, // xor esi, esi: no semaphores
+        0x31, 0xd2, // xor edx, edx: without IPC_CREAT
+        0x0f, 0x05, // syscall
+        0x41, 0xff, 0xcc, // dec r12d
+        0x75, 0xeb, // jnz to the second instruction above
+        0xb8, 231, 0, 0, 0, // mov eax, exit_group
+        0x31, 0xff, // xor edi, edi
+        0x0f, 0x05, // syscall
+    ];
+    let size = HEADERS + CODE.len() as u64;
+    // An ELF header and one segment of code (elf(5)).
+    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    bytes.extend(
+        [BASE + HEADERS, 64, 0]
+            .into_iter()
+            .flat_map(u64::to_le_bytes),
+    );
+    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
+    bytes.extend([1_u32, 5].into_iter().flat_map(u32::to_le_bytes));
+    let segment = [0, BASE, BASE, size, size, 4096];
+    bytes.extend(segment.into_iter().flat_map(u64::to_le_bytes));
+    bytes.extend(CODE);
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn calls_by_int_0x80_in_64_bit_code_are_counted_and_not_mistaken() {
+    for (probes, note) in [
+        ("syscalls:sys_enter_semget", "100 32-bit system calls"),
+        ("syscalls:sys_exit_semget", "100 32-bit system calls"),
+        ("syscalls:sys_enter_getppid", "100 32-bit system calls"),
+    ] {
+        let recorder = Recorder::new(&["-e", probes, "--only-command"]);
+        let program = recorder.folder().join("program");
+        write_mixed_program(&program);
+        match Command::new(&program).status() {
+            Ok(status) if status.success() => {}
+            outcome => {
+                println!("this kernel has no 32-bit system calls: {outcome:?}");
+                return;
+            }
+        }
+        let recording = recorder.command([&program]).run();
+        let expected = if probes.ends_with("semget") { 10 } else { 0 };
+        assert_eq!(recording.trace().events.len(), expected, "{probes}");
+        assert!(recording.stderr.contains(note), "{}", recording.stderr);
+    }
+}
+
 #[test]
 fn calls_of_32_bit_code_are_counted_once_and_not_mistaken() {
     // The number of getppid in 32-bit code is that of semget in 64-bit code.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use tracer_common::CpuState;
 
 use crate::record::attach::follow;
 use crate::record::attach::object::Maps;
@@ -41,6 +42,9 @@ pub struct KernelCounts {
     pub faults: Vec<(u32, u64)>,
     /// Threads and processes that should have been followed and could not be.
     pub not_followed: u64,
+    /// Events on CPUs that came online during the recording, by CPU. CPUs without any are left
+    /// out.
+    pub unrecorded: Vec<(u32, u64)>,
 }
 
 impl Attached {
@@ -81,6 +85,8 @@ impl Attached {
         // On any CPU: a thread may be started on one that is not recorded.
         let not_followed = (0..maps.cpu_count).map(|cpu| maps.states.not_followed(cpu));
         counts.not_followed += not_followed.sum::<u64>();
+        let unrecorded = (0..maps.cpu_count).map(|cpu| (cpu, maps.states.unrecorded(cpu)));
+        counts.unrecorded = unrecorded.filter(|(_, events)| *events > 0).collect();
         Ok(counts)
     }
 
@@ -136,8 +142,15 @@ impl Attached {
     }
 
     fn set_enabled(&self, enabled: bool) {
-        for cpu in &self.maps.cpus {
-            self.maps.states.set_enabled(*cpu, enabled);
+        let maps = &self.maps;
+        for cpu in 0..maps.cpu_count {
+            let state = match enabled {
+                false => CpuState::OFF,
+                true if maps.cpus.contains(&cpu) => CpuState::RECORDED,
+                true if maps.counts_others => CpuState::COUNTED,
+                true => CpuState::OFF,
+            };
+            maps.states.set_enabled(cpu, state);
         }
     }
 }

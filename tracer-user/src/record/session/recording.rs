@@ -255,6 +255,7 @@ fn settings<'a>(options: &Options, object: &'a [u8], plan: &'a Plan) -> Result<S
         ring_bytes: plan.ring_bytes,
         cpu_count: plan.cpu_count,
         cpus: &plan.cpus,
+        all_cpus: options.cpus.is_none(),
         excluded_pid,
         processes: plan.scope.processes(),
         throttles: &plan.throttles,

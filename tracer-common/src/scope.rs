@@ -17,8 +17,7 @@ pub struct Wanted {
     pub reserved: u32,
 }
 
-/// Offsets in the kernel's `task_struct`, in bytes, for the programs that follow processes;
-/// constant once these are loaded.
+/// Offsets in the kernel's `task_struct`, in bytes; constant once the programs are loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct TaskLayout {
@@ -26,11 +25,17 @@ pub struct TaskLayout {
     pub pid: u32,
     /// Of `signal`, an address.
     pub signal: u32,
+    /// Of `status` in its `thread_info`, 4 bytes; 0: unknown.
+    pub status: u32,
 }
 
 impl TaskLayout {
     /// Placeholder until the recorder sets it.
-    pub const EMPTY: Self = Self { pid: 0, signal: 0 };
+    pub const EMPTY: Self = Self {
+        pid: 0,
+        signal: 0,
+        status: 0,
+    };
 }
 
 /// Sampling and rate limit of a class.
@@ -69,7 +74,7 @@ pub struct LeftOut {
 
 const _: () = {
     assert!(size_of::<Wanted>() == 16);
-    assert!(size_of::<TaskLayout>() == 8);
+    assert!(size_of::<TaskLayout>() == 12);
     assert!(size_of::<Throttle>() == 16);
     assert!(size_of::<Window>() == 64);
     assert!(size_of::<LeftOut>() == 24);

@@ -60,7 +60,8 @@ impl Config {
 #[repr(C, align(128))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuState {
-    /// Not zero: events are recorded on this CPU.
+    /// What happens to events on this CPU: [`CpuState::OFF`], [`CpuState::RECORDED`] or
+    /// [`CpuState::COUNTED`].
     pub enabled: u32,
     /// Bytes submitted since the reader was woken.
     pub pending_bytes: u32,
@@ -73,6 +74,17 @@ pub struct CpuState {
     pub compat_syscalls: u64,
     /// New threads on this CPU that could not be followed.
     pub not_followed: u64,
+    /// Events on a CPU that came online while others were recorded.
+    pub unrecorded: u64,
+}
+
+impl CpuState {
+    /// Events are ignored.
+    pub const OFF: u32 = 0;
+    /// Events are recorded.
+    pub const RECORDED: u32 = 1;
+    /// Events are counted as [`unrecorded`](Self::unrecorded): the CPU has no ring.
+    pub const COUNTED: u32 = 2;
 }
 
 const _: () = {

@@ -4,9 +4,12 @@
 use core::ffi::c_void;
 
 use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
 use aya_ebpf::programs::{BtfTracePointContext, ProbeContext};
 use tracer_common::MAX_SYSCALL_ARGS;
 use tracer_common::arch::NATIVE;
+
+use crate::maps::constant;
 
 /// Saved registers.
 #[derive(Clone, Copy)]
@@ -56,9 +59,26 @@ impl Registers {
         ]
     }
 
-    /// Whether 32-bit code made the system call.
+    /// Whether the system call is one of the 32-bit interface, which has other numbers.
     #[inline(always)]
     pub(crate) fn is_compat(self) -> bool {
+        self.is_of_compat_code() || self.is_by_compat_gate()
+    }
+
+    /// Whether 64-bit code made a 32-bit system call.
+    #[inline(always)]
+    fn is_by_compat_gate(self) -> bool {
+        let Some(gate) = NATIVE.compat_gate else {
+            return false;
+        };
+        // Rarely true for other calls, so the status is rarely read.
+        self.read::<u64>(gate.equal[0]) != self.read::<u64>(gate.equal[1])
+            && thread_status() & gate.status != 0
+    }
+
+    /// Whether 32-bit code made the system call.
+    #[inline(always)]
+    fn is_of_compat_code(self) -> bool {
         let mode = self.0.wrapping_byte_add(NATIVE.mode.into()).cast::<u16>();
         // SAFETY: as in `read`; volatile, so that exactly 2 bytes are read: the verifier accepts
         // no access that is larger than the member at this offset.
@@ -76,4 +96,21 @@ impl Registers {
         // SAFETY: inside the registers, which the kernel types.
         unsafe { self.0.wrapping_byte_add(offset.into()).cast::<T>().read() }
     }
+}
+
+/// The status of the current thread; 0 if it is unknown.
+#[inline(always)]
+fn thread_status() -> u32 {
+    let offset = constant!(TASK_LAYOUT.status);
+    if offset == 0 {
+        return 0;
+    }
+    let mut status = 0u32;
+    // On an error it stays zero.
+    unsafe {
+        let task = bpf_get_current_task() as *const c_void;
+        let source = task.wrapping_byte_add(offset as usize);
+        bpf_probe_read_kernel((&raw mut status).cast(), 4, source);
+    }
+    status
 }

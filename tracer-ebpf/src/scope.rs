@@ -3,6 +3,7 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use tracer_common::CpuState;
 
+use crate::emit::count;
 use crate::maps::{CPUS, constant};
 use crate::pids;
 
@@ -48,11 +49,23 @@ pub(crate) fn prospect() -> Prospect {
 /// exclude.
 #[inline(always)]
 pub(crate) fn admit() -> Option<Scope> {
-    let scope = admit_with_recorder()?;
+    let pid_tgid = bpf_get_current_pid_tgid();
+    if is_filtered(pid_tgid) {
+        return None;
+    }
+    let Some(scope) = on_cpu(pid_tgid) else {
+        if !is_recorder((pid_tgid >> 32) as u32) {
+            count::unrecorded();
+        }
+        return None;
+    };
     if is_recorder(scope.pid) {
         return None;
     }
-    Some(scope)
+    Some(Scope {
+        requested: true,
+        ..scope
+    })
 }
 
 /// Whether this is the recorder's process, and it is not to be recorded.
@@ -67,15 +80,23 @@ fn is_recorder(pid: u32) -> bool {
 #[inline(always)]
 pub(crate) fn admit_with_recorder() -> Option<Scope> {
     let pid_tgid = bpf_get_current_pid_tgid();
-    if constant!(CONFIG.filter_pids) != 0
-        && !pids::is_wanted((pid_tgid >> 32) as u32, pid_tgid as u32)
-    {
+    if is_filtered(pid_tgid) {
         return None;
     }
+    let Some(scope) = on_cpu(pid_tgid) else {
+        count::unrecorded();
+        return None;
+    };
     Some(Scope {
         requested: true,
-        ..on_cpu(pid_tgid)?
+        ..scope
     })
+}
+
+/// Whether the user did not choose this thread.
+#[inline(always)]
+fn is_filtered(pid_tgid: u64) -> bool {
+    constant!(CONFIG.filter_pids) != 0 && !pids::is_wanted((pid_tgid >> 32) as u32, pid_tgid as u32)
 }
 
 /// Admits any event on a recorded CPU, for the recorder itself.
@@ -90,7 +111,7 @@ fn on_cpu(pid_tgid: u64) -> Option<Scope> {
     let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
     let state = CPUS.get_ptr_mut(cpu)?;
     // SAFETY: the map has a `CpuState` for each CPU; the recorder may write it at any time.
-    if unsafe { core::ptr::read_volatile(&raw const (*state).enabled) } == 0 {
+    if unsafe { core::ptr::read_volatile(&raw const (*state).enabled) } != CpuState::RECORDED {
         return None;
     }
     Some(Scope {

@@ -53,6 +53,8 @@ pub const AARCH64: Arch = Arch {
     mode: pt_regs::PSTATE,
     compat_mask: MODE_MASK,
     compat_mode: MODE_COMPAT,
+    // 64-bit code cannot make 32-bit calls.
+    compat_gate: None,
     syscall_aliases: &[("arm64_personality", "personality")],
     #[cfg(feature = "syscall-names")]
     syscall_name: |number| {

@@ -51,12 +51,24 @@ pub struct Arch {
     pub compat_mask: u16,
     /// Value of these bits in 32-bit code.
     pub compat_mode: u16,
+    /// How 64-bit code that made a 32-bit system call is recognized, if it can.
+    pub compat_gate: Option<CompatGate>,
     /// System calls that tracefs (left) and the ABI (right) name differently, on this
     /// architecture only.
     pub syscall_aliases: &'static [(&'static str, &'static str)],
     /// Name of the system call with this number.
     #[cfg(feature = "syscall-names")]
     pub syscall_name: fn(u32) -> Option<&'static str>,
+}
+
+/// How a 32-bit system call of 64-bit code is recognized.
+#[derive(Clone, Copy, Debug)]
+pub struct CompatGate {
+    /// Offsets of two registers that the instruction for 64-bit system calls sets to the same
+    /// value. If they differ, the call may be a 32-bit one.
+    pub equal: [u16; 2],
+    /// The bit of `status` in the kernel's `struct thread_info` that marks a 32-bit call.
+    pub status: u32,
 }
 
 /// How structures are passed by value.

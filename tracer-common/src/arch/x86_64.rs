@@ -1,6 +1,6 @@
 //! 64-bit x86.
 
-use crate::arch::{Arch, Structures};
+use crate::arch::{Arch, CompatGate, Structures};
 
 /// Offsets in `struct pt_regs` (`arch/x86/include/asm/ptrace.h`).
 mod pt_regs {
@@ -13,12 +13,16 @@ mod pt_regs {
     pub(super) const SI: u16 = 104;
     pub(super) const DI: u16 = 112;
     pub(super) const ORIG_AX: u16 = 120;
+    pub(super) const IP: u16 = 128;
     pub(super) const CS: u16 = 136;
     pub(super) const SP: u16 = 152;
 }
 
 /// Code segment of 32-bit user code (`__USER32_CS`, `arch/x86/include/asm/segment.h`).
 const USER32_CS: u16 = 0x23;
+
+/// A 32-bit system call is in progress (`arch/x86/include/asm/thread_info.h`).
+const TS_COMPAT: u32 = 2;
 
 /// 64-bit x86: System V ABI.
 pub const X86_64: Arch = Arch {
@@ -51,6 +55,11 @@ pub const X86_64: Arch = Arch {
     mode: pt_regs::CS,
     compat_mask: u16::MAX,
     compat_mode: USER32_CS,
+    // `syscall` copies the instruction pointer to CX; `int 0x80` does not.
+    compat_gate: Some(CompatGate {
+        equal: [pt_regs::CX, pt_regs::IP],
+        status: TS_COMPAT,
+    }),
     syscall_aliases: &[],
     #[cfg(feature = "syscall-names")]
     syscall_name: |number| {

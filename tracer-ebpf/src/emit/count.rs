@@ -1,10 +1,12 @@
 //! Counters of events that are not in the trace, or not completely.
 
 use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_log_ebpf::debug;
+use tracer_common::CpuState;
 
 use crate::atomics;
-use crate::maps::{FAULTS, LOST, constant};
+use crate::maps::{CPUS, FAULTS, LOST, constant};
 use crate::scope::Scope;
 
 /// Counts a lost event, for its class and its CPU.
@@ -42,4 +44,19 @@ pub(crate) fn fault(scope: &Scope, class: u32, faulted: bool) {
 pub(crate) fn compat_syscall(scope: &Scope) {
     // SAFETY: the live counter of this CPU.
     unsafe { atomics::add_one(&raw mut (*scope.state).compat_syscalls) };
+}
+
+/// Counts an event on this CPU if it came online during the recording.
+#[inline(always)]
+pub(crate) fn unrecorded() {
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    let Some(state) = CPUS.get_ptr_mut(cpu) else {
+        return;
+    };
+    // SAFETY: the live state of this CPU; the recorder may write `enabled` at any time.
+    unsafe {
+        if core::ptr::read_volatile(&raw const (*state).enabled) == CpuState::COUNTED {
+            atomics::add_one(&raw mut (*state).unrecorded);
+        }
+    }
 }

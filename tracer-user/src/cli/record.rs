@@ -100,7 +100,8 @@ struct EventArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Scope")]
 struct ScopeArgs {
-    /// Record only these processes or threads, such as `1234,5678`
+    /// Record only these processes or threads, such as `1234,5678`; without COMMAND, until the last
+    /// of them ends
     #[arg(short, long = "pid", value_name = "PID,…", value_delimiter = ',')]
     pids: Vec<u32>,
 

@@ -1,9 +1,8 @@
 //! The clock of all timestamps.
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::record::namespace::clock::kernel_monotonic_ns;
 
-/// `CLOCK_MONOTONIC` in nanoseconds.
+/// `CLOCK_MONOTONIC` of the kernel in nanoseconds, without the offset of a time namespace.
 pub(crate) fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    kernel_monotonic_ns()
 }

@@ -3,6 +3,7 @@
 //! | module | offers |
 //! |---|---|
 //! | [`attach`] | loading the eBPF programs and attaching them |
+//! | [`namespace`] | ids and times of the recorder's namespaces and the kernel's |
 //! | [`ring`] | the consuming side of a BPF ring |
 //! | [`stream`] | batching events into packets |
 //! | [`subbuf`] | sub-buffers with one owner, between the writer and the reader of a stream |
@@ -17,6 +18,7 @@ pub mod attach;
 pub(crate) mod clock;
 pub mod control;
 pub mod detach;
+pub(crate) mod namespace;
 pub mod output;
 pub mod pool;
 pub mod programs;

@@ -207,6 +207,22 @@ pub fn delete(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<()> {
     bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr).map(drop)
 }
 
+/// The key after `key` in a hash map whose keys are numbers; after none, the first one.
+pub fn next_key(map: BorrowedFd<'_>, key: Option<u32>) -> io::Result<Option<u32>> {
+    let mut next = 0u32;
+    let mut attr = zeroed();
+    // SAFETY: writing a member of a zeroed union of integers.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = map.as_raw_fd() as u32;
+    element.key = key.as_ref().map_or(0, |key| std::ptr::from_ref(key) as u64);
+    element.__bindgen_anon_1.next_key = &raw mut next as u64;
+    match bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attr) {
+        Ok(_) => Ok(Some(next)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads the number at `index` of an array of numbers.
 pub fn lookup_u64(map: BorrowedFd<'_>, index: u32) -> io::Result<u64> {
     let mut value = 0u64;
@@ -239,12 +255,57 @@ pub fn lookup_per_cpu(
 }
 
 /// Makes the process of `command` set `map[its pid] = value` before exec. `map` has values of this
-/// size.
-pub fn enter_own_id<const LEN: usize>(command: &mut Command, map: OwnedFd, value: [u8; LEN]) {
-    let enter = move || update(map.as_fd(), &process::id().to_ne_bytes(), &value);
-    // SAFETY: only two system calls run between fork and exec; they take no lock and allocate
+/// size. Its pid is the result of the program `own_id`, see [`run_raw`], or if there is none,
+/// that of `getpid`.
+pub fn enter_own_id<const LEN: usize>(
+    command: &mut Command,
+    map: OwnedFd,
+    own_id: Option<OwnedFd>,
+    value: [u8; LEN],
+) {
+    let enter = move || {
+        let id = match &own_id {
+            Some(program) => run_raw(program.as_fd(), &[])?,
+            None => process::id(),
+        };
+        update(map.as_fd(), &id.to_ne_bytes(), &value)
+    };
+    // SAFETY: only system calls run between fork and exec; they take no lock and allocate
     // nothing.
     unsafe { command.pre_exec(enter) };
+}
+
+/// Runs a program for raw tracepoints once, in this thread, with these arguments. Returns the lower
+/// half of its result. Allocates nothing.
+///
+/// # Errors
+/// Before Linux 5.10.
+pub fn run_raw(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result<u32> {
+    let mut attr = zeroed();
+    attr.test.prog_fd = program.as_raw_fd() as u32;
+    // The kernel refuses an address without a size.
+    if !arguments.is_empty() {
+        attr.test.ctx_in = arguments.as_ptr() as u64;
+        attr.test.ctx_size_in = mem::size_of_val(arguments) as u32;
+    }
+    bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr)?;
+    // SAFETY: integers, which the kernel has written.
+    Ok(unsafe { attr.test.retval })
+}
+
+/// Links an iterator program. Each file of [`open_iterator`] then runs it for all objects.
+pub fn link_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attr.link_create.attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+}
+
+/// A file with what the program of the iterator `link` writes.
+pub fn open_iterator(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.iter_create.link_fd = link.as_raw_fd() as u32;
+    bpf_fd(bpf_cmd::BPF_ITER_CREATE, &mut attr)
 }
 
 /// Attaches a program to a perf event until the link is closed. The program can read `cookie`.

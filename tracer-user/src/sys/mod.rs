@@ -23,6 +23,8 @@ pub mod page_cache;
 pub mod perf;
 #[cfg(feature = "record")]
 pub mod perf_ring;
+#[cfg(feature = "record")]
+pub mod readable;
 pub mod signals;
 #[cfg(feature = "record")]
 pub mod socket;

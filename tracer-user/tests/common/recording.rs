@@ -116,6 +116,15 @@ impl Recorder {
         self.by_script(script)
     }
 
+    /// As [`by_script`](Self::by_script), in the namespaces that these options of `unshare` make.
+    pub(crate) fn in_namespaces(mut self, options: &[&str], script: &str) -> Self {
+        self.wrapper = std::iter::once(&"unshare")
+            .chain(options)
+            .map(Into::into)
+            .collect();
+        self.by_script(script)
+    }
+
     /// A folder for the test's own files; the trace is the folder `trace` in it.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -198,6 +207,18 @@ impl Running {
             let ended = self.child.try_wait().expect("a child to wait for");
             assert!(ended.is_none(), "ended before `{name}`: {ended:?}");
             path.exists().then_some(())
+        });
+    }
+
+    /// Waits until it records.
+    pub(crate) fn wait_until_recording(&self) {
+        wait_for("a session that answers", || {
+            let output = Command::new(TRACER)
+                .args(["sessions", "--json"])
+                .env(RUNTIME_DIR_VARIABLE, self.folder().join("run"))
+                .output()
+                .expect("a list of sessions");
+            (!output.stdout.is_empty()).then_some(())
         });
     }
 

@@ -272,7 +272,8 @@ fn there_is_no_such_context() {
             .command(work_words(&["exit", "0"]))
             .run()
     };
-    leaves_nothing_attached(run).assert_refused(&["unknown context field `uuid`", "did you mean `uid`"]);
+    leaves_nothing_attached(run)
+        .assert_refused(&["unknown context field `uuid`", "did you mean `uid`"]);
 }
 
 #[test]

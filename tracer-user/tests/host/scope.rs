@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::common::recording::{Held, Recorder, printed, work_words};
+use crate::common::recording::{Held, Recorder, printed, work, work_words};
 use crate::common::trace::Trace;
 
 const ENTRY: &str = "syscall_entry_getppid";
@@ -153,6 +153,51 @@ fn a_pattern_records_a_whole_subsystem() {
     }
 }
 
+#[test]
+fn a_process_that_does_not_exist_is_refused() {
+    // Larger than any id.
+    let recording = Recorder::new(&["-e", "syscall:getppid", "-p", "8388608"])
+        .command(["true"])
+        .run();
+    recording.assert_refused(&["no process or thread 8388608"]);
+}
+
+/// Ends a shell that waits for a line, once it is recorded.
+fn of_shell(script: &str, args: &[&str]) -> (crate::common::recording::Recording, u32) {
+    let mut shell = Command::new("sh")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = shell.id();
+    let running = Recorder::new(&[args, &["-p", &pid.to_string()]].concat()).start();
+    running.wait_until_recording();
+    drop(shell.stdin.take());
+    let recording = running.wait();
+    shell.wait().unwrap();
+    (recording, pid)
+}
+
+#[test]
+fn a_recording_ends_with_its_last_process() {
+    let script = format!("read line; exec {} getppid 100", work());
+    let (recording, pid) = of_shell(&script, &["-e", "syscalls:sys_enter_getppid"]);
+    assert_eq!(recording.trace().count(ENTRY, pid), 100);
+    let end = format!("(process {pid} ended)");
+    assert!(recording.stderr.contains(&end), "{}", recording.stderr);
+}
+
+#[test]
+fn a_recording_that_follows_ends_with_the_last_descendant() {
+    let work = work();
+    let script = format!("read line; {{ sleep 0.5; {work} getppid 100; }} &");
+    let args = ["-e", "syscalls:sys_enter_getppid", "--follow"];
+    let (recording, _) = of_shell(&script, &args);
+    let of_work = recording.trace();
+    let of_work = of_work.of(ENTRY).filter(|event| event.comm == "work");
+    assert_eq!(of_work.count(), 100);
+}
+
 /// Writes a program of 32-bit code that calls getppid 100 times and ends.
 fn write_32_bit_program(path: &Path) {
     const BASE: u32 = 0x0804_8000;
@@ -177,6 +222,71 @@ fn write_32_bit_program(path: &Path) {
     bytes.extend(CODE);
     fs::write(path, bytes).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Writes a program of 64-bit code that calls getppid 100 times by `int 0x80`, then 10 times
+/// semget by `syscall`, and ends.
+fn write_mixed_program(path: &Path) {
+    const BASE: u64 = 0x0040_0000;
+    const HEADERS: u64 = 64 + 56;
+    const CODE: [u8; 54] = [
+        0x41, 0xbc, 100, 0, 0, 0, // mov r12d, 100
+        0xb8, 64, 0, 0, 0, // mov eax, getppid of the 32-bit interface
+        0xcd, 0x80, // int 0x80
+        0x41, 0xff, 0xcc, // dec r12d
+        0x75, 0xf4, // jnz to the second instruction
+        0x41, 0xbc, 10, 0, 0, 0, // mov r12d, 10
+        0xb8, 64, 0, 0, 0, // mov eax, semget
+        0xbf, 1, 0, 0, 0, // mov edi, 1: a key
+        0x31, 0xf6, // xor esi, esi: no semaphores
+        0x31, 0xd2, // xor edx, edx: without IPC_CREAT
+        0x0f, 0x05, // syscall
+        0x41, 0xff, 0xcc, // dec r12d
+        0x75, 0xeb, // jnz to the second instruction above
+        0xb8, 231, 0, 0, 0, // mov eax, exit_group
+        0x31, 0xff, // xor edi, edi
+        0x0f, 0x05, // syscall
+    ];
+    let size = HEADERS + CODE.len() as u64;
+    // An ELF header and one segment of code (elf(5)).
+    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    bytes.extend(
+        [BASE + HEADERS, 64, 0]
+            .into_iter()
+            .flat_map(u64::to_le_bytes),
+    );
+    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
+    bytes.extend([1_u32, 5].into_iter().flat_map(u32::to_le_bytes));
+    let segment = [0, BASE, BASE, size, size, 4096];
+    bytes.extend(segment.into_iter().flat_map(u64::to_le_bytes));
+    bytes.extend(CODE);
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn calls_by_int_0x80_in_64_bit_code_are_counted_and_not_mistaken() {
+    for (probes, note) in [
+        ("syscalls:sys_enter_semget", "100 32-bit system calls"),
+        ("syscalls:sys_exit_semget", "100 32-bit system calls"),
+        ("syscalls:sys_enter_getppid", "100 32-bit system calls"),
+    ] {
+        let recorder = Recorder::new(&["-e", probes, "--only-command"]);
+        let program = recorder.folder().join("program");
+        write_mixed_program(&program);
+        match Command::new(&program).status() {
+            Ok(status) if status.success() => {}
+            outcome => {
+                println!("this kernel has no 32-bit system calls: {outcome:?}");
+                return;
+            }
+        }
+        let recording = recorder.command([&program]).run();
+        let expected = if probes.ends_with("semget") { 10 } else { 0 };
+        assert_eq!(recording.trace().events.len(), expected, "{probes}");
+        assert!(recording.stderr.contains(note), "{}", recording.stderr);
+    }
 }
 
 #[test]

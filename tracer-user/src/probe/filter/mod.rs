@@ -30,6 +30,7 @@
 
 mod error;
 mod eval;
+mod ids;
 mod lexer;
 mod parser;
 mod resolve;
@@ -46,6 +47,7 @@ use crate::trace::event::EventClass;
 
 pub use error::{FilterError, FilterProblem};
 pub use eval::EventContext;
+pub use ids::{IdSource, IdTest};
 pub use resolved::{
     Condition, NumberSource, NumberTest, Resolved, TextCheck, TextSource, TextTest,
 };

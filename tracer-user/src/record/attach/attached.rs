@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tracer_common::CpuState;
 
 use crate::record::attach::follow;
 use crate::record::attach::object::Maps;
@@ -42,6 +43,9 @@ pub struct KernelCounts {
     pub faults: Vec<(u32, u64)>,
     /// Threads and processes that should have been followed and could not be.
     pub not_followed: u64,
+    /// Events on CPUs that came online during the recording, by CPU. CPUs without any are left
+    /// out.
+    pub unrecorded: Vec<(u32, u64)>,
 }
 
 /// Programs that do not record any more and are still attached.
@@ -92,6 +96,8 @@ impl Attached {
         // On any CPU: a thread may be started on one that is not recorded.
         let not_followed = (0..maps.cpu_count).map(|cpu| maps.states.not_followed(cpu));
         counts.not_followed += not_followed.sum::<u64>();
+        let unrecorded = (0..maps.cpu_count).map(|cpu| (cpu, maps.states.unrecorded(cpu)));
+        counts.unrecorded = unrecorded.filter(|(_, events)| *events > 0).collect();
         Ok(counts)
     }
 
@@ -135,19 +141,40 @@ impl Attached {
     }
 
     /// Makes `command` recorded from its exec on. Its process enters itself into the map of
-    /// processes while it is still a copy of this one.
-    pub fn record_command(&self, command: &mut Command) -> Result<()> {
+    /// processes while it is still a copy of this one. In a PID namespace the program `own_id`
+    /// returns the kernel's id of the process that runs it.
+    pub fn record_command(&self, command: &mut Command, own_id: Option<OwnedFd>) -> Result<()> {
         let map = self.maps.fd("PIDS")?;
         let map = map
             .try_clone_to_owned()
             .context("cannot pass the map of processes to the command")?;
-        bpf::enter_own_id(command, map, follow::pending());
+        bpf::enter_own_id(command, map, own_id, follow::pending());
         Ok(())
     }
 
+    /// Whether threads or processes are followed besides `named`.
+    pub fn follows_others(&self, named: &[u32]) -> io::Result<bool> {
+        let map = self.maps.fd("PIDS").map_err(io::Error::other)?;
+        let mut key = None;
+        loop {
+            match bpf::next_key(map, key)? {
+                None => return Ok(false),
+                Some(id) if named.contains(&id) => key = Some(id),
+                Some(_) => return Ok(true),
+            }
+        }
+    }
+
     fn set_enabled(&self, enabled: bool) {
-        for cpu in &self.maps.cpus {
-            self.maps.states.set_enabled(*cpu, enabled);
+        let maps = &self.maps;
+        for cpu in 0..maps.cpu_count {
+            let state = match enabled {
+                false => CpuState::OFF,
+                true if maps.cpus.contains(&cpu) => CpuState::RECORDED,
+                true if maps.counts_others => CpuState::COUNTED,
+                true => CpuState::OFF,
+            };
+            maps.states.set_enabled(cpu, state);
         }
     }
 }

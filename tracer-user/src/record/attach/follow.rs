@@ -83,7 +83,22 @@ fn task_layout(btf: &Btf) -> Result<TaskLayout> {
     Ok(TaskLayout {
         pid: offset("pid")?,
         signal: offset("signal")?,
+        status: 0,
     })
+}
+
+/// Offset of `thread_info.status` in `struct task_struct`; 0 if the kernel has no such member.
+pub(super) fn status_offset(btf: &Btf) -> u32 {
+    let member = |structure: &str, name: &str| {
+        let found = btf.find(NameKind::Struct, structure).map(Type::kind);
+        let Some(Kind::Composite(composite)) = found else {
+            return None;
+        };
+        u32::try_from(composite.member(name)?.bit_offset / 8).ok()
+    };
+    let info = member("task_struct", "thread_info");
+    let status = member("thread_info", "status");
+    info.zip(status).map_or(0, |(info, status)| info + status)
 }
 
 /// The entry of a process that is recorded after its next exec.
@@ -120,8 +135,19 @@ mod tests {
         let expected = TaskLayout {
             pid: 12,
             signal: 24,
+            status: 0,
         };
         assert_eq!(task_layout(&types.build()).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_status_of_a_thread_is_in_its_task() {
+        let mut types = Builder::new();
+        let int = types.integer("int", 4, false);
+        let info = types.structure("thread_info", 16, &[("status", int, 8)]);
+        types.structure("task_struct", 32, &[("thread_info", info, 4)]);
+        assert_eq!(status_offset(&types.build()), 12);
+        assert_eq!(status_offset(&Builder::new().build()), 0);
     }
 
     #[test]

@@ -12,12 +12,14 @@ use aya_obj::generated::bpf_prog_type::{
     BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACEPOINT,
     BPF_PROG_TYPE_TRACING,
 };
+use tracer_common::arch::NATIVE;
 use tracer_common::hook;
 
 use crate::kernel::features::{Features, Roots};
 use crate::probe::{AttachPoint, FunctionTarget, ResolvedProbe};
 use crate::record::attach::code::{self, Question, Tables};
 use crate::record::attach::error::{AttachError, Refusal};
+use crate::record::attach::follow::status_offset;
 use crate::record::attach::link::Linker;
 use crate::record::attach::object::{self, Maps};
 use crate::record::attach::origin::Origin;
@@ -57,7 +59,12 @@ impl<'p> Loaded<'p> {
         });
         let plan = AttachPlan::new(settings, probes, supported(&features, probes))?;
         allow_files(settings, &plan, probes.len())?;
-        let layout = settings.processes.task_layout(KernelTypes(&features))?;
+        let types = KernelTypes(&features);
+        let mut layout = settings.processes.task_layout(types)?;
+        if !plan.syscalls.is_empty() && NATIVE.compat_gate.is_some() {
+            let btf = types.btf().map(|btf| status_offset(btf.vmlinux()));
+            layout.status = btf.unwrap_or(0);
+        }
         let (mut maps, rings) = object::load(settings, layout, &plan, probes)?;
         let templates = Templates::new(
             settings.object,

@@ -21,7 +21,7 @@
 )]
 mod attach;
 mod attached;
-mod code;
+pub(in crate::record) mod code;
 mod error;
 mod follow;
 mod link;

@@ -37,6 +37,8 @@ pub(super) struct Maps {
     /// Classes with values that are read from memory.
     pub(super) fetching: Vec<u32>,
     pub(super) throttles: Vec<Throttle>,
+    /// Events on CPUs that are not recorded are counted.
+    pub(super) counts_others: bool,
 }
 
 impl Maps {
@@ -120,6 +122,7 @@ pub(super) fn load(
         class_count: probes.len() as u32,
         fetching: fetching(probes),
         throttles: settings.throttles.to_vec(),
+        counts_others: settings.all_cpus,
     };
     let rings = maps.create_rings(settings)?;
     maps.fill(settings, plan)?;

@@ -20,6 +20,8 @@ pub struct Settings<'a> {
     pub cpu_count: u32,
     /// The CPUs to record.
     pub cpus: &'a [u32],
+    /// `cpus` are all CPUs that are online: events on others are counted.
+    pub all_cpus: bool,
     /// A process that is never recorded.
     pub excluded_pid: Option<u32>,
     /// The only threads and processes to record, if any are chosen.

@@ -26,11 +26,12 @@ impl CpuStates {
         })
     }
 
-    /// Starts or ends recording on a CPU. Programs that run at this moment may still emit.
-    pub fn set_enabled(&self, cpu: u32, enabled: bool) {
+    /// Sets what happens to events on a CPU, to one of the values of [`CpuState::enabled`].
+    /// Programs that run at this moment may still emit.
+    pub fn set_enabled(&self, cpu: u32, enabled: u32) {
         // Relaxed: programs order nothing by it; the last events are awaited by detaching.
         self.u32_at(cpu, core::mem::offset_of!(CpuState, enabled))
-            .store(u32::from(enabled), Ordering::Relaxed);
+            .store(enabled, Ordering::Relaxed);
     }
 
     /// Events of this CPU that did not fit into its ring so far.
@@ -54,6 +55,14 @@ impl CpuStates {
     pub fn not_followed(&self, cpu: u32) -> u64 {
         // Relaxed: as above.
         self.u64_at(cpu, core::mem::offset_of!(CpuState, not_followed))
+            .load(Ordering::Relaxed)
+    }
+
+    /// Events on this CPU that were counted instead of recorded, because it came online later.
+    #[must_use]
+    pub fn unrecorded(&self, cpu: u32) -> u64 {
+        // Relaxed: as above.
+        self.u64_at(cpu, core::mem::offset_of!(CpuState, unrecorded))
             .load(Ordering::Relaxed)
     }
 

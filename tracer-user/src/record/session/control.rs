@@ -1,5 +1,6 @@
 //! Waiting for the end of a recording.
 
+use std::io;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::record::session::command::{Command, Running, exit_code};
+use crate::record::session::ends::{self, Target};
 use crate::record::session::options::Options;
 use crate::record::session::progress::ProgressLine;
 use crate::record::session::requests::Requests;
+use crate::record::session::scope::Scope;
 use crate::record::stream::shared::Failure;
 
 /// Why a recording ended.
@@ -19,6 +22,8 @@ use crate::record::stream::shared::Failure;
 pub(super) enum End {
     /// The command ended by itself.
     Command,
+    /// The processes that are recorded have ended.
+    Processes,
     /// The time that the user gave is over.
     Duration,
     /// A signal asked for it.
@@ -76,18 +81,28 @@ pub(super) enum Remainder {
     Running(Running, Signal),
 }
 
-/// Starts the command and waits until the recording is to end. A command that still runs
-/// then is sent the signal that ended the recording, or SIGTERM when the time is over.
-/// Requests are answered meanwhile.
+/// Starts the command and waits until the recording is to end: with the command, or else with
+/// the last process of `scope` and of those that are `followed`. A command that still runs then is
+/// sent the signal that ended the recording, or SIGTERM when the time is over. Requests are
+/// answered meanwhile.
 pub(super) async fn until_end(
     options: &Options,
     command: Option<Command>,
+    scope: &Scope,
+    followed: impl Fn() -> io::Result<bool>,
     signals: &mut Signals,
     failure: &Failure,
     mut progress: ProgressLine,
     requests: &mut Requests,
 ) -> Result<(End, Remainder)> {
     let mut running = command.map(Command::start).transpose()?;
+    let targets: &[Target] = if running.is_some() {
+        &[]
+    } else {
+        &scope.targets
+    };
+    let ended = ends::all(targets, || Ok(scope.follows() && followed()?));
+    tokio::pin!(ended);
     let deadline = options.duration.map(|duration| Instant::now() + duration);
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -96,6 +111,10 @@ pub(super) async fn until_end(
         tokio::select! {
             status = wait_if_any(&mut running) => {
                 return Ok((End::Command, Remainder::Ended(status?)));
+            }
+            result = &mut ended => {
+                result?;
+                break End::Processes;
             }
             () = sleep_if_any(deadline) => break End::Duration,
             signal = signals.ending.next() => break End::Signal(signal),
@@ -111,7 +130,7 @@ pub(super) async fn until_end(
     };
     let signal = match end {
         End::Signal(signal) => signal,
-        End::Command | End::Duration | End::Failure => Signal::TERM,
+        End::Command | End::Processes | End::Duration | End::Failure => Signal::TERM,
     };
     if !(signal == Signal::INT && in_foreground()) {
         running.signal(signal);

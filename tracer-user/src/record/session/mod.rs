@@ -11,7 +11,9 @@ mod describe;
 mod destination;
 mod detaching;
 mod drain;
+mod ends;
 mod flight;
+mod ids;
 mod mappings;
 mod options;
 mod outlet;
@@ -56,6 +58,7 @@ pub(crate) use progress::{grouped, short};
 /// readable.
 pub fn record(options: &Options) -> Result<ExitCode> {
     let object = preflight::check()?;
+    ids::prepare(options)?;
     let mut command = Command::resolve(&options.command)?;
     let plan = Plan::new(options)?;
     let claim = Claim::new(options)?;
@@ -70,7 +73,10 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let recording = Recording::begin(options, object, &plan, &destination)?;
     drop(attaching);
     if let Some(command) = command.as_mut().filter(|_| plan.scope.command) {
-        recording.attached.record_command(command.process())?;
+        let own_id = ids::own_id_program()?;
+        recording
+            .attached
+            .record_command(command.process(), own_id)?;
     }
     let links = recording.streams.links();
     let folder = destination.folder();
@@ -80,6 +86,8 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let ended = runtime.block_on(control::until_end(
         options,
         command,
+        &plan.scope,
+        || recording.attached.follows_others(plan.scope.ids()),
         &mut signals,
         failure,
         progress,

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::record::attach::{Attached, KernelCounts, Loaded, Settings};
 use crate::record::clock::monotonic_ns;
+use crate::record::namespace::pids;
 use crate::record::output::{Output, Sidecar};
 use crate::record::pool::Pool;
 use crate::record::ring::{CpuStates, Ring};
@@ -57,7 +58,7 @@ impl Recording {
         plan: &Plan,
         destination: &Destination,
     ) -> Result<Self> {
-        let mut loaded = Loaded::new(&settings(options, object, plan), &plan.probes)?;
+        let mut loaded = Loaded::new(&settings(options, object, plan)?, &plan.probes)?;
         let states = loaded.states();
         let rings = loaded.take_rings();
         let output = &destination.output;
@@ -246,18 +247,20 @@ impl Stopped {
 }
 
 /// The settings of the programs.
-fn settings<'a>(options: &Options, object: &'a [u8], plan: &'a Plan) -> Settings<'a> {
-    Settings {
+fn settings<'a>(options: &Options, object: &'a [u8], plan: &'a Plan) -> Result<Settings<'a>> {
+    let excluded_pid = (!options.include_self).then(pids::own_id).transpose()?;
+    Ok(Settings {
         object,
         sys: Path::new("/sys"),
         ring_bytes: plan.ring_bytes,
         cpu_count: plan.cpu_count,
         cpus: &plan.cpus,
-        excluded_pid: (!options.include_self).then(std::process::id),
+        all_cpus: options.cpus.is_none(),
+        excluded_pid,
         processes: plan.scope.processes(),
         throttles: &plan.throttles,
         contexts: &plan.contexts,
         origin: &plan.origin,
         log: options.debug_ebpf,
-    }
+    })
 }

@@ -7,6 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 
+use crate::record::namespace::pids;
 use crate::record::output::{Output, Retention, Sidecar};
 use crate::record::session::mappings::{self, Watch, Watcher};
 use crate::record::session::plan::Plan;
@@ -36,6 +37,14 @@ pub(super) fn write_kernel_symbols(output: &dyn Output, plan: &Plan) -> Result<(
 pub(super) fn watch_mappings(output: &Arc<dyn Output>, plan: &Plan) -> Result<Option<Watch>> {
     let has_stacks = plan.probes.iter().any(|probe| probe.stacks.user);
     if !has_stacks || !output.takes(Sidecar::Mappings) {
+        return Ok(None);
+    }
+    if pids::own()?.is_some() {
+        // The mappings that the kernel reports have the ids of this namespace.
+        eprintln!(
+            "tracer: note: in this PID namespace mappings of processes are not recorded: reports \
+             show user stacks without names"
+        );
         return Ok(None);
     }
     let rings = mappings::open_rings().unwrap_or_else(|error| {

@@ -11,6 +11,8 @@ use tracer_common::EventHeader;
 
 use crate::probe::ResolvedProbe;
 use crate::probe::filter::{EventContext, Filter, FilterError, Resolved, probe_and_filter};
+use crate::record::namespace::pids::id_in_proc;
+use crate::record::session::ids;
 use crate::record::stream::observe::Observer;
 use crate::trace::event::EventClass;
 use crate::trace::lttng;
@@ -52,12 +54,16 @@ impl Trigger {
         let mut rules: Vec<Option<Rule>> = classes.iter().map(|_| None).collect();
         let mut refused: Option<FilterError> = None;
         for class in classes {
-            if !watched.iter().any(|probe| probe.class.name == class.name) {
+            let mut probes = watched.iter();
+            let Some(probe) = probes.find(|probe| probe.class.name == class.name) else {
                 continue;
-            }
+            };
             let rule = match &filter {
                 None => Ok(Rule::Always),
-                Some(filter) => resolve(filter, class).map(Rule::If),
+                Some(filter) => match resolve(filter, class) {
+                    Ok(filter) => Ok(Rule::If(ids::translate(filter, probe)?)),
+                    Err(error) => Err(error),
+                },
             };
             match rule {
                 Ok(rule) => rules[class.id as usize] = Some(rule),
@@ -145,8 +151,8 @@ fn resolve(filter: &Filter, class: &EventClass) -> Result<Resolved, FilterError>
 
 /// The present name of an event's thread, if that still runs.
 fn comm<'a>(header: &EventHeader) -> Option<Cow<'a, [u8]>> {
-    let (pid, tid) = (header.pid, header.tid);
-    let mut name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
+    let tid = id_in_proc(header.tid)?;
+    let mut name = fs::read(format!("/proc/{tid}/comm")).ok()?;
     if name.last() == Some(&b'\n') {
         name.pop();
     }

@@ -10,7 +10,7 @@ use aya_obj::generated::{
 /// to `R9` are preserved across calls; `Frame` is the end of the function's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Reg {
+pub(in crate::record) enum Reg {
     R0,
     R1,
     R2,
@@ -26,7 +26,7 @@ pub(super) enum Reg {
 
 /// Size of a load or a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Width {
+pub(in crate::record) enum Width {
     Byte,
     Half,
     Word,
@@ -35,7 +35,7 @@ pub(super) enum Width {
 
 impl Width {
     /// The width of a number of `bytes`; `None` unless it is 1, 2, 4 or 8.
-    pub(super) const fn of(bytes: u32) -> Option<Self> {
+    pub(in crate::record) const fn of(bytes: u32) -> Option<Self> {
         match bytes {
             1 => Some(Self::Byte),
             2 => Some(Self::Half),
@@ -45,7 +45,7 @@ impl Width {
         }
     }
 
-    pub(super) const fn bytes(self) -> u32 {
+    pub(in crate::record) const fn bytes(self) -> u32 {
         match self {
             Self::Byte => 1,
             Self::Half => 2,
@@ -66,7 +66,7 @@ impl Width {
 
 /// The condition of a jump, between its left and its right operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Jump {
+pub(in crate::record) enum Jump {
     Equal,
     NotEqual,
     Greater,
@@ -105,7 +105,7 @@ impl Jump {
 
 /// A 64-bit operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Op {
+pub(in crate::record) enum Op {
     Move,
     Add,
     Multiply,
@@ -135,7 +135,8 @@ impl Op {
 /// A helper function of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub(super) enum Helper {
+pub(in crate::record) enum Helper {
+    KtimeGetNs = 5,
     GetSmpProcessorId = 8,
     GetCurrentPidTgid = 14,
     GetCurrentUidGid = 15,
@@ -147,17 +148,18 @@ pub(super) enum Helper {
     ProbeReadKernel = 113,
     ProbeReadUserStr = 114,
     ProbeReadKernelStr = 115,
+    SeqWrite = 127,
     GetFuncArg = 183,
     GetFuncRet = 184,
 }
 
 /// The target of jumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Label(usize);
+pub(in crate::record) struct Label(usize);
 
 /// A function under construction. Labels may be placed before or after the jumps to them.
 #[derive(Debug, Default)]
-pub(super) struct Code {
+pub(in crate::record) struct Code {
     instructions: Vec<bpf_insn>,
     /// Position of each label.
     labels: Vec<Option<usize>>,
@@ -168,11 +170,11 @@ pub(super) struct Code {
 /// A jump is longer than an instruction can encode.
 #[derive(Debug, thiserror::Error)]
 #[error("the generated code is too long: a jump over {0} instructions")]
-pub(in crate::record::attach) struct TooLong(usize);
+pub(in crate::record) struct TooLong(usize);
 
 impl Code {
     /// Its instructions, jumps resolved. Every label that is used must have been placed.
-    pub(super) fn finish(mut self) -> Result<Vec<bpf_insn>, TooLong> {
+    pub(in crate::record) fn finish(mut self) -> Result<Vec<bpf_insn>, TooLong> {
         for (at, Label(label)) in self.jumps {
             let Some(target) = self.labels[label] else {
                 debug_assert!(false, "a label was not placed");
@@ -196,33 +198,33 @@ impl Code {
         });
     }
 
-    pub(super) fn label(&mut self) -> Label {
+    pub(in crate::record) fn label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() - 1)
     }
 
     /// Whether a jump to `label` exists so far: the verifier refuses unreachable code.
-    pub(super) fn is_used(&self, label: Label) -> bool {
+    pub(in crate::record) fn is_used(&self, label: Label) -> bool {
         self.jumps.iter().any(|(_, to)| *to == label)
     }
 
     /// Places `label` here.
-    pub(super) fn place(&mut self, label: Label) {
+    pub(in crate::record) fn place(&mut self, label: Label) {
         self.labels[label.0] = Some(self.instructions.len());
     }
 
     /// `dst = dst OP src`.
-    pub(super) fn op(&mut self, op: Op, dst: Reg, src: Reg) {
+    pub(in crate::record) fn op(&mut self, op: Op, dst: Reg, src: Reg) {
         self.push(BPF_ALU64 | op.code() | BPF_X, dst, src as u8, 0, 0);
     }
 
     /// `dst = dst OP value`, which is sign-extended.
-    pub(super) fn op_imm(&mut self, op: Op, dst: Reg, value: i32) {
+    pub(in crate::record) fn op_imm(&mut self, op: Op, dst: Reg, value: i32) {
         self.push(BPF_ALU64 | op.code() | BPF_K, dst, 0, 0, value);
     }
 
     /// `dst = value`.
-    pub(super) fn set(&mut self, dst: Reg, value: u64) {
+    pub(in crate::record) fn set(&mut self, dst: Reg, value: u64) {
         if let Ok(short) = i32::try_from(value as i64) {
             return self.op_imm(Op::Move, dst, short);
         }
@@ -230,12 +232,12 @@ impl Code {
     }
 
     /// `dst` = the address of byte `offset` of the only value of the map `fd`.
-    pub(super) fn map_value(&mut self, dst: Reg, fd: i32, offset: i32) {
+    pub(in crate::record) fn map_value(&mut self, dst: Reg, fd: i32, offset: i32) {
         self.wide(dst, BPF_PSEUDO_MAP_VALUE as u8, fd, offset);
     }
 
     /// `dst` = the map `fd`.
-    pub(super) fn map(&mut self, dst: Reg, fd: i32) {
+    pub(in crate::record) fn map(&mut self, dst: Reg, fd: i32) {
         self.wide(dst, aya_obj::generated::BPF_PSEUDO_MAP_FD as u8, fd, 0);
     }
 
@@ -245,47 +247,47 @@ impl Code {
     }
 
     /// `dst = *(width *)(src + off)`, zero-extended.
-    pub(super) fn load(&mut self, width: Width, dst: Reg, src: Reg, off: i16) {
+    pub(in crate::record) fn load(&mut self, width: Width, dst: Reg, src: Reg, off: i16) {
         self.push(BPF_LDX | BPF_MEM | width.code(), dst, src as u8, off, 0);
     }
 
     /// `*(width *)(dst + off) = src`.
-    pub(super) fn store(&mut self, width: Width, dst: Reg, off: i16, src: Reg) {
+    pub(in crate::record) fn store(&mut self, width: Width, dst: Reg, off: i16, src: Reg) {
         self.push(BPF_STX | BPF_MEM | width.code(), dst, src as u8, off, 0);
     }
 
     /// `*(width *)(dst + off) = value`.
-    pub(super) fn store_imm(&mut self, width: Width, dst: Reg, off: i16, value: i32) {
+    pub(in crate::record) fn store_imm(&mut self, width: Width, dst: Reg, off: i16, value: i32) {
         self.push(BPF_ST | BPF_MEM | width.code(), dst, 0, off, value);
     }
 
-    pub(super) fn jump(&mut self, to: Label) {
+    pub(in crate::record) fn jump(&mut self, to: Label) {
         self.jumps.push((self.instructions.len(), to));
         self.push(BPF_JMP, Reg::R0, 0, 0, 0);
     }
 
-    pub(super) fn jump_if(&mut self, jump: Jump, left: Reg, right: Reg, to: Label) {
+    pub(in crate::record) fn jump_if(&mut self, jump: Jump, left: Reg, right: Reg, to: Label) {
         self.jumps.push((self.instructions.len(), to));
         self.push(BPF_JMP | jump.code() | BPF_X, left, right as u8, 0, 0);
     }
 
     /// With a constant, which is sign-extended.
-    pub(super) fn jump_if_imm(&mut self, jump: Jump, left: Reg, right: i32, to: Label) {
+    pub(in crate::record) fn jump_if_imm(&mut self, jump: Jump, left: Reg, right: i32, to: Label) {
         self.jumps.push((self.instructions.len(), to));
         self.push(BPF_JMP | jump.code() | BPF_K, left, 0, 0, right);
     }
 
-    pub(super) fn call(&mut self, helper: Helper) {
+    pub(in crate::record) fn call(&mut self, helper: Helper) {
         self.push(BPF_JMP | BPF_CALL, Reg::R0, 0, 0, helper as i32);
     }
 
     /// Returns `R0`.
-    pub(super) fn exit(&mut self) {
+    pub(in crate::record) fn exit(&mut self) {
         self.push(BPF_JMP | BPF_EXIT, Reg::R0, 0, 0, 0);
     }
 
     /// Sign-extends or zero-extends the lowest `bits` bits of `dst`.
-    pub(super) fn extend(&mut self, dst: Reg, bits: u32, signed: bool) {
+    pub(in crate::record) fn extend(&mut self, dst: Reg, bits: u32, signed: bool) {
         let unused = 64 - bits as i32;
         if unused == 0 {
             return;

@@ -1,7 +1,7 @@
 //! Code that is generated for a probe and linked into its program: filters, contexts and
 //! fetched values (`tracer_common::hook`).
 
-mod asm;
+pub(in crate::record) mod asm;
 mod context;
 mod fetch;
 mod filter;

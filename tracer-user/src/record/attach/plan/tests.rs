@@ -28,6 +28,7 @@ fn settings(origin: &Origin) -> Settings<'_> {
         ring_bytes: 4096,
         cpu_count: 1,
         cpus: &[0],
+        all_cpus: true,
         excluded_pid: None,
         processes: Processes::default(),
         throttles: &[],

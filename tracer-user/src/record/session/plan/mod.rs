@@ -20,7 +20,7 @@ use crate::record::session::options::{Options, ProbeRequest};
 use crate::record::session::scope::Scope;
 use crate::record::session::thread_names::{self, TaskEvent};
 use crate::record::session::trigger::{self, Trigger};
-use crate::record::session::{state_dump, wanted};
+use crate::record::session::{ids, state_dump, wanted};
 use crate::record::size::Size;
 use crate::record::stream::HEADER_LEN;
 use crate::record::subbuf::{self, Mode};
@@ -91,6 +91,7 @@ impl Plan {
             .collect();
         let probes = resolve_texts(&files, &texts)?;
         let mut probes = wanted::apply(&requests, &files, options.names, probes)?;
+        ids::translate_filters(&mut probes)?;
         follow_recorder(&mut probes);
         let contexts = wanted::contexts(&options.contexts, &files, &mut probes)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();

@@ -10,6 +10,7 @@ impl Summary {
     /// Everything that is missing although it should have been recorded.
     pub(super) fn write_incomplete(&self, out: &mut String) -> std::fmt::Result {
         self.write_losses(out)?;
+        self.write_unrecorded(out)?;
         self.write_lost_mappings(out)?;
         self.write_missed(out)?;
         self.write_faults(out)
@@ -90,6 +91,17 @@ impl Summary {
                 out,
                 "{} timestamps were earlier than the event before them and were set to its time",
                 grouped(clamped)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_unrecorded(&self, out: &mut String) -> std::fmt::Result {
+        for (cpu, events) in &self.counts.unrecorded {
+            writeln!(
+                out,
+                "CPU {cpu} came online during the recording: {} events on it were not recorded",
+                grouped(*events)
             )?;
         }
         Ok(())

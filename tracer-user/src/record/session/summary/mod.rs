@@ -55,6 +55,8 @@ pub(super) struct Summary {
     pub(super) lost_mappings: Option<u64>,
     /// How many threads and processes can be followed at a time.
     max_followed: u32,
+    /// The processes and threads of `--pid`.
+    pids: Vec<u32>,
     /// Totals of rotation, if there was any.
     pub(super) chunks: Option<ClosedChunks>,
 }
@@ -116,6 +118,7 @@ impl Summary {
             state_dump: None,
             lost_mappings: Some(0),
             max_followed: plan.scope.processes().follow.unwrap_or(0),
+            pids: plan.scope.pids(),
             chunks: None,
         }
     }
@@ -168,10 +171,11 @@ impl Summary {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let seconds = self.times.recording_ns as f64 / 1e9;
         let why = match self.end {
-            End::Command => "the command ended",
-            End::Duration => "--duration elapsed",
-            End::Signal(_) => "stopped by a signal",
-            End::Failure => "the trace could no longer be written",
+            End::Command => "the command ended".to_owned(),
+            End::Processes => ended(&self.pids),
+            End::Duration => "--duration elapsed".to_owned(),
+            End::Signal(_) => "stopped by a signal".to_owned(),
+            End::Failure => "the trace could no longer be written".to_owned(),
         };
         let recorded = grouped(self.recorded());
         let cpus = self.streams.len();
@@ -286,6 +290,15 @@ impl Summary {
             )?;
         }
         Ok(())
+    }
+}
+
+/// `process 12 ended`.
+fn ended(pids: &[u32]) -> String {
+    match pids {
+        [pid] => format!("process {pid} ended"),
+        [one, other] => format!("processes {one} and {other} ended"),
+        _ => format!("all {} processes ended", grouped(pids.len() as u64)),
     }
 }
 

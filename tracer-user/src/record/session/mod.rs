@@ -41,6 +41,7 @@ use self::plan::Plan;
 use self::progress::{ProbeProgress, ProgressLine};
 use self::recording::Recording;
 use self::requests::Claim;
+use crate::sys::stderr::message;
 
 pub use crate::record::output::RotateOptions;
 pub use crate::record::size::Size;
@@ -105,7 +106,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     drop(progress);
     if options.stats && !options.quiet {
         let seconds = before.elapsed().as_secs_f64();
-        eprintln!(
+        message!(
             "detached {} programs in {seconds:.2} s",
             grouped(programs as u64)
         );

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::record::output::{Output, Retention, Sidecar};
 use crate::record::session::mappings::{self, Watch, Watcher};
 use crate::record::session::plan::Plan;
+use crate::sys::stderr::message;
 use crate::trace::sidecar::kallsyms;
 
 /// Writes the functions of the kernel, if `plan` records its stacks.
@@ -21,7 +22,7 @@ pub(super) fn write_kernel_symbols(output: &dyn Output, plan: &Plan) -> Result<(
     let symbols = kallsyms::read_running(Path::new("/proc"))
         .context("cannot save the kernel's symbols for reports")?;
     let Some(symbols) = symbols else {
-        eprintln!(
+        message!(
             "tracer: note: the kernel hides its addresses (kernel.kptr_restrict): reports show \
              kernel stacks without names"
         );
@@ -39,7 +40,7 @@ pub(super) fn watch_mappings(output: &Arc<dyn Output>, plan: &Plan) -> Result<Op
         return Ok(None);
     }
     let rings = mappings::open_rings().unwrap_or_else(|error| {
-        eprintln!(
+        message!(
             "tracer: note: the kernel does not report mappings of processes ({error}): reports \
              show user stacks of short-lived processes without names"
         );

@@ -20,8 +20,18 @@ pub struct RepairSummary {
     pub packets: u64,
     /// The files that were cut; none where the trace was whole.
     pub cuts: Vec<Cut>,
+    /// Indexes that did not list all packets, or listed packets that were cut.
+    pub indexes: Vec<PathBuf>,
     /// Folders of chunks that had not been completed.
     pub completed: Vec<PathBuf>,
+}
+
+impl RepairSummary {
+    /// The trace was intact.
+    #[must_use]
+    pub fn changed_nothing(&self) -> bool {
+        self.cuts.is_empty() && self.indexes.is_empty() && self.completed.is_empty()
+    }
 }
 
 /// A stream file that was cut to its whole packets.
@@ -96,7 +106,11 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
             })?;
     }
     for (path, index) in indexes {
-        restore(&path, &index).map_err(|source| ReadError::Io { path, source })?;
+        match restore(&path, &index) {
+            Ok(true) => summary.indexes.push(path),
+            Ok(false) => {}
+            Err(source) => return Err(ReadError::Io { path, source }),
+        }
     }
     let whole = [dir.to_owned()];
     let chunks = match trace.chunks() {
@@ -119,14 +133,14 @@ fn index_path(stream: &Path) -> PathBuf {
     stream.with_file_name(index::FOLDER_NAME).join(name)
 }
 
-/// Gives the index at `path`, if there is one, this content. The recorder may have been
+/// Gives the index at `path`, if there is one, this content, and returns whether it had another. The recorder may have been
 /// killed between a packet and its entry, and what was cut has entries, too; readers warn
 /// of an index that is not one of all packets.
-fn restore(path: &Path, index: &[u8]) -> io::Result<()> {
+fn restore(path: &Path, index: &[u8]) -> io::Result<bool> {
     match fs::read(path) {
-        Ok(found) if found == index => Ok(()),
-        Ok(_) => fs::write(path, index),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if found == index => Ok(false),
+        Ok(_) => fs::write(path, index).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }

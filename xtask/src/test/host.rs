@@ -14,7 +14,7 @@ use crate::build::{self, Show};
 use crate::test::Checks;
 use crate::{bench, privilege, process, setup};
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         name: "babeltrace2",
         package: "babeltrace2",
@@ -26,6 +26,10 @@ const PROGRAMS: [Program; 4] = [
     Program {
         name: "mkfs.ext4",
         package: "e2fsprogs",
+    },
+    Program {
+        name: "setcap",
+        package: "libcap2-bin",
     },
     Program {
         name: "mkfs.xfs",

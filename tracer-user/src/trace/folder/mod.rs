@@ -6,12 +6,15 @@
 //! - [`Trace`] reads a trace: [`Record`]s of all its streams, in the order of time
 //! - [`chunk`]: a trace that continues from folder to folder
 //! - [`frames`]: a whole trace on a pipe
+//! - [`FolderLock`]: keeps others out of a folder that is being written
 //! - [`repair()`]: cuts the trace of a killed recorder to whole packets
 
 pub mod chunk;
 pub mod frames;
+mod lock;
 mod read;
 mod repair;
 
+pub use lock::{FolderLock, InUse};
 pub use read::{Events, Record, Trace, parse_metadata};
 pub use repair::{Cut, RepairSummary, repair};

@@ -11,9 +11,11 @@
 pub mod chunk;
 mod find;
 pub mod frames;
+mod packets;
 mod read;
 mod repair;
 
 pub use find::parse_metadata;
+pub use packets::{PacketSpan, Packets};
 pub use read::{Events, Record, Trace};
 pub use repair::{Cut, RepairSummary, repair};

@@ -13,8 +13,10 @@ use crate::record::detach::COMMAND as DETACH;
 mod detach;
 #[cfg(feature = "record")]
 mod doctor;
+mod input;
 #[cfg(feature = "record")]
 mod list;
+mod output;
 #[cfg(feature = "record")]
 mod record;
 mod repair;
@@ -25,6 +27,7 @@ mod scoped;
 mod sessions;
 #[cfg(feature = "record")]
 mod snapshot;
+mod stats;
 
 /// Record kernel events with eBPF into CTF traces, and report them
 #[derive(Parser)]
@@ -54,6 +57,7 @@ enum Command {
     #[cfg(feature = "record")]
     List(list::Args),
     Report(report::Args),
+    Stats(stats::Args),
     Repair(repair::Args),
     #[cfg(feature = "record")]
     Doctor(doctor::Args),
@@ -78,6 +82,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         #[cfg(feature = "record")]
         Command::List(args) => list::run(args),
         Command::Report(args) => report::run(args),
+        Command::Stats(args) => stats::run(args),
         Command::Repair(args) => repair::run(args),
         #[cfg(feature = "record")]
         Command::Doctor(args) => doctor::run(args),

@@ -74,6 +74,11 @@ impl<'t> Scanner<'t> {
         self.len as u64
     }
 
+    /// Passes over the rest of the file.
+    pub(crate) fn end(&mut self) {
+        self.offset = self.len;
+    }
+
     /// Set once [`next`](Self::next) has reached the end of the file.
     pub(crate) const fn tail(&self) -> Option<&Tail> {
         self.tail.as_ref()

@@ -27,6 +27,8 @@ pub struct Event<'a> {
     pub comm: Option<&'a [u8]>,
     /// What happened.
     pub class: &'a Class,
+    /// Bits that it takes in its packet, including those before it that align it.
+    pub size_bits: u64,
     context: Cursor<'a>,
     payload: Cursor<'a>,
     slots: &'a Slots,
@@ -58,6 +60,9 @@ pub struct Loss {
     /// Packets that are missing before this one: overwritten before they were read, or in
     /// a chunk that is not here.
     pub packets: u64,
+    /// Events may be missing up to this time: the end of the packet if the recorder dropped
+    /// events, because the counter is that of the whole packet.
+    pub until_ns: u64,
 }
 
 /// What a stream has next.
@@ -74,6 +79,7 @@ pub(crate) enum Head<'t> {
 /// Where the parts of an event start, in bits from the start of its packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts {
+    size: u64,
     context: u64,
     payload: u64,
 }
@@ -102,6 +108,29 @@ pub(crate) struct Shared<'t> {
     pub(crate) classes: &'t [Class],
     /// Earlier events are left out.
     pub(crate) from_ns: u64,
+    pub(crate) piece: Piece,
+}
+
+/// A part of the time of a trace. Pieces that follow each other without a gap share all events
+/// and losses among them: each is in exactly one, even if time stamps go back within a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// First nanosecond.
+    pub from_ns: u64,
+    /// Last nanosecond.
+    pub to_ns: u64,
+}
+
+impl Piece {
+    /// The whole trace.
+    pub const ALL: Self = Self {
+        from_ns: 0,
+        to_ns: u64::MAX,
+    };
+
+    const fn contains(self, time_ns: u64) -> bool {
+        self.from_ns <= time_ns && time_ns <= self.to_ns
+    }
 }
 
 /// Reads one stream, from file to file.
@@ -119,6 +148,10 @@ pub(crate) struct Stream<'t> {
     position: u64,
     /// Time stamp of that event, in ticks: short ones count on from it.
     last_timestamp: u64,
+    /// The latest time in the packet so far, which decides the piece of an event.
+    latest_ns: u64,
+    /// When the packet ends.
+    end_ns: u64,
     slots: Slots,
     /// The last packets of the streams when the trace began.
     start: &'t Before,
@@ -156,6 +189,8 @@ impl<'t> Stream<'t> {
             header: PacketHeader::default(),
             position: 0,
             last_timestamp: 0,
+            latest_ns: 0,
+            end_ns: 0,
             slots: Slots::EMPTY,
             start,
             before: None,
@@ -166,15 +201,21 @@ impl<'t> Stream<'t> {
 
     /// Passes over packets of the file that end before the first event that is wanted.
     fn seek(&mut self) {
-        if self.shared.from_ns == 0 {
+        let from_ns = self.from_ns();
+        if from_ns == 0 {
             return;
         }
-        if let Some(before) = self.scanner.seek(self.shared.from_ns) {
+        if let Some(before) = self.scanner.seek(from_ns) {
             self.before = Some(LastPacket {
                 sequence: before.sequence,
                 events_discarded: before.events_discarded,
             });
         }
+    }
+
+    /// Packets that end earlier are passed over.
+    fn from_ns(&self) -> u64 {
+        self.shared.from_ns.max(self.shared.piece.from_ns)
     }
 
     /// What could not be read at the ends of the files up to here.
@@ -184,11 +225,17 @@ impl<'t> Stream<'t> {
 
     /// What comes next, `None` at the end of the stream.
     pub(crate) fn advance(&mut self) -> Result<Option<Head<'t>>, ReadError> {
+        let piece = self.shared.piece;
         loop {
             while self.position < self.header.content_bits {
                 let head = self.decode()?;
-                if head.timestamp_ns() >= self.shared.from_ns {
+                let time_ns = head.timestamp_ns();
+                self.latest_ns = self.latest_ns.max(time_ns).min(self.end_ns);
+                if piece.contains(self.latest_ns) && time_ns >= self.shared.from_ns {
                     return Ok(Some(head));
+                }
+                if self.latest_ns > piece.to_ns {
+                    return Ok(self.end());
                 }
             }
             let Some((offset, packet)) = self.scanner.next()? else {
@@ -204,14 +251,28 @@ impl<'t> Stream<'t> {
             let class = &self.scanner.layout().streams[packet.stream];
             let loss = self.loss_before(&packet, class);
             let end = packet.header.timestamp_end;
-            if end != u64::MAX && class.time.ns(end) < self.shared.from_ns {
+            if end != u64::MAX && class.time.ns(end) < self.from_ns() {
                 continue;
             }
+            if loss.timestamp_ns > piece.to_ns {
+                return Ok(self.end());
+            }
             self.enter(offset, &packet, class);
-            if loss.events > 0 || loss.packets > 0 {
+            let is_loss = loss.events > 0 || loss.packets > 0;
+            if is_loss && piece.contains(loss.timestamp_ns) {
                 return Ok(Some(Head::Loss(loss)));
             }
         }
+    }
+
+    /// Leaves what follows to the next piece.
+    #[cold]
+    fn end<T>(&mut self) -> Option<T> {
+        self.position = u64::MAX;
+        self.header.content_bits = 0;
+        self.scanner.end();
+        self.rest = [].iter();
+        None
     }
 
     /// The event that `head` stands for, as long as it is the last that
@@ -226,6 +287,7 @@ impl<'t> Stream<'t> {
             pid: 0,
             comm: None,
             class,
+            size_bits: parts.size,
             context,
             payload: self.cursor(parts.payload),
             slots: &self.slots,
@@ -276,11 +338,18 @@ impl<'t> Stream<'t> {
         });
         self.before = Some(header.into());
         let missing = header.sequence.saturating_sub(sequence);
+        let events = header.events_discarded.saturating_sub(discarded);
+        let until = match header.timestamp_end {
+            u64::MAX => u64::MAX,
+            end => class.time.ns(end),
+        };
+        let timestamp_ns = class.time.ns(header.timestamp_begin);
         Loss {
-            timestamp_ns: class.time.ns(header.timestamp_begin),
+            timestamp_ns,
             cpu: header.cpu,
-            events: header.events_discarded.saturating_sub(discarded),
+            events,
             packets: if packet.has_sequence { missing } else { 0 },
+            until_ns: if events > 0 { until } else { timestamp_ns },
         }
     }
 
@@ -290,6 +359,11 @@ impl<'t> Stream<'t> {
         self.packet_offset = offset;
         self.position = packet.first_bits;
         self.last_timestamp = packet.header.timestamp_begin;
+        self.latest_ns = class.time.ns(packet.header.timestamp_begin);
+        self.end_ns = match packet.header.timestamp_end {
+            u64::MAX => u64::MAX,
+            end => class.time.ns(end).max(self.latest_ns),
+        };
         self.header = packet.header;
         self.slots = packet.slots;
     }
@@ -331,12 +405,17 @@ impl<'t> Stream<'t> {
         if whole.is_none() || end > self.header.content_bits || end == self.position {
             return Err(self.past_content(start, format!("an event `{}`", class.name)));
         }
+        let size = end - self.position;
         self.position = end;
         self.last_timestamp = ticks;
         Ok(Head::Event {
             timestamp_ns: stream.time.ns(ticks),
             class,
-            parts: Parts { context, payload },
+            parts: Parts {
+                size,
+                context,
+                payload,
+            },
         })
     }
 

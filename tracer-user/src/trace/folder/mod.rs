@@ -13,10 +13,12 @@ pub mod chunk;
 mod find;
 pub mod frames;
 mod lock;
+mod packets;
 mod read;
 mod repair;
 
 pub use find::parse_metadata;
 pub use lock::{FolderLock, InUse};
+pub use packets::{PacketSpan, Packets};
 pub use read::{Events, Record, Trace};
 pub use repair::{Cut, RepairSummary, repair};

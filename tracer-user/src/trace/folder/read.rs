@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::trace::class::Class;
@@ -9,11 +10,12 @@ use crate::trace::ctf::ReadError;
 use crate::trace::ctf::layout::Layout;
 use crate::trace::ctf::metadata::TraceInfo;
 use crate::trace::ctf::scan::{Scanner, Tail};
-use crate::trace::ctf::stream::{Event, Head, Loss, Shared, Stream, StreamFile};
+use crate::trace::ctf::stream::{Event, Head, Loss, Piece, Shared, Stream, StreamFile};
 use crate::trace::folder::chunk::{self, Before};
 use crate::trace::folder::find::{
     at, by_stream, folders_below, layout_of, read_metadata, stream_files,
 };
+use crate::trace::folder::packets::Packets;
 use crate::trace::sidecar::kallsyms::{self, KernelSymbols};
 use crate::trace::sidecar::mappings::{self, Mappings};
 use crate::trace::sidecar::tasks::{self, Tasks};
@@ -196,16 +198,52 @@ impl Trace {
         Ok(start_ns)
     }
 
+    /// The packets of all streams, by their headers alone.
+    ///
+    /// # Errors
+    /// If a packet header is corrupt.
+    pub fn packets(&self) -> Result<Packets, ReadError> {
+        let mut packets = Packets::default();
+        for (stream, file) in self.numbered_files() {
+            let layout = &self.layouts[file.layout];
+            let mut scanner = Scanner::open(&file.path, layout)?;
+            while let Some((_, packet)) = scanner.next()? {
+                packets.add(stream, &packet, layout);
+            }
+            packets.tails.extend(scanner.tail().cloned());
+        }
+        Ok(packets)
+    }
+
+    /// The files with the number of their stream.
+    fn numbered_files(&self) -> impl Iterator<Item = (usize, &StreamFile)> {
+        let streams = self.streams.iter().enumerate();
+        streams.flat_map(|(stream, files)| files.iter().map(move |file| (stream, file)))
+    }
+
     /// The events from `from_ns` on (0: all). Stream files are mapped one at a time for each
     /// stream; nothing is kept of what was read.
     pub fn events(&self, from_ns: u64) -> Result<Events<'_>, ReadError> {
+        self.events_of(0..self.streams.len(), from_ns, Piece::ALL)
+    }
+
+    /// The same of some of the [`stream_count`](Self::stream_count) streams, and only in a
+    /// piece of the trace.
+    pub fn events_of(
+        &self,
+        streams: Range<usize>,
+        from_ns: u64,
+        piece: Piece,
+    ) -> Result<Events<'_>, ReadError> {
+        let files = &self.streams[streams];
         let shared = Shared {
             layouts: &self.layouts,
             classes: &self.classes,
             from_ns,
+            piece,
         };
-        let mut streams = Vec::with_capacity(self.streams.len());
-        for (first, rest) in self.streams.iter().filter_map(|files| files.split_first()) {
+        let mut streams = Vec::with_capacity(files.len());
+        for (first, rest) in files.iter().filter_map(|files| files.split_first()) {
             let before = &self.before[first.layout];
             streams.push(Stream::open(shared, first, rest, before)?);
         }

@@ -7,8 +7,8 @@
 use crate::trace::ctf::{Event, Loss};
 use crate::trace::sidecar::tasks::Tasks;
 use crate::trace::{Class, ClassField, Fields, Number, Numbers, Value};
-use crate::view::report::line::Line;
-use crate::view::report::names::{is_result, name};
+use crate::view::line::Line;
+use crate::view::names::{is_result, name};
 use crate::view::report::stack::{Address, Frame, Side, Stacks};
 
 /// Writes records as JSON.

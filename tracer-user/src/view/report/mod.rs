@@ -1,25 +1,20 @@
 //! Prints events: as text in the format of `trace-cmd report`, or as one JSON object per event.
 
 mod json;
-mod line;
-mod names;
-mod select;
 mod stack;
-mod text;
+pub(super) mod text;
 
 use std::io::{self, Write};
 
 use thiserror::Error;
 
 use self::json::Json;
-use self::line::Line;
-use self::select::Filter;
 use self::stack::Stacks;
 use self::text::Text;
 use crate::trace::ctf::{Event, Loss, ReadError, Tail};
 use crate::trace::folder::{Record, Trace};
-
-pub use select::{CpuSet, SelectError, Selection, Time, matches};
+use crate::view::line::Line;
+use crate::view::select::{Filter, SelectError, Selection};
 
 /// Output is written in batches of about this many bytes.
 const BATCH_LEN: usize = 64 * 1024;

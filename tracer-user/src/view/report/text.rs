@@ -4,8 +4,8 @@ use crate::trace::ctf::{Event, Loss};
 use crate::trace::event::{Display, STRING_CUT, STRING_FAULT};
 use crate::trace::sidecar::tasks::Tasks;
 use crate::trace::{Class, ClassField, Fields, Number, Value};
-use crate::view::report::line::Line;
-use crate::view::report::names::{Name, is_result, name};
+use crate::view::line::Line;
+use crate::view::names::{Name, is_result, name};
 use crate::view::report::stack::{Address, Frame, Side, Stacks};
 
 /// Writes records as text.
@@ -204,7 +204,7 @@ fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
     line.text(")\n");
 }
 
-fn push_value(line: &mut Line, value: Value<'_>) {
+pub(in crate::view) fn push_value(line: &mut Line, value: Value<'_>) {
     match value {
         Value::Number(number) | Value::Labeled(number, _) => push_number(line, number),
         Value::Float(number) => line.float(number),

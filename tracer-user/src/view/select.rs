@@ -1,4 +1,4 @@
-//! Selects the events to print by name, time, CPU and process.
+//! Selects the events of a view by name, time, CPU and process.
 
 use std::str::FromStr;
 
@@ -129,7 +129,7 @@ impl FromStr for CpuSet {
     }
 }
 
-/// The events to print; all by default.
+/// The events of a view; all by default.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Patterns of names, also separated by commas; [`matches()`] says what they match. Events of
@@ -191,6 +191,11 @@ impl Filter {
             cpus: selection.cpus.clone(),
             pids: selection.pids.clone(),
         })
+    }
+
+    /// Whether events of this class are selected.
+    pub(super) fn has_class(&self, class: &Class) -> bool {
+        self.classes[class.index]
     }
 
     pub(super) fn has_cpu(&self, cpu: u32) -> bool {

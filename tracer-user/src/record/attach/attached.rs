@@ -168,11 +168,12 @@ impl Attached {
     fn set_enabled(&self, enabled: bool) {
         let maps = &self.maps;
         for cpu in 0..maps.cpu_count {
-            let state = match enabled {
-                false => CpuState::OFF,
-                true if maps.cpus.contains(&cpu) => CpuState::RECORDED,
-                true if maps.counts_others => CpuState::COUNTED,
-                true => CpuState::OFF,
+            let state = if enabled && maps.cpus.contains(&cpu) {
+                CpuState::RECORDED
+            } else if enabled && maps.counts_others {
+                CpuState::COUNTED
+            } else {
+                CpuState::OFF
             };
             maps.states.set_enabled(cpu, state);
         }

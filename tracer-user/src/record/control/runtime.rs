@@ -163,6 +163,7 @@ impl RuntimeDir {
     }
 
     /// Whether a recorder is attaching.
+    #[must_use]
     pub fn is_attaching(&self) -> bool {
         let locked = self.lock_attaching(FlockOperation::NonBlockingLockExclusive);
         locked.is_err_and(|error| error == Errno::WOULDBLOCK)

@@ -20,7 +20,7 @@ pub const RUNTIME_DIR_VARIABLE: &str = "TRACER_RUNTIME_DIR";
 /// What names of sockets end with.
 const SUFFIX: &str = ".sock";
 
-/// What names of the sockets of [`Detacher`](crate::record::detach)s end with. The rest is the
+/// What names of the sockets of [detachers](crate::record::detach) end with. The rest is the
 /// process id: the name of a session is free as soon as its recording has ended.
 const DETACHING_SUFFIX: &str = ".detaching";
 

@@ -392,6 +392,7 @@ pub fn missed_hits(link: BorrowedFd<'_>) -> io::Result<u64> {
 }
 
 /// Whether a link attaches to a perf event. False if the kernel does not say.
+#[must_use]
 pub fn is_of_perf_event(link: BorrowedFd<'_>) -> bool {
     // SAFETY: plain integers, for which zero is valid.
     let mut info: bpf_link_info = unsafe { mem::zeroed() };

@@ -20,7 +20,7 @@ pub const RUNTIME_DIR_VARIABLE: &str = "TRACER_RUNTIME_DIR";
 /// What names of sockets end with.
 const SUFFIX: &str = ".sock";
 
-/// What names of the sockets of [`Detacher`](crate::record::detach)s end with. The rest is the
+/// What names of the sockets of [detachers](crate::record::detach) end with. The rest is the
 /// process id: the name of a session is free as soon as its recording has ended.
 const DETACHING_SUFFIX: &str = ".detaching";
 
@@ -164,6 +164,7 @@ impl RuntimeDir {
     }
 
     /// Whether a recorder is attaching.
+    #[must_use]
     pub fn is_attaching(&self) -> bool {
         let locked = self.lock_attaching(FlockOperation::NonBlockingLockExclusive);
         locked.is_err_and(|error| error == Errno::WOULDBLOCK)

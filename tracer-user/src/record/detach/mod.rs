@@ -2,7 +2,7 @@
 //!
 //! The kernel waits for grace periods for each perf event, tens of milliseconds one after the
 //! other: detaching a thousand tracepoints takes a minute or two, and also a process that just
-//! exits waits for it. So a recorder that is done [hands its links over](hand_over) to a new
+//! exits waits for it. So a recorder that is done [hands its links over](hand_over()) to a new
 //! process, the detacher, and exits: the last one to close a link waits.
 //!
 //! The detacher is this program with the hidden command [`COMMAND`]. It has its own session, no

@@ -36,6 +36,19 @@ fn arguments_of_a_raw_tracepoint_lead_to_the_program_that_was_started() {
     assert_eq!(json!(events[0].fields), fields);
 }
 
+/// `Recorder::run` also reads every trace with babeltrace2, which refuses some pairs of names.
+#[test]
+fn names_that_differ_in_underscores_are_read() {
+    let probe =
+        "rawtp:sched_process_exec{_x=p->pid, x=old_pid, __a=arg1:d32, a=arg1:d32, Bool=p->pid}";
+    let (trace, pid) = recorded(&["-e", probe], &["getppid", "1"]);
+    let events = of_process(&trace, "rawtp:sched_process_exec", pid);
+    let fields = json!({
+        "fetch_fault": 0, "_x": pid, "x": pid, "__a": pid, "a": pid, "Bool": pid,
+    });
+    assert_eq!(json!(events[0].fields), fields);
+}
+
 #[test]
 fn a_raw_tracepoint_without_a_list_has_its_arguments() {
     let (trace, pid) = recorded(&["-e", "rawtp:sched_process_exec"], &["getppid", "1"]);

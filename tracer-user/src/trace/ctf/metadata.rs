@@ -4,7 +4,7 @@
 //! babeltrace2 and Trace Compass read without a warning. Integer types are declared once as
 //! aliases, which keeps the text short in a trace with thousands of classes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
 use crate::trace::ctf::labels;
@@ -104,11 +104,13 @@ stream {
 /// The metadata of a trace with these event classes.
 ///
 /// CTF has no padding except for alignment, and a string is aligned to a byte only: it starts
-/// right after the field before it, even if that is a 32-bit number in a 64-bit slot. A payload ends at the end of a byte.
+/// right after the field before it, even if that is a 32-bit number in a 64-bit slot. A payload ends
+/// at the end of a byte.
 ///
-/// Field names are prefixed with an underscore, which readers strip, so that none can be a
-/// keyword. `ctf::labels` says how names of values and bits are declared. Characters that no identifier of TSDL has become underscores, and a name
-/// that comes twice in a payload gets a number.
+/// A field's name is written after an underscore, which readers strip, because it could be a
+/// keyword; `FieldNames` has the exceptions. `ctf::labels` says how names of values and bits are
+/// declared. Characters that no identifier of TSDL has become underscores, and a name that comes
+/// twice in a payload gets a number.
 #[must_use]
 pub fn metadata(info: &TraceInfo, classes: &[EventClass]) -> String {
     let mut out = String::with_capacity(4096 + classes.len() * 512);
@@ -265,7 +267,7 @@ fn push_struct(
     types: &Types<'_>,
 ) {
     let _ = writeln!(out, "\t{part} := struct {{");
-    let mut names = Vec::with_capacity(fields.len());
+    let mut names = FieldNames::default();
     for field in fields {
         push_field(out, class, field, &mut names, types);
     }
@@ -276,49 +278,112 @@ fn push_field(
     out: &mut String,
     class: &EventClass,
     field: &Field,
-    names: &mut Vec<String>,
+    names: &mut FieldNames,
     types: &Types<'_>,
 ) {
-    let name = unique(names, &field.name);
+    let name = names.declare(out, &field.name);
     let type_name = |ty| {
         let name = alias(ty);
         debug_assert!(types.numbers.contains_key(&name));
         name
     };
     let _ = match field.ty {
-        FieldType::Integer(ty) => writeln!(out, "\t\t{} _{name};", type_name(ty)),
+        FieldType::Integer(ty) => writeln!(out, "\t\t{} {name};", type_name(ty)),
         FieldType::Labeled { number, ref labels } => {
             let ty = types.labels.name(class, number, labels);
-            writeln!(out, "\t\t{ty} _{name};")
+            writeln!(out, "\t\t{ty} {name};")
         }
         FieldType::Array { element, length } => {
-            writeln!(out, "\t\t{} _{name}[{length}];", type_name(element))
+            writeln!(out, "\t\t{} {name}[{length}];", type_name(element))
         }
         FieldType::Sequence { element } => {
-            let length = unique(names, &format!("_{name}_length"));
+            let length = names.declare(out, &format!("_{}_length", shown(&name)));
             let length_type = type_name(sequence_length_type(element));
             writeln!(
                 out,
-                "\t\t{length_type} _{length};\n\t\t{} _{name}[_{length}];",
+                "\t\t{length_type} {length};\n\t\t{} {name}[{length}];",
                 type_name(element)
             )
         }
-        FieldType::String => writeln!(out, "\t\tstring _{name};"),
+        FieldType::String => writeln!(out, "\t\tstring {name};"),
     };
 }
 
-/// `name` as an identifier that is not yet in `names`; it is added.
-fn unique(names: &mut Vec<String>, name: &str) -> String {
-    let name = identifier(name);
-    let mut candidate = name.clone();
-    let mut number = 2;
-    while names.contains(&candidate) {
-        candidate = format!("{name}_{number}");
-        number += 1;
+/// The names of one structure, as readers show them.
+///
+/// babeltrace2 refuses a trace if a field is written as an earlier one is shown: `_x` after
+/// `__x`, which it shows as `_x`. Such a name is written without the underscore if it can be, and
+/// gets a number if it cannot.
+#[derive(Default)]
+struct FieldNames(HashSet<String>);
+
+impl FieldNames {
+    /// The identifier to write for a field called `name`. Types are declared in `metadata`.
+    fn declare(&mut self, metadata: &str, name: &str) -> String {
+        let name = identifier(name);
+        let mut candidate = name.clone();
+        let mut number = 2;
+        loop {
+            if let Some(written) = self.written(metadata, &candidate) {
+                self.0.insert(candidate);
+                return written;
+            }
+            candidate = format!("{name}_{number}");
+            number += 1;
+        }
     }
-    names.push(candidate.clone());
-    candidate
+
+    fn written(&self, metadata: &str, name: &str) -> Option<String> {
+        if self.0.contains(name) {
+            return None;
+        }
+        let prefixed = format!("_{name}");
+        if !self.0.contains(&prefixed) && !KEYWORDS.contains(&prefixed.as_str()) {
+            return Some(prefixed);
+        }
+        let can_be_bare = name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !KEYWORDS.contains(&name)
+            && !metadata.contains(&format!(":= {name};"));
+        can_be_bare.then(|| name.to_owned())
+    }
 }
+
+/// A field's name as readers show it.
+fn shown(written: &str) -> &str {
+    written.strip_prefix('_').unwrap_or(written)
+}
+
+/// The keywords of TSDL (CTF 1.8, appendix C.1.2), and those that babeltrace adds.
+const KEYWORDS: [&str; 28] = [
+    "_Bool",
+    "_Complex",
+    "_Imaginary",
+    "align",
+    "callsite",
+    "char",
+    "clock",
+    "const",
+    "double",
+    "enum",
+    "env",
+    "event",
+    "float",
+    "floating_point",
+    "int",
+    "integer",
+    "long",
+    "short",
+    "signed",
+    "stream",
+    "string",
+    "struct",
+    "trace",
+    "typealias",
+    "typedef",
+    "unsigned",
+    "variant",
+    "void",
+];
 
 fn identifier(name: &str) -> String {
     if name.is_empty() {
@@ -397,6 +462,41 @@ mod tests {
         ];
         let text = metadata(&TraceInfo::default(), &[class(fields)]);
         assert!(text.contains("u32a32 _a_0_;") && text.contains("u32a32 _a_0__2;"));
+    }
+
+    /// The names of fields in the metadata of a class with fields of these names.
+    fn written(names: &[&str]) -> Vec<String> {
+        let fields = names
+            .iter()
+            .map(|name| field(name, FieldType::Integer(U32)))
+            .collect();
+        let text = metadata(&TraceInfo::default(), &[class(fields)]);
+        text.lines()
+            .filter_map(|line| line.strip_prefix("\t\tu32a32 ")?.strip_suffix(';'))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn no_name_is_written_as_an_earlier_one_is_shown() {
+        assert_eq!(written(&["x", "_x", "__x"]), ["_x", "__x", "___x"]);
+        assert_eq!(written(&["_x", "x"]), ["__x", "x"]);
+        assert_eq!(written(&["__x", "_x", "x"]), ["___x", "__x_2", "_x"]);
+    }
+
+    #[test]
+    fn a_name_that_must_have_an_underscore_gets_a_number() {
+        assert_eq!(written(&["_int", "int"]), ["__int", "_int_2"]);
+        assert_eq!(written(&["_u32a32", "u32a32"]), ["__u32a32", "_u32a32_2"]);
+        assert_eq!(written(&["_1", "1"]), ["__1", "_1_2"]);
+    }
+
+    #[test]
+    fn no_name_becomes_a_keyword_by_its_underscore() {
+        assert_eq!(
+            written(&["Bool", "Complex", "Bool", "_Bool"]),
+            ["Bool", "Complex", "_Bool_2", "__Bool"]
+        );
     }
 
     #[test]

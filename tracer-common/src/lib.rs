@@ -29,7 +29,8 @@ pub use event::{EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, NESTED_LEVELS, SCR
 pub use request::{REQUEST_LETTERS, request_bits, request_flags};
 pub use scope::{LeftOut, TaskLayout, Throttle, Wanted, Window};
 pub use spec::{
-    MAX_PIECES, MAX_PRIORITIES, MAX_STRING_LEN, MAX_SYSCALL_ARGS, MAX_SYSCALLS, Piece, PieceKind,
-    ProbeSpec, REALTIME_PRIORITIES, SYSCALL_ARG_SLOT_LEN, SyscallSpec, spec_flags,
+    FAULT_STRING, MAX_PIECES, MAX_PRIORITIES, MAX_STRING_LEN, MAX_SYSCALL_ARGS, MAX_SYSCALLS,
+    NULL_STRING, NULL_STRING_LEN, Piece, PieceKind, ProbeSpec, REALTIME_PRIORITIES,
+    SYSCALL_ARG_SLOT_LEN, SyscallSpec, spec_flags,
 };
 pub use state::{Config, CpuState};

@@ -23,6 +23,16 @@ pub const SYSCALL_ARG_SLOT_LEN: usize = 8;
 /// are cut and marked.
 pub const MAX_STRING_LEN: usize = 4096;
 
+/// What is recorded in place of a string that cannot be read, as ftrace does. An empty string
+/// would be taken for an empty name, and babeltrace2 2.0 shows the value of the event before.
+pub const FAULT_STRING: [u8; 8] = *b"(fault)\0";
+
+/// What is recorded in place of a string whose address is 0.
+pub const NULL_STRING: [u8; 8] = *b"(null)\0\0";
+
+/// Bytes of [`NULL_STRING`], with one terminator.
+pub const NULL_STRING_LEN: usize = 7;
+
 /// The most priorities in a payload that is copied as a whole.
 pub const MAX_PRIORITIES: usize = 2;
 
@@ -118,9 +128,10 @@ pub struct ProbeSpec {
     pub payload_offset: u32,
     /// Bytes of the fetched values that follow (without `VARIABLE`).
     pub fetch_len: u32,
-    /// Bytes of the values from the entry of a function that follow (with `VARIABLE`, the
-    /// minimum).
+    /// Bytes of the values of fixed size from the entry of a function that follow.
     pub entry_len: u32,
+    /// Number of strings from the entry that follow (with `VARIABLE`).
+    pub entry_strings: u32,
     /// Number of valid `priorities` (without `PIECES`).
     pub priority_count: u32,
     /// Offsets in the payload of the `u32` that [`REALTIME_PRIORITIES`] is subtracted from
@@ -141,6 +152,7 @@ impl ProbeSpec {
         payload_offset: 0,
         fetch_len: 0,
         entry_len: 0,
+        entry_strings: 0,
         priority_count: 0,
         priorities: [0; MAX_PRIORITIES],
         piece_count: 0,
@@ -184,6 +196,6 @@ pub struct SyscallSpec {
 
 const _: () = {
     assert!(size_of::<Piece>() == 12);
-    assert!(size_of::<ProbeSpec>() == 32 + 4 * MAX_PRIORITIES + 12 * MAX_PIECES);
+    assert!(size_of::<ProbeSpec>() == 36 + 4 * MAX_PRIORITIES + 12 * MAX_PIECES);
     assert!(size_of::<SyscallSpec>() == 12);
 };

@@ -123,13 +123,15 @@ impl Event<'_> {
 /// Appends the values that were stored at the entry of a call.
 #[inline(always)]
 fn push_entry(scratch: &Scratch, entry: *const CallEntry) {
-    if constant!(SPEC.entry_len) == 0 {
+    if constant!(SPEC.entry_len) == 0 && constant!(SPEC.entry_strings) == 0 {
         return;
     }
     scratch.align();
     if entry.is_null() {
-        // All strings are empty.
         scratch.push_zeroes(constant!(SPEC.entry_len) as usize);
+        for _ in 0..constant!(SPEC.entry_strings) {
+            scratch.push_unread_string(false);
+        }
     } else {
         // SAFETY: the map contains whole entries.
         let len = unsafe { (*entry).len } as usize;

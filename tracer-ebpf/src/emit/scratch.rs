@@ -7,7 +7,8 @@ use aya_ebpf::helpers::generated::{
     bpf_get_stack, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
 };
 use tracer_common::{
-    EVENT_HEADER_LEN, EventHeader, MAX_EVENT_LEN, MAX_STRING_LEN, NESTED_LEVELS, spec_flags,
+    EVENT_HEADER_LEN, EventHeader, FAULT_STRING, MAX_EVENT_LEN, MAX_STRING_LEN, NESTED_LEVELS,
+    NULL_STRING, NULL_STRING_LEN, spec_flags,
 };
 
 use crate::emit::count;
@@ -213,8 +214,22 @@ impl Scratch {
         if read < 0 {
             // SAFETY: a member of a live area.
             unsafe { (*self.area).unreadable |= bit };
+            return self.push_unread_string(source.is_null());
         }
         self.finish_string(read);
+    }
+
+    /// Appends what is recorded in place of a string that could not be read.
+    #[inline(always)]
+    pub(crate) fn push_unread_string(&self, is_null: bool) {
+        let (bytes, len) = if is_null {
+            (u64::from_le_bytes(NULL_STRING), NULL_STRING_LEN)
+        } else {
+            (u64::from_le_bytes(FAULT_STRING), FAULT_STRING.len())
+        };
+        // SAFETY: masked, with room after it.
+        unsafe { self.end().cast::<u64>().write_unaligned(bytes) };
+        self.advance(len);
     }
 
     #[inline(always)]

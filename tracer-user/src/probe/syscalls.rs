@@ -90,7 +90,7 @@ impl Numbers {
 ///
 /// Each value lies in a slot of [`SYSCALL_ARG_SLOT_LEN`] bytes, strings are padded to as
 /// much; the last two fields of a call with strings are bit masks over its arguments:
-/// `string_cut` and `string_fault` (not readable; the string is empty).
+/// `string_cut` and `string_fault` (not readable; the string is `(fault)` or `(null)`).
 #[must_use]
 pub fn entry_layout(call: &str, format: &Format) -> (Vec<Field>, SyscallSpec) {
     let mut fields = Vec::new();

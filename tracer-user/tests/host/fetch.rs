@@ -129,7 +129,10 @@ fn a_value_that_cannot_be_read_is_marked_and_the_event_is_kept() {
     assert_eq!(events.len(), 1);
     let event = events[0];
     assert_eq!(event.number("p_pid"), i64::from(pid));
-    assert_eq!((event.number("nowhere"), event.text("gone")), (0, ""));
+    assert_eq!(
+        (event.number("nowhere"), event.text("gone")),
+        (0, "(fault)")
+    );
     assert_eq!(event.text("there"), work());
     // Numbers first, then strings: `p_pid`, `nowhere`, `text`, `there`, `gone`.
     assert_eq!(event.number("fetch_fault"), 1 << 1 | 1 << 4);
@@ -163,7 +166,7 @@ fn a_function_of_a_program_has_its_arguments() {
         let (text, first) = if readable {
             (format!("call {number}"), i64::from(b'c'))
         } else {
-            (String::new(), 0)
+            ("(fault)".to_owned(), 0)
         };
         assert_eq!(
             (event.text("text"), event.number("first")),
@@ -172,6 +175,25 @@ fn a_function_of_a_program_has_its_arguments() {
         // Numbers first, then strings: `number`, `signed`, `first`, `text`.
         let faults = if readable { 0 } else { 1 << 2 | 1 << 3 };
         assert_eq!(event.number("fetch_fault"), faults);
+    }
+}
+
+/// The first argument, a number, as the address of a string, read at entry and at return.
+#[test]
+fn a_string_without_an_address_is_null() {
+    let probe = format!(
+        "probe:{}:{FUNCTION}{{n=arg0:u64, text=arg0:ustr, more=arg0:ustr}}",
+        work()
+    );
+    for (kind, mask) in [("u", "fetch_fault"), ("uret", "entry_fetch_fault")] {
+        let (trace, _) = probed(&format!("{kind}{probe}"), &[]);
+        assert_eq!(trace.events.len() as i64, CALLS);
+        for (number, event) in (0..).zip(&trace.events) {
+            let text = if number == 0 { "(null)" } else { "(fault)" };
+            assert_eq!((event.text("text"), event.text("more")), (text, text));
+            assert_eq!(event.number("n"), number);
+            assert_eq!(event.number(mask), 1 << 1 | 1 << 2);
+        }
     }
 }
 
@@ -255,7 +277,7 @@ fn arguments_are_kept_until_the_function_returns() {
             // The text of every fourth call is nowhere.
             let readable = number % 4 != 3;
             let text = readable.then(|| format!("call {number}"));
-            assert_eq!(event.text("text"), text.unwrap_or_default());
+            assert_eq!(event.text("text"), text.unwrap_or("(fault)".to_owned()));
             // Numbers first, then strings: `number`, `signed`, `text`.
             let fault = if readable { 0 } else { 1 << 2 };
             assert_eq!(event.number("entry_fetch_fault"), fault);

@@ -114,18 +114,45 @@ fn the_longest_string_that_fits_is_whole() {
 }
 
 #[test]
-fn a_string_that_cannot_be_read_is_empty_and_marked() {
+fn a_string_that_cannot_be_read_is_a_fault_and_marked() {
     let (trace, pid, _) = recorded("syscall:openat", &["open-nowhere", "2"]);
-    // The loader's own calls have an empty name, too, if the page of the name is not
-    // there yet when the call begins; the kernel then reads it, and they succeed.
+    // The loader's own calls can fault, too, if the page of the name is not there yet when the
+    // call begins; the kernel then reads it, and they succeed.
     let (failed, read): (Vec<&Event>, Vec<&Event>) =
-        with_text(&trace, "syscall_entry_openat", pid, "filename", "")
+        with_text(&trace, "syscall_entry_openat", pid, "filename", "(fault)")
             .into_iter()
             .partition(|call| returned(&trace, "syscall_exit_openat", call) == -EFAULT);
     assert_eq!(failed.len(), 2);
     for call in failed.iter().chain(&read) {
         assert_eq!(call.number("string_fault"), 1 << 1);
         assert_eq!(call.number("string_cut"), 0);
+    }
+}
+
+#[test]
+fn a_string_without_an_address_is_null_and_marked() {
+    let (trace, pid, _) = recorded("syscall:openat", &["open-nowhere", "2", "0"]);
+    let calls = with_text(&trace, "syscall_entry_openat", pid, "filename", "(null)");
+    assert_eq!(calls.len(), 2);
+    for call in calls {
+        assert_eq!(call.number("string_fault"), 1 << 1);
+        assert_eq!(call.number("flags"), 0, "after the string");
+        assert_eq!(returned(&trace, "syscall_exit_openat", call), -EFAULT);
+    }
+}
+
+#[test]
+fn no_filter_matches_a_string_that_cannot_be_read() {
+    for (address, filter) in [("8", "filename == '(fault)'"), ("0", "filename ~ '*'")] {
+        let args = ["-e", "syscall:openat", "-f", filter, "--only-command"];
+        let recording = Recorder::new(&args)
+            .command(work_words(&["open-nowhere", "2", address]))
+            .run();
+        let trace = recording.trace();
+        let faults = |event: &&Event| {
+            event.name == "syscall_entry_openat" && event.number("string_fault") != 0
+        };
+        assert_eq!(trace.events.iter().filter(faults).count(), 0, "{filter}");
     }
 }
 

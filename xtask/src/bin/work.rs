@@ -124,6 +124,9 @@ enum Command {
     OpenNowhere {
         /// Number of calls
         count: u64,
+        /// The address of the name, in the first page, which is never mapped
+        #[arg(default_value_t = 8, value_parser = clap::value_parser!(u16).range(..4096))]
+        address: u16,
     },
     /// Call renameat(2), whether that succeeds or not
     Rename {
@@ -285,7 +288,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Command::ThreadExec { count } => family::thread_exec(*count)?,
         Command::Reborn { pid, count } => family::reborn(*pid, *count)?,
         Command::Open { path, count } => open(path, *count)?,
-        Command::OpenNowhere { count } => open_nowhere(*count)?,
+        Command::OpenNowhere { count, address } => open_nowhere(*count, *address)?,
         Command::Rename { from, to, count } => rename(from, to, *count)?,
         Command::Read { path, count } => read(path, *count)?,
         Command::Values => {
@@ -367,9 +370,8 @@ fn signal(count: u64) -> Result<()> {
 }
 
 #[allow(unsafe_code)]
-fn open_nowhere(count: u64) -> Result<()> {
-    // The first page is never mapped.
-    let nowhere = std::ptr::without_provenance::<libc::c_char>(8);
+fn open_nowhere(count: u64, address: u16) -> Result<()> {
+    let nowhere = std::ptr::without_provenance::<libc::c_char>(address.into());
     let time = repeat(count, || {
         // SAFETY: the kernel checks the address, and refuses this one.
         let result = unsafe { libc::openat(libc::AT_FDCWD, nowhere, libc::O_RDONLY) };

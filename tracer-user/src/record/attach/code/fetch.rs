@@ -1,8 +1,8 @@
 //! Code that fetches values into the payload of an event.
 
 use aya_obj::generated::bpf_insn;
-use tracer_common::MAX_EVENT_LEN;
 use tracer_common::hook::FETCH_FAULTED;
+use tracer_common::{FAULT_STRING, MAX_EVENT_LEN, NULL_STRING, NULL_STRING_LEN};
 
 use crate::probe::fetch::{Fetched, Layout, Load, MAX_FETCHED_STRING};
 use crate::record::attach::code::asm::{Code, Jump, Op, Reg, TooLong, Width};
@@ -87,7 +87,7 @@ impl Layout {
     }
 
     fn string(&self, code: &mut Code, abi: Abi, bit: usize, value: &Fetched) {
-        let (fail, done) = (code.label(), code.label());
+        let (null, fail, done) = (code.label(), code.label(), code.label());
         let Load::String { offset, memory } = value.fetch.load else {
             debug_assert!(false, "a string that is fetched as something else");
             return;
@@ -95,6 +95,7 @@ impl Layout {
         code.address(abi, &value.fetch, fail);
         code.op(Op::Move, Reg::R3, Reg::R0);
         code.add(Reg::R3, offset);
+        code.jump_if_imm(Jump::Equal, Reg::R3, 0, null);
         end(code, Reg::R1);
         code.set(Reg::R2, MAX_FETCHED_STRING as u64);
         code.read_string(memory);
@@ -104,13 +105,23 @@ impl Layout {
         code.op(Op::Add, POSITION, Reg::R0);
         code.op_imm(Op::And, POSITION, POSITION_MASK);
         code.jump(done);
+        code.place(null);
+        self.unread_string(code, bit, &NULL_STRING[..NULL_STRING_LEN]);
+        code.jump(done);
         code.place(fail);
+        self.unread_string(code, bit, &FAULT_STRING);
+        code.place(done);
+    }
+
+    /// Writes `text` in place of a string that could not be read.
+    fn unread_string(&self, code: &mut Code, bit: usize, text: &[u8]) {
         end(code, Reg::R1);
-        code.store_imm(Width::Byte, Reg::R1, 0, 0);
-        code.op_imm(Op::Add, POSITION, 1);
+        for (at, byte) in (0..).zip(text) {
+            code.store_imm(Width::Byte, Reg::R1, at, i32::from(*byte));
+        }
+        code.op_imm(Op::Add, POSITION, text.len() as i32);
         code.op_imm(Op::And, POSITION, POSITION_MASK);
         self.mark_fault(code, bit);
-        code.place(done);
     }
 
     /// Sets a bit of the mask. The mask is in memory because the verifier does not track that:

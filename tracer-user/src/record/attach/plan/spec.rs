@@ -62,7 +62,8 @@ fn spec(probe: &ResolvedProbe) -> ProbeSpec {
         class: probe.class.id,
         flags,
         fetch_len: layout.fixed_len().unwrap_or(0),
-        entry_len: entry.map_or(0, |entry| entry.len + entry.strings.len() as u32),
+        entry_len: entry.map_or(0, |entry| entry.len),
+        entry_strings: entry.map_or(0, |entry| entry.strings.len() as u32),
         ..spec
     }
 }

@@ -22,7 +22,7 @@ impl Summary {
             let name = self.names.get(*class as usize).map_or("?", String::as_str);
             writeln!(
                 out,
-                "{} events `{name}` have a value that could not be read: it is empty; the field \
+                "{} events `{name}` have a value that could not be read; the field \
                  `fetch_fault` says which",
                 grouped(*faults)
             )?;

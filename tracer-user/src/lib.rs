@@ -17,6 +17,8 @@
 //! Without the feature `record`, only what reading needs is built: [`trace`], [`view`], [`names`],
 //! and the commands `report` and `repair`.
 #![deny(unsafe_code)]
+// These panic if the output is full or closed: `sys::stderr` has what to use instead.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod cli;
 #[cfg(feature = "record")]

@@ -10,6 +10,7 @@ use crate::kernel::functions::{FunctionList, Functions};
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::listing::{self, Listed};
 use crate::probe::{self, ProbeError, ProbeText, Target};
+use crate::sys::stderr::message;
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// List the probes of this kernel
@@ -132,7 +133,7 @@ fn list_names(
     let pattern = format!("{kind}:{function}");
     let functions = Functions::read(files).with_context(|| format!("cannot list `{pattern}`"))?;
     if functions.source() != FunctionList::FilterFunctions {
-        eprintln!("tracer: functions from {}", functions.source().describe());
+        message!("tracer: functions from {}", functions.source().describe());
     }
     let names = functions.matching(function);
     if names.is_empty() {

@@ -1,10 +1,11 @@
 //! `tracer repair`.
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::trace::ctf::ReadError;
-use crate::trace::folder::repair;
+use crate::trace::folder::{RepairSummary, repair};
 
 /// Make the trace of a recorder that was killed readable
 ///
@@ -18,34 +19,44 @@ pub(super) struct Args {
 
 pub(super) fn run(Args { dir }: Args) -> anyhow::Result<ExitCode> {
     let summary = repair(&dir)?;
+    match print(&dir, &summary, &mut io::stdout().lock()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn print(dir: &Path, summary: &RepairSummary, out: &mut impl Write) -> io::Result<()> {
     for cut in &summary.cuts {
-        let path = cut.path.display();
+        let (path, bytes) = (cut.path.display(), cut.cut_bytes);
         match &cut.damage {
-            None => println!(
-                "removed {} bytes of an incomplete packet from `{path}`",
-                cut.cut_bytes
-            ),
+            None => writeln!(
+                out,
+                "removed {bytes} bytes of an incomplete packet from `{path}`"
+            )?,
             // the whole error would recommend `tracer repair`
-            Some(ReadError::Packet { offset, cause, .. }) => println!(
-                "removed {} bytes from `{path}`, corrupt from byte {offset} on: {cause}",
-                cut.cut_bytes
-            ),
-            Some(damage) => println!("removed {} bytes from `{path}`: {damage}", cut.cut_bytes),
+            Some(ReadError::Packet { offset, cause, .. }) => writeln!(
+                out,
+                "removed {bytes} bytes from `{path}`, corrupt from byte {offset} on: {cause}"
+            )?,
+            Some(damage) => writeln!(out, "removed {bytes} bytes from `{path}`: {damage}")?,
         }
     }
-    for chunk in &summary.completed {
-        println!("completed the chunk `{}`", chunk.display());
+    for index in &summary.indexes {
+        writeln!(out, "rewrote the index `{}`", index.display())?;
     }
-    let nothing = if summary.cuts.is_empty() && summary.completed.is_empty() {
+    for chunk in &summary.completed {
+        writeln!(out, "completed the chunk `{}`", chunk.display())?;
+    }
+    let nothing = if summary.changed_nothing() {
         "; nothing to repair"
     } else {
         ""
     };
-    println!(
+    writeln!(
+        out,
         "`{}`: {} complete packets in {} streams{nothing}",
         dir.display(),
         summary.packets,
         summary.streams,
-    );
-    Ok(ExitCode::SUCCESS)
+    )
 }

@@ -8,6 +8,7 @@ use std::{fs, io};
 use anyhow::Context as _;
 
 use crate::sys::signals::ignoring_interrupts;
+use crate::sys::stderr::message;
 use crate::trace::folder::Trace;
 use crate::trace::folder::frames::unpack;
 use crate::view::report::{CpuSet, Format, ReportError, Selection, Time, report};
@@ -66,7 +67,7 @@ fn unpack_stdin(dir: &Path) -> anyhow::Result<()> {
     let unpacked = ignoring_interrupts(|| unpack(&mut io::stdin().lock(), dir))
         .context("cannot read a trace from standard input")?;
     if !unpacked.complete {
-        eprintln!(
+        message!(
             "tracer: note: the trace is incomplete: the recorder did not finish; reporting the {} \
              packets received",
             unpacked.packets
@@ -92,7 +93,7 @@ impl TemporaryFolder {
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!(
+            message!(
                 "tracer: warning: cannot remove `{}`: {error}",
                 self.0.display()
             );
@@ -119,10 +120,10 @@ fn show(dir: &Path, args: Args) -> anyhow::Result<ExitCode> {
     match report(&trace, &selection, format, &mut io::stdout().lock()) {
         Ok(ended) => {
             for note in ended.notes {
-                eprintln!("tracer: note: {note}");
+                message!("tracer: note: {note}");
             }
             for tail in ended.tails {
-                eprintln!(
+                message!(
                     "tracer: note: ignored {} bytes at the end of `{}`: not a complete packet; \
                      `tracer repair {}` removes them",
                     tail.bytes,

@@ -7,6 +7,7 @@ use crate::record::control::RuntimeDir;
 use crate::record::control::client::{self, Found};
 use crate::record::control::protocol::{Detaching, Status};
 use crate::record::session::{Size, grouped};
+use crate::sys::stderr::message;
 
 /// Maximum length in characters of the column RECORDS.
 const MAX_SUBJECT: usize = 60;
@@ -42,7 +43,7 @@ pub(super) fn run(Args { json }: Args) -> anyhow::Result<ExitCode> {
         None => Vec::new(),
     };
     if !found.iter().any(|found| !matches!(found, Found::Dead(_))) {
-        eprintln!("tracer: no session is running; start one with `tracer record`");
+        message!("tracer: no session is running; start one with `tracer record`");
     }
     let mut sessions = Vec::new();
     for found in found {
@@ -51,9 +52,9 @@ pub(super) fn run(Args { json }: Args) -> anyhow::Result<ExitCode> {
             Found::Mute { pid, error, .. } => {
                 let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
                 let error = anyhow::Error::new(error);
-                eprintln!("tracer: note: {error:#}{process}");
+                message!("tracer: note: {error:#}{process}");
             }
-            Found::Dead(name) => eprintln!(
+            Found::Dead(name) => message!(
                 "tracer: note: the recorder of `{name}` was killed and its socket was removed; \
                  `tracer repair` makes its trace readable"
             ),

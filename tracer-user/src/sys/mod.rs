@@ -1,7 +1,7 @@
 //! System calls without a safe wrapper elsewhere, and memory mappings.
 //!
 //! Besides [`ring`](crate::record::ring) and the storage of sub-buffers, the only place with
-//! `unsafe` code. Readers of traces need only [`signals`].
+//! `unsafe` code. Readers of traces need only [`signals`] and [`stderr`].
 
 #[cfg(feature = "record")]
 pub mod bell;
@@ -28,6 +28,7 @@ pub mod readable;
 pub mod signals;
 #[cfg(feature = "record")]
 pub mod socket;
+pub mod stderr;
 #[cfg(feature = "record")]
 pub mod zero_copy;
 

@@ -7,6 +7,7 @@ use crate::record::control::protocol::{Detaching, Status};
 use crate::record::detach;
 use crate::record::session::options::Options;
 use crate::record::session::progress::{ProbeProgress, grouped};
+use crate::sys::stderr::message;
 
 /// How long the user waits for programs to be detached.
 const TIME: Duration = Duration::from_millis(500);
@@ -44,17 +45,17 @@ pub(super) fn detach(attached: Attached, session: Status, options: &Options) {
     let seconds = before.elapsed().as_secs_f64();
     let grouped = |number: usize| grouped(number as u64);
     match detacher {
-        Some(pid) if options.stats => eprintln!(
+        Some(pid) if options.stats => message!(
             "detached {} of {} programs in {seconds:.2} s; process {pid} detaches the rest in the background",
             grouped(total - left),
             grouped(total)
         ),
-        Some(pid) => eprintln!(
+        Some(pid) => message!(
             "process {pid} detaches the remaining {} programs in the background",
             grouped(left)
         ),
         None if options.stats => {
-            eprintln!("detached {} programs in {seconds:.2} s", grouped(total));
+            message!("detached {} programs in {seconds:.2} s", grouped(total));
         }
         None => {}
     }

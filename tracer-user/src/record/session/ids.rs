@@ -9,6 +9,7 @@ use crate::probe::{AttachPoint, ResolvedProbe};
 use crate::record::namespace::clock;
 use crate::record::namespace::pids::{self, PidNamespace, Tasks};
 use crate::record::session::options::Options;
+use crate::sys::stderr::message;
 
 /// Finds the namespaces of the recorder. Prints a note if the ids in the trace are not those that
 /// the user knows.
@@ -16,7 +17,7 @@ pub(super) fn prepare(options: &Options) -> Result<()> {
     clock::find_offset()?;
     let own = pids::own()?;
     if let Some(namespace) = own.filter(|_| !options.quiet) {
-        eprintln!(
+        message!(
             "tracer: note: recording in PID namespace `{}`: the trace has the process IDs of the \
              initial namespace",
             namespace.name

@@ -32,6 +32,7 @@ use crate::record::stream::observe::{Observer, Observers};
 use crate::record::stream::shared::Failure;
 use crate::record::stream::{StreamIdentity, StreamWriter};
 use crate::record::subbuf;
+use crate::sys::stderr::message;
 
 /// A recording that has started.
 pub(super) struct Recording {
@@ -84,7 +85,7 @@ impl Recording {
         let before_attaching_ns = monotonic_ns();
         let mut attached = loaded.attach(
             |done| progress.show(done),
-            |error| eprintln!("tracer: warning: {error}"),
+            |error| message!("tracer: warning: {error}"),
         )?;
         drop(progress);
         let begun_ns = monotonic_ns();

@@ -22,6 +22,7 @@ use crate::record::session::snapshot::{Snapshot, Snapshots};
 use crate::record::session::trigger::Trigger;
 use crate::record::stream::shared::{StreamCounter, StreamLink};
 use crate::record::subbuf::Mode;
+use crate::sys::stderr::message;
 
 /// Standard output, as an argument of `--output`.
 const STDOUT: &str = "-";
@@ -45,7 +46,7 @@ impl Claim {
             Err(error) if options.session.is_some() => return Err(error.into()),
             Err(error) => {
                 let error = anyhow::Error::new(error);
-                eprintln!(
+                message!(
                     "tracer: warning: {error:#}; recording continues, but `tracer sessions` cannot list it"
                 );
                 None
@@ -251,12 +252,12 @@ fn report(answer: Result<SnapshotReply, String>, quiet: bool) {
         progress::line("");
     }
     match answer {
-        Ok(reply) => eprintln!(
+        Ok(reply) => message!(
             "snapshot: {} events, {}B: {}",
             grouped(reply.events),
             short(reply.bytes as f64),
             reply.folder.display()
         ),
-        Err(reason) => eprintln!("tracer: warning: cannot take a snapshot: {reason}"),
+        Err(reason) => message!("tracer: warning: cannot take a snapshot: {reason}"),
     }
 }

@@ -11,6 +11,7 @@ use crate::record::namespace::pids;
 use crate::record::output::{Output, Retention, Sidecar};
 use crate::record::session::mappings::{self, Watch, Watcher};
 use crate::record::session::plan::Plan;
+use crate::sys::stderr::message;
 use crate::trace::sidecar::kallsyms;
 
 /// Writes the functions of the kernel, if `plan` records its stacks.
@@ -22,7 +23,7 @@ pub(super) fn write_kernel_symbols(output: &dyn Output, plan: &Plan) -> Result<(
     let symbols = kallsyms::read_running(Path::new("/proc"))
         .context("cannot save the kernel's symbols for reports")?;
     let Some(symbols) = symbols else {
-        eprintln!(
+        message!(
             "tracer: note: the kernel hides its addresses (kernel.kptr_restrict): reports show \
              kernel stacks without names"
         );
@@ -41,14 +42,14 @@ pub(super) fn watch_mappings(output: &Arc<dyn Output>, plan: &Plan) -> Result<Op
     }
     if pids::own()?.is_some() {
         // The mappings that the kernel reports have the ids of this namespace.
-        eprintln!(
+        message!(
             "tracer: note: in this PID namespace mappings of processes are not recorded: reports \
              show user stacks without names"
         );
         return Ok(None);
     }
     let rings = mappings::open_rings().unwrap_or_else(|error| {
-        eprintln!(
+        message!(
             "tracer: note: the kernel does not report mappings of processes ({error}): reports \
              show user stacks of short-lived processes without names"
         );

@@ -20,8 +20,18 @@ pub struct RepairSummary {
     pub packets: u64,
     /// The files that were truncated; none if the trace was complete.
     pub cuts: Vec<Cut>,
+    /// Indexes that did not list all packets, or listed packets that were cut.
+    pub indexes: Vec<PathBuf>,
     /// Folders of chunks that were not complete before.
     pub completed: Vec<PathBuf>,
+}
+
+impl RepairSummary {
+    /// The trace was intact.
+    #[must_use]
+    pub fn changed_nothing(&self) -> bool {
+        self.cuts.is_empty() && self.indexes.is_empty() && self.completed.is_empty()
+    }
 }
 
 /// A stream file that was truncated to its complete packets.
@@ -95,7 +105,11 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
             })?;
     }
     for (path, index) in indexes {
-        restore(&path, &index).map_err(|cause| ReadError::Io { path, cause })?;
+        match restore(&path, &index) {
+            Ok(true) => summary.indexes.push(path),
+            Ok(false) => {}
+            Err(cause) => return Err(ReadError::Io { path, cause }),
+        }
     }
     let whole = [dir.to_owned()];
     let chunks = match trace.chunks() {
@@ -112,14 +126,15 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
     Ok(summary)
 }
 
-/// Gives the index at `path`, if there is one, this content. The recorder may have been
+/// Gives the index at `path`, if there is one, this content; returns whether it had another. The
+/// recorder may have been
 /// killed between a packet and its entry, and what was cut has entries, too; readers warn
 /// of an index that is not one of all packets.
-fn restore(path: &Path, index: &[u8]) -> io::Result<()> {
+fn restore(path: &Path, index: &[u8]) -> io::Result<bool> {
     match fs::read(path) {
-        Ok(found) if found == index => Ok(()),
-        Ok(_) => fs::write(path, index),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if found == index => Ok(false),
+        Ok(_) => fs::write(path, index).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -24,6 +24,7 @@ use crate::record::session::{ids, state_dump, wanted};
 use crate::record::size::Size;
 use crate::record::stream::HEADER_LEN;
 use crate::record::subbuf::{self, Mode};
+use crate::sys::stderr::message;
 use crate::trace::event::EventClass;
 use crate::trace::lttng::{self, Naming};
 
@@ -245,7 +246,7 @@ fn dumps_state(options: &Options) -> bool {
     let wanted =
         options.state_dump && options.names == Naming::Lttng && options.mode == Mode::Discard;
     if wanted && !state_dump::has_global_ids() {
-        eprintln!(
+        message!(
             "tracer: note: the trace has no state dump: in this PID namespace threads have other \
              ids than in events"
         );

@@ -8,6 +8,7 @@ use tracer_common::MAX_EVENT_LEN;
 use crate::record::size::Size;
 use crate::record::subbuf::Mode;
 use crate::sys::page_size;
+use crate::sys::stderr::message;
 
 /// The kernel's `bpf_map_create` takes rings up to this size.
 pub(super) const MAX_RING_BYTES: u64 = 1 << 30;
@@ -70,7 +71,7 @@ pub(super) fn whole_pages(asked: Size, what: &str, max: u64) -> Result<Size> {
             )
         })?;
     if used != asked.0 {
-        eprintln!(
+        message!(
             "tracer: note: using a {what} size of {} for {asked}: it must be a power of two of \
              whole pages, at least {}",
             Size(used),

@@ -22,6 +22,7 @@ use crate::record::session::streams::FinishedStream;
 use crate::record::sink::SinkReport;
 use crate::record::size::Size;
 use crate::record::subbuf::Mode;
+use crate::sys::stderr;
 
 /// At most this many classes are listed; a recording of everything has thousands.
 const LISTED_CLASSES: usize = 20;
@@ -125,7 +126,7 @@ impl Summary {
 
     /// Prints the summary on standard error: standard output belongs to the command.
     pub(super) fn print(&self) {
-        eprint!("{}", self.text());
+        stderr::print(&self.text());
     }
 
     /// The error that ended the recording, if one did.

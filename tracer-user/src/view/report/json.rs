@@ -1,4 +1,8 @@
 //! Events as JSON, one object per line.
+//!
+//! Strings of JSON are UTF-8, and those of events are any bytes. Bytes that are not UTF-8 are
+//! replaced by U+FFFD, which all parsers accept (unlike lone surrogates), and the string's bytes
+//! follow in hexadecimal, in the member `bytes` of the event.
 
 use crate::trace::ctf::{Event, Loss};
 use crate::trace::sidecar::tasks::Tasks;
@@ -39,6 +43,8 @@ struct Parts<'p, 'e> {
     line: &'p mut Line,
     /// Names of numbers.
     names: &'p mut Line,
+    /// Bytes of strings that are not UTF-8.
+    bytes: &'p mut Line,
     event: &'p Event<'e>,
     stacks: &'p mut Stacks,
 }
@@ -82,21 +88,22 @@ impl Json {
         line.text(",\"cpu\":");
         line.decimal(u64::from(event.cpu));
         line.text(",\"comm\":");
-        line.json(
-            event
-                .comm
-                .unwrap_or_else(|| tasks.name_at(event.tid, event.timestamp_ns)),
-        );
+        let comm = event
+            .comm
+            .unwrap_or_else(|| tasks.name_at(event.tid, event.timestamp_ns));
+        line.json(comm);
+        push_bytes(line, "comm_bytes", comm);
         line.text(",\"tid\":");
         line.decimal(u64::from(event.tid));
         line.text(",\"pid\":");
         line.decimal(u64::from(event.pid));
         line.text(",\"name\":");
         line.0.extend_from_slice(&texts.name);
-        let mut names = Line::default();
+        let (mut names, mut bytes) = (Line::default(), Line::default());
         let mut parts = Parts {
             line,
             names: &mut names,
+            bytes: &mut bytes,
             event,
             stacks,
         };
@@ -108,10 +115,13 @@ impl Json {
         parts.line.text(",\"fields\":{");
         parts.push(event.fields(), &texts.fields);
         line.byte(b'}');
-        if !names.0.is_empty() {
-            line.text(",\"names\":{");
-            line.0.append(&mut names.0);
-            line.byte(b'}');
+        for (key, mut object) in [("names", names), ("bytes", bytes)] {
+            if !object.0.is_empty() {
+                line.key(key);
+                line.byte(b'{');
+                line.0.append(&mut object.0);
+                line.byte(b'}');
+            }
         }
         line.text("}\n");
     }
@@ -139,11 +149,14 @@ impl Parts<'_, '_> {
             }
             self.line.0.extend_from_slice(&text.name);
             if let Some(name) = name(&value, text.is_result) {
-                if !self.names.0.is_empty() {
-                    self.names.byte(b',');
-                }
-                self.names.0.extend_from_slice(&text.name);
+                self.names.member(&text.name);
                 self.names.json(name.as_str().as_bytes());
+            }
+            if let Value::Text(string) = value
+                && str::from_utf8(string).is_err()
+            {
+                self.bytes.member(&text.name);
+                self.bytes.hexadecimal_string(string);
             }
             match (text.stack, value) {
                 (Some(side), Value::Numbers(addresses)) => self.push_stack(side, addresses),
@@ -176,8 +189,17 @@ fn push_frame(line: &mut Line, address: u64, frame: Frame<'_>) {
     if let Some(object) = frame.object {
         line.text(",\"object\":");
         line.json(object);
+        push_bytes(line, "object_bytes", object);
     }
     line.byte(b'}');
+}
+
+/// Appends the bytes of a string that is not UTF-8 as a member of the object.
+fn push_bytes(line: &mut Line, key: &str, string: &[u8]) {
+    if str::from_utf8(string).is_err() {
+        line.key(key);
+        line.hexadecimal_string(string);
+    }
 }
 
 fn push_value(line: &mut Line, value: Value<'_>) {

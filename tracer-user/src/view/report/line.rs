@@ -129,6 +129,30 @@ impl Line {
         self.digits(u64::from(byte), 16, 2);
     }
 
+    /// The key of a further member of a JSON object, in plain ASCII.
+    pub(super) fn key(&mut self, key: &str) {
+        self.text(",\"");
+        self.text(key);
+        self.text("\":");
+    }
+
+    /// The key of a member of the JSON object whose members so far are the whole line.
+    pub(super) fn member(&mut self, key: &[u8]) {
+        if !self.0.is_empty() {
+            self.byte(b',');
+        }
+        self.0.extend_from_slice(key);
+    }
+
+    /// A JSON string of two digits for each byte.
+    pub(super) fn hexadecimal_string(&mut self, bytes: &[u8]) {
+        self.byte(b'"');
+        for &byte in bytes {
+            self.digits(u64::from(byte), 16, 2);
+        }
+        self.byte(b'"');
+    }
+
     /// A JSON string; invalid UTF-8 is replaced.
     pub(super) fn json(&mut self, bytes: &[u8]) {
         let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');

@@ -28,6 +28,10 @@ const PROGRAMS: [Program; 5] = [
         package: "e2fsprogs",
     },
     Program {
+        name: "setcap",
+        package: "libcap2-bin",
+    },
+    Program {
         name: "mkfs.xfs",
         package: "xfsprogs",
     },

@@ -225,12 +225,17 @@ impl Features {
             .ok_or_else(|| Missing::Unknown("the kernel has no `bpf_fentry_test1` to try".into()))
     }
 
-    /// Probes in programs and libraries.
+    /// Probes in programs and libraries. For these, `CAP_PERFMON` is not enough
+    /// (`perf_uprobe_event_init`, `kernel/events/core.c`).
     pub fn uprobes(&self) -> Support {
-        if event_source(&self.roots.sys, "uprobe").exists() {
-            Ok(())
-        } else {
-            Err(Missing::NotBuilt("CONFIG_UPROBE_EVENTS"))
+        if !event_source(&self.roots.sys, "uprobe").exists() {
+            return Err(Missing::NotBuilt("CONFIG_UPROBE_EVENTS"));
+        }
+        match self.capabilities() {
+            Some(capabilities) if !capabilities.is_admin() => {
+                Err(Missing::NotPermitted("needs CAP_SYS_ADMIN".into()))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -7,11 +7,11 @@ use std::{env, fs, io};
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, openat};
 use rustix::io::Errno;
-use rustix::process::geteuid;
+use rustix::process::{Uid, geteuid};
 
 use crate::record::control::{ControlError, FolderProblem, SessionName};
 
-/// The folder, unless [`RUNTIME_DIR_VARIABLE`] names another.
+/// The folder of root, unless [`RUNTIME_DIR_VARIABLE`] names another.
 pub const DEFAULT_RUNTIME_DIR: &str = "/run/tracer";
 
 /// The environment variable that names another folder.
@@ -53,12 +53,13 @@ pub struct Attaching {
 }
 
 impl RuntimeDir {
-    /// The folder, as the environment names it.
+    /// The folder, as the environment names it, or the one of this process's user.
     #[must_use]
     pub fn default_path() -> PathBuf {
-        match env::var_os(RUNTIME_DIR_VARIABLE) {
-            Some(path) if !path.is_empty() => path.into(),
-            _ => DEFAULT_RUNTIME_DIR.into(),
+        let variable = |name: &str| env::var_os(name).filter(|path| !path.is_empty());
+        match variable(RUNTIME_DIR_VARIABLE) {
+            Some(path) => path.into(),
+            None => folder_of(geteuid(), variable("XDG_RUNTIME_DIR").map(PathBuf::from)),
         }
     }
 
@@ -197,6 +198,16 @@ pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error
     }
 }
 
+/// The folder of a user, whose `XDG_RUNTIME_DIR` this may be. Only root can make
+/// [`DEFAULT_RUNTIME_DIR`].
+fn folder_of(user: Uid, xdg: Option<PathBuf>) -> PathBuf {
+    match xdg {
+        _ if user.is_root() => DEFAULT_RUNTIME_DIR.into(),
+        Some(folder) => folder.join("tracer"),
+        None => env::temp_dir().join(format!("tracer-{user}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -218,6 +229,15 @@ mod tests {
         let mode = path.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o700);
         RuntimeDir::create(&path).unwrap();
+    }
+
+    #[test]
+    fn each_user_has_a_folder() {
+        let xdg = || Some(PathBuf::from("/run/user/7"));
+        let path = |uid, xdg| folder_of(Uid::from_raw(uid), xdg);
+        assert_eq!(path(0, xdg()), Path::new("/run/tracer"));
+        assert_eq!(path(7, xdg()), Path::new("/run/user/7/tracer"));
+        assert_eq!(path(7, None), env::temp_dir().join("tracer-7"));
     }
 
     #[test]

@@ -300,7 +300,9 @@ fn repair_completes_the_indexes() {
     let mut both = index::header().to_vec();
     both.extend([0; 2 * index::ENTRY_LEN]);
     dir.write("index/channel0_1.idx", &both);
-    repair(dir.path()).unwrap();
+    let indexes = ["index/channel0_0.idx", "index/channel0_1.idx"].map(|name| dir.file(name));
+    assert_eq!(repair(dir.path()).unwrap().indexes, indexes);
+    assert!(repair(dir.path()).unwrap().changed_nothing());
     let offsets = |name| -> Vec<u64> {
         let entries = index::parse(&dir.read(name)).unwrap();
         entries.iter().map(|entry| entry.offset).collect()

@@ -5,7 +5,9 @@ mod common;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Output, Stdio};
 
+use tracer::trace::folder::FolderLock;
 use tracer::trace::folder::frames::Frame;
+use tracer::trace::sidecar::tasks;
 
 use self::common::{
     GETPPID, PACKET_LEN, START_NS, StreamBytes, TraceDir, class, event, field, labeled_sample,
@@ -60,6 +62,94 @@ fn text_has_the_columns_of_trace_cmd() {
 fn nanoseconds_have_nine_digits() {
     let printed = lines(&sample().tracer("report", &["--ns"]));
     assert!(printed[6].contains(" 12345.678910001: "));
+}
+
+/// The bytes in hexadecimal.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn json_keeps_the_bytes_of_strings_that_are_not_utf8() {
+    let (odd, even) = (b"/tmp/\xff\xc3", "/tmp/é".as_bytes());
+    let events = [openat(START_NS, 41, odd), openat(START_NS + 1, 41, even)];
+    let dir = TraceDir::new(&[StreamBytes::new(0).packet(&events, 0)]);
+    dir.write(
+        tasks::FILE_NAME,
+        tasks::format_line(START_NS, 41, b"\xe9t\xe9").as_bytes(),
+    );
+    let printed = lines(&dir.tracer("report", &["--json"]));
+    let objects: Vec<serde_json::Value> = printed
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects[0]["fields"]["filename"], "/tmp/\u{fffd}\u{fffd}");
+    assert_eq!(
+        objects[0]["bytes"],
+        serde_json::json!({"filename": hexadecimal(odd)})
+    );
+    assert_eq!(objects[0]["comm_bytes"], hexadecimal(b"\xe9t\xe9"));
+    assert_eq!(objects[1]["fields"]["filename"], "/tmp/é");
+    assert_eq!(objects[1]["bytes"], serde_json::Value::Null);
+}
+
+#[test]
+fn output_that_cannot_be_written_fails_without_a_panic() {
+    let dir = sample();
+    for command in ["report", "repair"] {
+        for full in ["stdout", "stderr"] {
+            let file = || Stdio::from(std::fs::File::create("/dev/full").unwrap());
+            let mut tracer = Command::new(env!("CARGO_BIN_EXE_tracer"));
+            tracer.arg(command).arg(dir.path());
+            let (output, status) = if full == "stdout" {
+                (tracer.stdout(file()).output().unwrap(), 1)
+            } else {
+                (tracer.stderr(file()).output().unwrap(), 0)
+            };
+            assert_eq!(
+                output.status.code(),
+                Some(status),
+                "{command} with a full {full}"
+            );
+        }
+    }
+    let failing = Command::new(env!("CARGO_BIN_EXE_tracer"))
+        .args(["report", "/no/such/trace"])
+        .stderr(std::fs::File::create("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(failing.status.code(), Some(1));
+}
+
+#[test]
+fn repair_reports_what_a_killed_recorder_left() {
+    let parent = tempfile::tempdir().unwrap();
+    for inside in [
+        None,
+        Some(".metadata.new"),
+        Some("chunk-000000-20261121T130532Z/.metadata.new"),
+    ] {
+        let dir = parent.path().join("trace");
+        std::fs::create_dir(&dir).unwrap();
+        if let Some(inside) = inside {
+            let path = dir.join(inside);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let repaired = tracer(&["repair", dir.to_str().unwrap()]);
+        assert_fails(
+            &repaired,
+            &["killed before the recording began", "nothing to repair"],
+        );
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
+
+#[test]
+fn a_trace_that_is_being_recorded_is_not_repaired() {
+    let dir = sample();
+    let _recording = FolderLock::take(dir.path()).unwrap();
+    assert_fails(&dir.tracer("repair", &[]), &["is in use"]);
 }
 
 #[test]

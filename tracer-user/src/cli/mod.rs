@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::sys::signals::fail_beyond_file_size_limit;
+
 #[cfg(feature = "record")]
 use crate::record::detach::COMMAND as DETACH;
 
@@ -65,6 +67,7 @@ enum Command {
 /// # Errors
 /// The error that ended the command, for the caller to print.
 pub fn run() -> anyhow::Result<ExitCode> {
+    fail_beyond_file_size_limit();
     match Cli::parse().command {
         #[cfg(feature = "record")]
         Command::Record(args) => record::run(*args),

@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use anyhow::Context as _;
 
+use crate::names::shell::quoted;
 use crate::sys::signals::ignoring_interrupts;
 use crate::sys::stderr::message;
 use crate::trace::folder::Trace;
@@ -128,7 +129,7 @@ fn show(dir: &Path, args: Args) -> anyhow::Result<ExitCode> {
                      `tracer repair {}` removes them",
                     tail.bytes,
                     tail.path.display(),
-                    dir.display(),
+                    quoted(dir.as_os_str()),
                 );
             }
             Ok(ExitCode::SUCCESS)

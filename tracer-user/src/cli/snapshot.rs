@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
+use crate::names::shell::quoted;
 use crate::record::control::protocol::SnapshotReply;
 use crate::record::control::{RuntimeDir, SessionName, client};
 use crate::record::session::{grouped, short};
@@ -83,9 +84,10 @@ fn summary(session: &SessionName, reply: &SnapshotReply) -> String {
             grouped(reply.missing_packets)
         );
     }
-    let folder = reply.folder.display();
+    let trace = reply.folder.display();
+    let folder = quoted(reply.folder.as_os_str());
     out + &format!(
-        "trace: {folder}\nread it with: tracer report {folder}, or babeltrace2 {folder}\n"
+        "trace: {trace}\nread it with: tracer report {folder}, or babeltrace2 {folder}\n"
     )
 }
 

@@ -1,8 +1,9 @@
-//! Names as users type them: patterns, suggestions for misspelt names, and messages that point
-//! at a part of what was typed.
+//! Names as users type them: patterns, suggestions for misspelt names, messages that point
+//! at a part of what was typed, and words quoted for a shell.
 
 pub mod glob;
 pub mod place;
+pub mod shell;
 mod suggest;
 mod unique;
 

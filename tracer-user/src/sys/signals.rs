@@ -14,6 +14,14 @@ pub fn ignoring_interrupts<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) fail with `EFBIG` instead of ending
+/// this process. Programs that it starts are ended as before. No other thread may run yet.
+pub fn fail_beyond_file_size_limit() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler does nothing, which is safe at any time. The kernel resets it at exec.
+    unsafe { libc::signal(libc::SIGXFSZ, nothing as *const () as libc::sighandler_t) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

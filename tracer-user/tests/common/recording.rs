@@ -292,7 +292,12 @@ impl Recording {
 
     /// The recording failed, printed all of `parts`, and left no folder.
     pub(crate) fn assert_refused(&self, parts: &[&str]) {
-        self.assert_failed(1, parts);
+        self.assert_refused_with(1, parts);
+    }
+
+    /// The same with another exit status.
+    pub(crate) fn assert_refused_with(&self, status: i32, parts: &[&str]) {
+        self.assert_failed(status, parts);
         assert!(!self.trace_dir.exists(), "a folder was left");
     }
 

@@ -37,4 +37,5 @@ mod stacks;
 mod state_dump;
 mod throttle;
 mod truth;
+mod unforeseen;
 mod whole_kernel;

@@ -7,15 +7,16 @@ use crate::record::attach::load::Loaded;
 use crate::record::attach::plan::{AttachPlan, OnRefusal, ProgramPlan, Step};
 
 impl Loaded<'_> {
-    /// Attaches all programs. `progress` gets the number of probes that are done, `left_out`
-    /// why a probe that only matched a pattern is left out of the recording.
+    /// Attaches all programs. `progress` gets the number of probes that are done, and can end it
+    /// with an error; `left_out` gets why a probe that only matched a pattern is left out of the
+    /// recording.
     ///
     /// # Errors
-    /// If the kernel refuses the program of a probe that the user named, or one that the
+    /// If `progress` fails, or the kernel refuses the program of a probe that the user named, or one that the
     /// recording depends on.
     pub fn attach(
         self,
-        progress: impl FnMut(usize),
+        progress: impl FnMut(usize) -> anyhow::Result<()>,
         left_out: impl FnMut(AttachError),
     ) -> Result<Attached, AttachError> {
         let (loader, plan, maps) = self.into_parts();
@@ -45,7 +46,7 @@ struct Run<T, A, P, L> {
 impl<T, A, P, L> Run<T, A, P, L>
 where
     A: Fn(&ProgramPlan<'_>) -> Result<T, AttachError>,
-    P: FnMut(usize),
+    P: FnMut(usize) -> anyhow::Result<()>,
     L: FnMut(AttachError),
 {
     fn plan(&mut self, plan: &AttachPlan<'_>) -> Result<(), AttachError> {
@@ -67,7 +68,7 @@ where
             Err(error) => return Err(error),
         }
         self.done += step.rows.len();
-        (self.progress)(self.done);
+        (self.progress)(self.done)?;
         Ok(())
     }
 }
@@ -125,7 +126,13 @@ mod tests {
             attach,
             programs: Vec::new(),
             done: 0,
-            progress: |done| outcome.progress.push(done),
+            progress: |done| {
+                outcome.progress.push(done);
+                if done == 5 {
+                    return Err(anyhow::anyhow!("interrupted"));
+                }
+                Ok(())
+            },
             left_out: |error: AttachError| outcome.left_out.push(error.to_string()),
         };
         let plan = AttachPlan {
@@ -196,6 +203,14 @@ mod tests {
         assert_eq!(outcome.attached, ["kprobe a", "kprobe c"]);
         assert_eq!(outcome.left_out.len(), 1);
         assert_eq!(outcome.progress, [1, 2, 3]);
+    }
+
+    #[test]
+    fn progress_can_end_it() {
+        let steps = (1..=7).map(|row| step(row, &["a"], OnRefusal::LeaveOut));
+        let outcome = carry_out(steps.collect());
+        assert_eq!(outcome.attached.len(), 5);
+        assert_eq!(outcome.error.as_deref(), Some("interrupted"));
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use crate::record::sink::{FileSink, IndexedSink, SinkKind};
 use crate::trace::ctf::index;
 use crate::trace::folder::chunk;
 use crate::trace::sidecar::{kallsyms, mappings, tasks};
 
 const STREAM_PREFIX: &str = "channel0_";
-
-/// Metadata of a chunk until it is written to its end.
-pub(super) const NEW_METADATA: &str = ".metadata.new";
 
 /// The file of a stream.
 fn stream_path(folder: &Path, cpu: u32) -> PathBuf {
@@ -52,12 +52,27 @@ pub(super) fn write_new(path: &Path, text: &str) -> io::Result<File> {
         .map_err(|error| named(path, "cannot write", &error))
 }
 
-/// Appends to a metadata file that exists.
+/// Moves `from` to `to`, which must not exist.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    let renamed = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not all file systems have it.
+        Err(Errno::INVAL | Errno::NOSYS) => fs::rename(from, to),
+        renamed => renamed.map_err(io::Error::from),
+    };
+    renamed.map_err(|error| named(to, "cannot write", &error))
+}
+
+/// Appends to a metadata file that exists, all of `text` or nothing: half of it would make the
+/// trace unreadable.
 pub(super) fn append_metadata(path: &Path, text: &str) -> io::Result<()> {
     fs::OpenOptions::new()
         .append(true)
         .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|mut file| {
+            let before = file.metadata()?.len();
+            file.write_all(text.as_bytes())
+                .inspect_err(|_| drop(file.set_len(before)))
+        })
         .map_err(|error| named(path, "cannot write", &error))
 }
 
@@ -99,7 +114,7 @@ fn is_of_a_chunk(path: &Path) -> bool {
         mappings::FILE_NAME,
         chunk::OPEN_METADATA,
         chunk::BEFORE,
-        NEW_METADATA,
+        chunk::NEW_METADATA,
     ];
     let name = name(path);
     path.is_file() && (name == chunk::METADATA || hidden.contains(&name) || is_stream(name))

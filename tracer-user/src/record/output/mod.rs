@@ -37,6 +37,7 @@ use thiserror::Error;
 
 use crate::record::pool::Pool;
 use crate::record::sink::Sink;
+use crate::trace::folder::InUse;
 
 pub use chunks::{
     ChunkFolder, ChunkLayout, ClosedChunks, Removed, RotateOptions, Rotation, RotationError,
@@ -116,6 +117,9 @@ pub enum OutputError {
         .0.display()
     )]
     NotEmpty(PathBuf),
+    /// Another recorder writes to the folder.
+    #[error("{0}; name another folder")]
+    InUse(#[from] InUse),
     /// What is in the folder cannot be replaced.
     #[error(
         "the folder `{}` contains `{entry}`, which is not part of a trace; --force replaces \

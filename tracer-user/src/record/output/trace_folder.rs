@@ -7,9 +7,10 @@ use std::{fs, io};
 
 use crate::record::output::OutputError;
 use crate::record::output::files::{
-    caller, create_folder, give_to_caller, is_of_a_trace, named, remove, write_new,
+    caller, create_folder, give_to_caller, is_of_a_trace, named, remove, rename_new, write_new,
 };
-use crate::trace::folder::chunk::METADATA;
+use crate::trace::folder::FolderLock;
+use crate::trace::folder::chunk::{METADATA, NEW_METADATA};
 
 /// A trace folder. Unless the trace is kept, what was created is removed again.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct TraceFolder {
     path: PathBuf,
     created: bool,
     kept: AtomicBool,
+    /// Until the recording has ended.
+    _lock: FolderLock,
 }
 
 impl TraceFolder {
@@ -24,7 +27,8 @@ impl TraceFolder {
     /// With `force` an old trace in it is removed, and nothing else.
     ///
     /// # Errors
-    /// If it cannot be created, or is not empty and may not be emptied.
+    /// If it cannot be created, another recorder writes to it, or it is not empty and may not be
+    /// emptied.
     pub fn create(asked: Option<&Path>, force: bool) -> Result<Self, OutputError> {
         let path = match asked {
             Some(path) => path.to_owned(),
@@ -38,6 +42,7 @@ impl TraceFolder {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(error.into()),
         };
+        let lock = FolderLock::take(&path)?;
         if !created {
             clear(&path, force)?;
         }
@@ -45,6 +50,7 @@ impl TraceFolder {
             path,
             created,
             kept: AtomicBool::new(false),
+            _lock: lock,
         })
     }
 
@@ -66,17 +72,21 @@ impl TraceFolder {
     /// # Errors
     /// If it cannot be written, or exists: then the folder is left alone.
     pub(super) fn write_metadata(&self, text: &str) -> io::Result<()> {
-        let path = self.path.join(METADATA);
-        let written = write_new(&path, text);
-        if let Err(error) = &written
-            && error.kind() == io::ErrorKind::AlreadyExists
-        {
-            // Another recorder has put its trace into the folder.
-            self.set_kept();
-        }
-        written?
-            .sync_data()
+        let (new, path) = (self.path.join(NEW_METADATA), self.path.join(METADATA));
+        let file = write_new(&new, text)?;
+        // A file of the final name is complete, even if the machine stops now.
+        let synced = file.sync_data();
+        let written = synced
             .map_err(|error| named(&path, "cannot write", &error))
+            .and_then(|()| rename_new(&new, &path));
+        if let Err(error) = &written {
+            let _ = fs::remove_file(&new);
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                // Another trace was put into the folder.
+                self.set_kept();
+            }
+        }
+        written
     }
 
     /// Lets the user who called `sudo` see what is in the folder while it is written; the
@@ -185,6 +195,34 @@ mod tests {
         let error = TraceFolder::create(Some(parent.path()), false).unwrap_err();
         assert!(error.to_string().contains("--force"), "{error}");
         assert!(parent.path().join("metadata").exists());
+    }
+
+    #[test]
+    fn force_does_not_replace_a_trace_that_is_being_recorded() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("trace");
+        let recorded = TraceFolder::create(Some(&path), false).unwrap();
+        recorded.write_metadata("x").unwrap();
+        for force in [true, false] {
+            let error = TraceFolder::create(Some(&path), force).unwrap_err();
+            assert!(error.to_string().contains("is in use"), "{error}");
+        }
+        assert!(path.join(METADATA).exists());
+        recorded.keep().unwrap();
+        drop(recorded);
+        TraceFolder::create(Some(&path), true).unwrap();
+    }
+
+    #[test]
+    fn metadata_is_complete_or_absent() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = TraceFolder::create(Some(parent.path()), false).unwrap();
+        folder.write_metadata("x").unwrap();
+        let names: Vec<_> = fs::read_dir(parent.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, [METADATA]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::record::session::command::{Command, Running, exit_code};
 use crate::record::session::ends::{self, Target};
@@ -16,6 +16,7 @@ use crate::record::session::progress::ProgressLine;
 use crate::record::session::requests::Requests;
 use crate::record::session::scope::Scope;
 use crate::record::stream::shared::Failure;
+use crate::sys::stderr::message;
 
 /// Why a recording ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,31 @@ impl Signals {
             },
             snapshot: catch(SignalKind::user_defined1())?,
         })
+    }
+}
+
+impl Signals {
+    /// The signal that has asked for the end already, if one has.
+    pub(super) async fn pending(&mut self) -> Option<Signal> {
+        tokio::select! {
+            biased;
+            signal = self.ending.next() => Some(signal),
+            // Long enough to find out.
+            () = sleep(Duration::from_millis(1)) => None,
+        }
+    }
+}
+
+/// A signal asked for the end before the recording began.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("ended by a signal before the recording began; nothing was recorded")]
+pub(super) struct Interrupted(pub(super) Signal);
+
+impl Interrupted {
+    /// Prints it. Returns the status that a shell shows of a process that the signal ends.
+    pub(super) fn report(self) -> ExitCode {
+        message!("tracer: {self}");
+        ExitCode::from(128 + self.0.as_raw() as u8)
     }
 }
 

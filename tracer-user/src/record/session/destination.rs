@@ -26,6 +26,14 @@ pub(super) struct Destination {
     last: Option<Folder>,
 }
 
+/// Whether opening the output can wait for a reader, at a FIFO or an address.
+pub(super) fn waits_for_reader(options: &Options) -> bool {
+    options
+        .output
+        .as_deref()
+        .is_some_and(|path| SharedSocket::address(path).is_some() || SharedPipe::is_at(path))
+}
+
 impl Destination {
     pub(super) fn open(options: &Options, plan: &Plan) -> Result<Self> {
         let asked = options.output.as_deref();

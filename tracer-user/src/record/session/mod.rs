@@ -33,11 +33,12 @@ mod trigger;
 mod wanted;
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use self::command::Command;
-use self::control::Signals;
+use self::control::{Interrupted, Signals};
 use self::destination::Destination;
 use self::plan::Plan;
 use self::progress::ProgressLine;
@@ -51,6 +52,9 @@ pub use options::{Options, ProbeRequest, StackRequest};
 
 pub(crate) use progress::{grouped, short};
 
+/// How often signals are looked for while probes are attached.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Records as `options` ask, until the command ends, the time is over or a signal arrives.
 /// Returns the exit status of the command, if there was one.
 ///
@@ -62,17 +66,40 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     ids::prepare(options)?;
     let mut command = Command::resolve(&options.command)?;
     let plan = Plan::new(options)?;
-    let claim = Claim::new(options)?;
-    let mut destination = Destination::open(options, &plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the control side")?;
     let _context = runtime.enter();
-    let mut signals = Signals::catch()?;
+    // From here on there is something to remove, except while a signal must be able to end the
+    // wait for a reader.
+    let early = (!destination::waits_for_reader(options)).then(Signals::catch);
+    let early = early.transpose()?;
+    let claim = Claim::new(options)?;
+    let mut destination = Destination::open(options, &plan)?;
+    let mut signals = early.map_or_else(Signals::catch, Ok)?;
     let attaching = Claim::announce_attaching();
-    let recording = Recording::begin(options, object, &plan, &destination)?;
+    let mut asked = Instant::now();
+    let interrupted = || {
+        // Attaching one of thousands of probes takes less than asking.
+        if asked.elapsed() < INTERRUPT_INTERVAL {
+            return None;
+        }
+        asked = Instant::now();
+        runtime.block_on(signals.pending()).map(Interrupted)
+    };
+    let begun = Recording::begin(options, object, &plan, &destination, interrupted);
+    let recording = match begun.map_err(anyhow::Error::downcast::<Interrupted>) {
+        Ok(recording) => recording,
+        Err(Ok(interrupted)) => return Ok(interrupted.report()),
+        Err(Err(error)) => return Err(error),
+    };
     drop(attaching);
+    if command.is_some()
+        && let Some(signal) = runtime.block_on(signals.pending())
+    {
+        return Ok(Interrupted(signal).report());
+    }
     if let Some(command) = command.as_mut().filter(|_| plan.scope.command) {
         let own_id = ids::own_id_program()?;
         recording

@@ -11,7 +11,7 @@ use crate::record::namespace::pids;
 use crate::record::output::{Output, Sidecar};
 use crate::record::pool::Pool;
 use crate::record::ring::{CpuStates, Ring};
-use crate::record::session::control::End;
+use crate::record::session::control::{End, Interrupted};
 use crate::record::session::describe::Description;
 use crate::record::session::destination::Destination;
 use crate::record::session::drain::{Drain, Ends};
@@ -58,6 +58,7 @@ impl Recording {
         object: &[u8],
         plan: &Plan,
         destination: &Destination,
+        mut interrupted: impl FnMut() -> Option<Interrupted>,
     ) -> Result<Self> {
         let mut loaded = Loaded::new(&settings(options, object, plan)?, &plan.probes)?;
         let states = loaded.states();
@@ -84,7 +85,10 @@ impl Recording {
         let progress = ProbeProgress::new("attaching", plan.probes.len());
         let before_attaching_ns = monotonic_ns();
         let mut attached = loaded.attach(
-            |done| progress.show(done),
+            |done| {
+                progress.show(done);
+                interrupted().map_or(Ok(()), |interrupted| Err(interrupted.into()))
+            },
             |error| message!("tracer: warning: {error}"),
         )?;
         drop(progress);

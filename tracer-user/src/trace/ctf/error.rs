@@ -15,6 +15,12 @@ pub enum ReadError {
     /// The folder is not there, or not a folder.
     #[error("`{}` is not a trace: there is no such folder; give the folder that `tracer record` named at its end", .0.display())]
     NoFolder(PathBuf),
+    /// The trace is being recorded.
+    #[error("`{}` is in use: a recording writes to it; stop that first", .0.display())]
+    InUse(PathBuf),
+    /// The recorder was killed before it wrote the metadata.
+    #[error("`{}` has no events: its recorder was killed before the recording began; there is nothing to repair, and the folder can be removed", .0.display())]
+    NotBegun(PathBuf),
     /// The folder has no metadata.
     #[error("`{}` is not a trace: it has no file `metadata`; give the folder that `tracer record` named at its end", .0.display())]
     NoMetadata(PathBuf),

@@ -24,6 +24,9 @@ pub const METADATA: &str = "metadata";
 /// Name of the metadata of a chunk that is not complete.
 pub const OPEN_METADATA: &str = ".metadata";
 
+/// Name of metadata until it is written to its end.
+pub const NEW_METADATA: &str = ".metadata.new";
+
 /// Name of the file with the counters of the streams at the start of a chunk.
 pub const BEFORE: &str = ".before";
 

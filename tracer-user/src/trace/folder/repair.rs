@@ -9,6 +9,7 @@ use crate::trace::ctf::ReadError;
 use crate::trace::ctf::index::{self, IndexEntry};
 use crate::trace::ctf::scan::Scanner;
 use crate::trace::folder::chunk;
+use crate::trace::folder::lock::FolderLock;
 use crate::trace::folder::read::Trace;
 
 /// What [`repair`] found and did.
@@ -55,7 +56,13 @@ pub struct Cut {
 /// If `dir` is not a trace, if a file in it does not start like a stream of this trace (nothing
 /// is changed then), or if a file cannot be changed.
 pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
-    let trace = Trace::open(dir)?;
+    let _locks = lock(dir)?;
+    let trace = match Trace::open(dir) {
+        Err(ReadError::NoMetadata(_)) if was_not_begun(dir) => {
+            return Err(ReadError::NotBegun(dir.to_owned()));
+        }
+        opened => opened?,
+    };
     let mut summary = RepairSummary {
         streams: trace.stream_count(),
         ..RepairSummary::default()
@@ -124,6 +131,31 @@ pub fn repair(dir: &Path) -> Result<RepairSummary, ReadError> {
         }
     }
     Ok(summary)
+}
+
+/// Locks a trace, and, for a chunk, the trace that it belongs to.
+fn lock(dir: &Path) -> Result<[Option<FolderLock>; 2], ReadError> {
+    let name = dir.file_name().and_then(|name| name.to_str());
+    let whole = name.and_then(chunk::number).and(dir.parent());
+    let lock = |folder: Option<&Path>| {
+        let lock = folder.map(FolderLock::take).transpose();
+        lock.map_err(|_| ReadError::InUse(dir.to_owned()))
+    };
+    Ok([lock(Some(dir))?, lock(whole)?])
+}
+
+/// Whether a folder without metadata has what a recorder leaves that was killed before it wrote
+/// it: nothing, the beginning of the metadata, or a chunk of which the same is true.
+fn was_not_begun(dir: &Path) -> bool {
+    let of_a_recorder = |path: PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| {
+            name == chunk::NEW_METADATA || chunk::number(name).is_some() && was_not_begun(&path)
+        })
+    };
+    fs::read_dir(dir).is_ok_and(|mut entries| {
+        entries.all(|entry| entry.is_ok_and(|entry| of_a_recorder(entry.path())))
+    })
 }
 
 /// Gives the index at `path`, if there is one, this content; returns whether it had another. The

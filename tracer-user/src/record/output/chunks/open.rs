@@ -10,10 +10,12 @@ use std::time::Instant;
 use crate::record::output::chunks::count::events;
 use crate::record::output::chunks::lock;
 use crate::record::output::files::{
-    NEW_METADATA, append_metadata, create_folder, give_to_caller, named, stream_sink, write_new,
+    append_metadata, create_folder, give_to_caller, named, stream_sink, write_new,
 };
 use crate::record::sink::{FileSink, IndexedSink, Sink, SinkKind, SinkReport, packet_header};
-use crate::trace::folder::chunk::{Before, LastPacket, METADATA, OPEN_METADATA, folder_name};
+use crate::trace::folder::chunk::{
+    Before, LastPacket, METADATA, NEW_METADATA, OPEN_METADATA, folder_name,
+};
 
 /// What all chunks of a recording have in common.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use crate::record::session::progress::grouped;
+use crate::record::session::streams::FinishedStream;
 use crate::record::session::summary::{LISTED_CLASSES, Summary};
 
 impl Summary {
@@ -74,12 +75,23 @@ impl Summary {
                 stream.cpu
             )?;
         }
-        if self
-            .streams
-            .iter()
-            .all(|stream| stream.drained.lost + stream.drained.stats.oversized == 0)
-        {
-            writeln!(out, "lost 0 events")?;
+        let unwritten = self.unwritten();
+        if unwritten > 0 {
+            let unwritten = grouped(unwritten);
+            writeln!(out, "lost {unwritten} events: they could not be written")?;
+        }
+        let lost = |stream: &FinishedStream| {
+            [
+                stream.drained.lost,
+                stream.drained.stats.oversized,
+                stream.unwritten(),
+            ]
+        };
+        let counts = self.streams.iter().flat_map(lost).filter(|lost| *lost > 0);
+        match (counts.clone().count(), counts.sum::<u64>()) {
+            (0, _) => writeln!(out, "lost 0 events")?,
+            (1, _) => {}
+            (_, total) => writeln!(out, "in all, {} events are lost", grouped(total))?,
         }
         let clamped: u64 = self
             .streams

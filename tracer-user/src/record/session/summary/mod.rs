@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 
+use crate::names::shell::quoted;
 use crate::record::attach::KernelCounts;
 use crate::record::output::ClosedChunks;
 use crate::record::session::control::End;
@@ -131,31 +132,35 @@ impl Summary {
 
     /// The error that ended the recording, if one did.
     pub(super) fn failure(&self) -> Result<()> {
-        let failed: Vec<(&io::Error, u64)> = self
+        let failed = self
             .streams
             .iter()
-            .filter_map(|stream| Some((stream.delivered.error.as_ref()?, stream.unwritten())))
-            .collect();
+            .find_map(|stream| stream.delivered.error.as_ref());
         let of_chunks = self
             .chunks
             .as_ref()
             .and_then(|chunks| chunks.error.as_ref());
-        let Some(error) = failed.first().map(|(error, _)| *error).or(of_chunks) else {
+        let Some(error) = failed.or(of_chunks) else {
             return match &self.last {
                 Some(Err(error)) => Err(anyhow!("{error:#}")),
                 Some(Ok(_)) | None => Ok(()),
             };
         };
-        let unwritten: u64 = failed.iter().map(|(_, unwritten)| unwritten).sum();
-        let advice = if error.kind() == io::ErrorKind::StorageFull {
-            "; free space, or name another disk with --output"
-        } else {
-            ""
+        let unwritten = self.unwritten();
+        let advice = match error.kind() {
+            io::ErrorKind::StorageFull => "; free space, or name another disk with --output",
+            io::ErrorKind::FileTooLarge => "; raise the limit of file sizes (`ulimit -f`)",
+            _ => "",
         };
         Err(anyhow!(
             "{error}; {} events could not be written, the trace up to that point is readable{advice}",
             grouped(unwritten)
         ))
+    }
+
+    /// Events that were submitted and could not be written.
+    fn unwritten(&self) -> u64 {
+        sum(&self.streams, FinishedStream::unwritten)
     }
 
     fn recorded(&self) -> u64 {
@@ -220,10 +225,10 @@ impl Summary {
         let Some(folder) = self.folder.as_ref().or(last.map(|last| &last.folder)) else {
             return Ok(());
         };
-        let folder = folder.display();
         if self.mode == Mode::Discard {
-            writeln!(out, "trace: {folder}")?;
+            writeln!(out, "trace: {}", folder.display())?;
         }
+        let folder = quoted(folder.as_os_str());
         writeln!(
             out,
             "read it with: tracer report {folder}, or babeltrace2 {folder}"

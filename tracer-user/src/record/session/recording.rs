@@ -94,7 +94,7 @@ impl Recording {
         let mut attached = attached.map_err(|error| match error {
             // So that the session finds an `Interrupted`.
             AttachError::Failed(error) => error,
-            refused => refused.into(),
+            refused @ AttachError::Refused { .. } => refused.into(),
         })?;
         drop(progress);
         let begun_ns = monotonic_ns();

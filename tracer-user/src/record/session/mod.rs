@@ -44,7 +44,6 @@ use self::plan::Plan;
 use self::progress::ProgressLine;
 use self::recording::Recording;
 use self::requests::Claim;
-use crate::sys::stderr::message;
 
 pub use crate::record::output::RotateOptions;
 pub use crate::record::size::Size;

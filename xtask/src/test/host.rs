@@ -14,7 +14,7 @@ use crate::build::{self, Show};
 use crate::test::Checks;
 use crate::{bench, privilege, process, setup};
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     Program {
         name: "babeltrace2",
         package: "babeltrace2",

@@ -178,7 +178,8 @@ fn the_folder_of_a_recording_is_in_use_until_it_ends() {
         assert!(stderr.contains("is in use"), "{stderr}");
     }
     fs::write(running.folder().join("end"), "").unwrap();
-    running.wait().trace();
+    let recording = running.wait();
+    recording.trace();
     let again = tracer(|tracer| {
         tracer
             .args(["record", "--force", "-e", "syscall:getppid", "-o"])
@@ -238,7 +239,7 @@ fn capabilities_are_enough_for_what_doctor_reports() {
     {
         let trace = format!("trace-{number}");
         let args = [
-            "record", "-o", &trace, "-T", "-e", probe, "--", "./work", "getppid", "100",
+            "record", "-o", &trace, "-e", probe, "--", "./work", "getppid", "100",
         ];
         let (status, _, stderr) = nobody(&args);
         assert!(status.success(), "{probe}: {stderr}");

@@ -77,6 +77,7 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let claim = Claim::new(options)?;
     let mut destination = Destination::open(options, &plan)?;
     let mut signals = early.map_or_else(Signals::catch, Ok)?;
+    let attaching = Claim::announce_attaching();
     let mut asked = Instant::now();
     let interrupted = || {
         // Attaching one of thousands of probes takes less than asking.
@@ -86,7 +87,6 @@ pub fn record(options: &Options) -> Result<ExitCode> {
         asked = Instant::now();
         runtime.block_on(signals.pending()).map(Interrupted)
     };
-    let attaching = Claim::announce_attaching();
     let begun = Recording::begin(options, object, &plan, &destination, interrupted);
     let recording = match begun.map_err(anyhow::Error::downcast::<Interrupted>) {
         Ok(recording) => recording,

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use anyhow::{Context, Result};
 
-use crate::record::attach::{Attached, KernelCounts, Loaded, Settings};
+use crate::record::attach::{AttachError, Attached, KernelCounts, Loaded, Settings};
 use crate::record::clock::monotonic_ns;
 use crate::record::namespace::pids;
 use crate::record::output::{Output, Sidecar};
@@ -84,13 +84,18 @@ impl Recording {
             .collect::<Result<Vec<_>>>()?;
         let progress = ProbeProgress::new("attaching", plan.probes.len());
         let before_attaching_ns = monotonic_ns();
-        let mut attached = loaded.attach(
+        let attached = loaded.attach(
             |done| {
                 progress.show(done);
                 interrupted().map_or(Ok(()), |interrupted| Err(interrupted.into()))
             },
             |error| message!("tracer: warning: {error}"),
-        )?;
+        );
+        let mut attached = attached.map_err(|error| match error {
+            // So that the session finds an `Interrupted`.
+            AttachError::Failed(error) => error,
+            refused @ AttachError::Refused { .. } => refused.into(),
+        })?;
         drop(progress);
         let begun_ns = monotonic_ns();
         for stream in &mut streams {

@@ -104,9 +104,10 @@ stream {
 /// The metadata of a trace with these event classes.
 ///
 /// CTF has no padding except for alignment, and a string is aligned to a byte only: it starts
-/// right after the field before it, even if that is a 32-bit number in a 64-bit slot. A payload ends at the end of a byte.
+/// right after the field before it, even if that is a 32-bit number in a 64-bit slot. A payload ends
+/// at the end of a byte.
 ///
-/// Field names are prefixed with an underscore, which readers strip, so that none can be a
+/// A field's name is written after an underscore, which readers strip, because it could be a
 /// keyword; `FieldNames` has the exceptions. `ctf::labels` says how names of values and bits are
 /// declared. Characters that no identifier of TSDL has become underscores, and a name that comes
 /// twice in a payload gets a number.

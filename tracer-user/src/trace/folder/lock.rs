@@ -16,7 +16,15 @@ pub struct InUse(PathBuf);
 /// A lock of a folder. It is released when this is dropped.
 #[derive(Debug)]
 pub struct FolderLock {
-    _folder: Option<File>,
+    folder: Option<File>,
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the folder is not enough if a process that was forked has it open as well.
+        // An error means that it was not locked.
+        let _ = self.folder.as_ref().map(File::unlock);
+    }
 }
 
 impl FolderLock {
@@ -29,7 +37,7 @@ impl FolderLock {
         match file.as_ref().map(File::try_lock) {
             Some(Err(TryLockError::WouldBlock)) => Err(InUse(folder.to_owned())),
             // The folder is not ours to open, or its file system has no locks.
-            Some(Err(TryLockError::Error(_)) | Ok(())) | None => Ok(Self { _folder: file }),
+            Some(Err(TryLockError::Error(_)) | Ok(())) | None => Ok(Self { folder: file }),
         }
     }
 }

@@ -158,8 +158,8 @@ fn was_not_begun(dir: &Path) -> bool {
     })
 }
 
-/// Gives the index at `path`, if there is one, this content, and returns whether it differed.
-/// The recorder may have been
+/// Gives the index at `path`, if there is one, this content; returns whether it had another. The
+/// recorder may have been
 /// killed between a packet and its entry, and what was cut has entries, too; readers warn
 /// of an index that is not one of all packets.
 fn restore(path: &Path, index: &[u8]) -> io::Result<bool> {

@@ -11,6 +11,7 @@ mod on_disk;
 mod analyses;
 mod btf;
 mod buffers;
+mod calls;
 mod cli;
 mod context;
 mod damage;

@@ -61,4 +61,44 @@ pub const AARCH64: Arch = Arch {
         let call = syscalls::aarch64::Sysno::new(number as usize)?;
         Some(call.name())
     },
+    #[cfg(feature = "code")]
+    formed_address,
 };
+
+/// `adr`, or `adrp` followed by `add` of an immediate to the same register (Arm Architecture
+/// Reference Manual, C6.2).
+#[cfg(feature = "code")]
+fn formed_address(code: &[u8], address: u64) -> Option<u64> {
+    let (first, rest) = code.split_first_chunk::<4>()?;
+    let first = u32::from_le_bytes(*first);
+    if first & 0x1f00_0000 != 0x1000_0000 {
+        return None;
+    }
+    let high = ((first << 8) as i32 >> 13) << 2;
+    let offset = i64::from(high | (first >> 29 & 3) as i32);
+    if first >> 31 == 0 {
+        return Some(address.wrapping_add_signed(offset));
+    }
+    let page = (address & !0xfff).wrapping_add_signed(offset << 12);
+    let add = u32::from_le_bytes(*rest.first_chunk::<4>()?);
+    let is_sum = add & 0xffc0_0000 == 0x9100_0000 && add >> 5 & 0x1f == first & 0x1f;
+    is_sum.then(|| page.wrapping_add(u64::from(add >> 10 & 0xfff)))
+}
+
+#[cfg(all(test, feature = "code"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_by_one_instruction_or_two() {
+        // adr x0, .-4
+        assert_eq!(
+            formed_address(&0x10ff_ffe0_u32.to_le_bytes(), 0x1000),
+            Some(0xffc)
+        );
+        // adrp x0, .+0x1000; add x0, x0, #0x24
+        let pair = [0x00, 0x00, 0x00, 0xb0, 0x00, 0x90, 0x00, 0x91];
+        assert_eq!(formed_address(&pair, 0x1234), Some(0x2024));
+        assert_eq!(formed_address(&pair[..4], 0x1234), None);
+    }
+}

@@ -59,6 +59,10 @@ pub struct Arch {
     /// Name of the system call with this number.
     #[cfg(feature = "syscall-names")]
     pub syscall_name: fn(u32) -> Option<&'static str>,
+    /// The address that the first instruction of some code forms, given that code and its own
+    /// address: of a function whose address is taken, say. That can take two instructions.
+    #[cfg(feature = "code")]
+    pub formed_address: fn(&[u8], u64) -> Option<u64>,
 }
 
 /// How a 32-bit system call of 64-bit code is recognized.

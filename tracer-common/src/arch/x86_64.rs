@@ -66,4 +66,43 @@ pub const X86_64: Arch = Arch {
         let call = syscalls::x86_64::Sysno::new(number as usize)?;
         Some(call.name())
     },
+    #[cfg(feature = "code")]
+    formed_address,
 };
+
+/// `lea disp32(%rip), %r64` and, in programs at fixed addresses, `mov $imm32, %r32` and
+/// `mov $imm32, %r64` (Intel SDM, volume 2).
+#[cfg(feature = "code")]
+fn formed_address(code: &[u8], address: u64) -> Option<u64> {
+    let word = |at: usize| {
+        let bytes = code.get(at..)?.first_chunk::<4>()?;
+        Some(i32::from_le_bytes(*bytes))
+    };
+    match *code {
+        [0x48 | 0x4c, 0x8d, modrm, ..] if modrm & 0xc7 == 0x05 => {
+            Some(address.wrapping_add(7).wrapping_add_signed(word(3)?.into()))
+        }
+        [0x48 | 0x49, 0xc7, 0xc0..=0xc7, ..] => u64::try_from(word(3)?).ok(),
+        [0xb8..=0xbf, ..] => u64::try_from(word(1)?).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(all(test, feature = "code"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_relative_to_the_next_instruction_or_as_constants() {
+        // lea -0x10(%rip), %rax
+        let lea = [0x48, 0x8d, 0x05, 0xf0, 0xff, 0xff, 0xff];
+        assert_eq!(formed_address(&lea, 0x1000), Some(0xff7));
+        // mov $0x401136, %eax
+        let mov = [0xb8, 0x36, 0x11, 0x40, 0x00];
+        assert_eq!(formed_address(&mov, 0x1000), Some(0x40_1136));
+        // mov 0x10(%rip), %rax reads memory.
+        let load = [0x48, 0x8b, 0x05, 0x10, 0x00, 0x00, 0x00];
+        assert_eq!(formed_address(&load, 0x1000), None);
+        assert_eq!(formed_address(&lea[..5], 0x1000), None);
+    }
+}

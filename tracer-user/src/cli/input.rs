@@ -21,7 +21,7 @@ pub(super) struct Input {
     dir: PathBuf,
 
     /// Select events with these names, such as `sched:*`, `sched_switch` or `syscall:openat`
-    #[arg(short, long = "event", value_name = "PATTERN,…", value_delimiter = ',')]
+    #[arg(short, long = "event", value_name = "PATTERN,…")]
     events: Vec<String>,
 
     /// Select events from this time on: a printed timestamp such as `12345.678901`, or `+1.5`

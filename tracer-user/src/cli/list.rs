@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::kernel::KernelFiles;
-use crate::kernel::functions::{FunctionList, Functions};
+use crate::kernel::functions::{FunctionList, Functions, Namesakes};
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::listing::{self, Listed};
 use crate::probe::{self, ProbeError, ProbeText, Target};
@@ -137,11 +137,26 @@ fn list_names(
         message!("tracer: functions from {}", functions.source().describe());
     }
     let names = functions.matching(function);
-    if names.is_empty() {
+    let namesakes = functions.namesakes(function);
+    if names.is_empty() && namesakes.is_empty() {
         return Err(ProbeError::NothingMatches(pattern).into());
     }
     for name in names {
         writeln!(out, "{kind}:{name}")?;
+    }
+    for Namesakes {
+        name,
+        count,
+        probes,
+    } in namesakes
+    {
+        let note = format!("    one of {count} functions named `{name}`");
+        for probe in &probes {
+            writeln!(out, "{probe}\n{note}")?;
+        }
+        if probes.is_empty() {
+            writeln!(out, "{note}, of which the kernel hides the addresses")?;
+        }
     }
     Ok(())
 }
@@ -156,6 +171,9 @@ fn list_resolved(
     let context = format!("cannot list `{probe}`");
     for resolved in probe::resolve(files, &[probe]).context(context)? {
         writeln!(out, "{}", resolved.class.name)?;
+        for note in &resolved.notes {
+            writeln!(out, "    {}", note.text)?;
+        }
         if verbose {
             print_fields(&resolved.class.fields, out)?;
         }
@@ -311,6 +329,28 @@ mod tests {
         ] {
             assert_eq!(listed(true, pattern, false), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn variants_and_functions_of_one_name_are_listed() {
+        let root = tempfile::tempdir().unwrap();
+        let files = kernel(root.path(), false);
+        let listed = "hash\nhash.isra.0\nshow\nshow\n";
+        fs::write(files.tracefs.join("available_filter_functions"), listed).unwrap();
+        let symbols = "100 T _text\n200 t hash\n300 t hash.isra.0\n400 t show\n500 t show\n";
+        fs::write(files.proc.join("kallsyms"), symbols).unwrap();
+        let list = |pattern: &str| {
+            let mut out = Vec::new();
+            list_of(&files, pattern, false, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(list("kprobe:hash*"), "kprobe:hash\nkprobe:hash.isra.0\n");
+        let hash = list("kprobe:hash");
+        assert!(hash.starts_with("kprobe:hash\n    "), "{hash}");
+        assert!(hash.ends_with(": `hash.isra.0`\n"), "{hash}");
+        let note = "    one of 2 functions named `show`";
+        let expected = format!("kprobe:_text+0x300\n{note}\nkprobe:_text+0x400\n{note}\n");
+        assert_eq!(list("kprobe:sh*"), expected);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 pub mod glob;
 pub mod place;
+pub mod quote;
 pub mod shell;
 mod suggest;
 mod unique;
 
-pub use suggest::Suggestions;
+pub use suggest::{Suggestions, alternatives};
 pub use unique::unique;

@@ -49,6 +49,12 @@ impl Suggestions {
         )
     }
 
+    /// Changes each name.
+    #[must_use]
+    pub fn map(self, change: impl FnMut(String) -> String) -> Self {
+        Self(self.0.into_iter().map(change).collect())
+    }
+
     /// Separator before the next part of a message: none after a suggestion, which ends with a
     /// question mark.
     #[must_use]
@@ -75,18 +81,22 @@ fn similarity(name: &str, candidate: &str) -> f64 {
 
 impl fmt::Display for Suggestions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((last, others)) = self.0.split_last() else {
+        if self.0.is_empty() {
             return Ok(());
-        };
-        f.write_str("; did you mean ")?;
-        for (index, name) in others.iter().enumerate() {
-            let separator = if index + 1 == others.len() { " " } else { ", " };
-            write!(f, "`{name}`{separator}")?;
         }
-        if !others.is_empty() {
-            f.write_str("or ")?;
-        }
-        write!(f, "`{last}`?")
+        write!(f, "; did you mean {}?", alternatives(&self.0))
+    }
+}
+
+/// Names as alternatives: "`a`, `b` or `c`".
+#[must_use]
+pub fn alternatives<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    let names = names.into_iter();
+    let mut names: Vec<String> = names.map(|name| format!("`{}`", name.as_ref())).collect();
+    match (names.pop(), names.as_slice()) {
+        (None, _) => String::new(),
+        (Some(last), []) => last,
+        (Some(last), others) => format!("{} or {last}", others.join(", ")),
     }
 }
 

@@ -1,17 +1,14 @@
-//! Layout of events of kernel functions, raw tracepoints and functions of programs.
+//! Layout of events of kernel functions and raw tracepoints.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::kernel::btf::{Btf, Found, KernelBtf};
-use crate::probe::error::ProbeError;
 use crate::probe::fetch::{
     self, Base, FETCH_FAULT, Fetch, FetchError, FetchList, Fetched, FieldSource, Layout, Load,
     Scope, registers,
 };
 use crate::probe::resolve::FunctionTarget;
-use crate::probe::spec::{ProbeText, Target, UserSymbol};
-use crate::probe::user;
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
 
 /// The field with the time from entry to return, in nanoseconds; -1 if the entry was not
@@ -184,7 +181,7 @@ pub(super) fn kernel_function(
 }
 
 /// What is fetched when a function returns, and what is to be kept from its entry.
-fn by_moment(values: Vec<Fetched>) -> (Layout, Layout) {
+pub(super) fn by_moment(values: Vec<Fetched>) -> (Layout, Layout) {
     let (returned, entered): (Vec<_>, Vec<_>) = values
         .into_iter()
         .partition(|value| value.fetch.base == Base::Return);
@@ -221,74 +218,6 @@ pub(super) fn raw_tracepoint(
         entry: None,
         typed: Vec::new(),
     })
-}
-
-/// Attach points in a program or a library.
-pub(super) fn user_function(
-    probe: &ProbeText,
-    types: Option<&Btf>,
-) -> Result<Vec<(String, FunctionLayout)>, ProbeError> {
-    let (path, symbol, offset, returns) = match &probe.target {
-        Target::Uprobe {
-            path,
-            symbol,
-            offset,
-        } => (path, symbol, *offset, false),
-        Target::Uretprobe { path, symbol } => (path, symbol, 0, true),
-        _ => return Ok(Vec::new()),
-    };
-    let error = |cause| ProbeError::User {
-        probe: probe.to_string(),
-        cause,
-    };
-    let program = user::Program::open(path).map_err(error)?;
-    let places = match symbol {
-        UserSymbol::Name(name) => program.find(name).map_err(error)?,
-        UserSymbol::Address(address) => {
-            let offset = program.offset_of(*address).map_err(error)?;
-            vec![(format!("{address:#x}"), offset)]
-        }
-    };
-    let scope = if returns {
-        Scope::user_exit(types)
-    } else {
-        Scope::user_entry(types)
-    };
-    let values = match &probe.fetch {
-        Some(list) => list.resolve(&scope).map_err(|cause| ProbeError::Fetch {
-            probe: probe.target.to_string(),
-            cause,
-        })?,
-        None if returns => vec![registers::returned()],
-        None => registers::registers(),
-    };
-    let (layout, entry) = if returns {
-        let (returned, entered) = by_moment(values);
-        (returned, Some(entered))
-    } else {
-        (Layout::new(&values), None)
-    };
-    let resolve = |(symbol, file_offset): (String, u64)| {
-        let (path, offset) = (PathBuf::from(path), file_offset + offset);
-        let kind = if returns { "uretprobe" } else { "uprobe" };
-        let mut name = format!("{kind}:{}:{symbol}", path.display());
-        if offset > file_offset {
-            name = format!("{name}+{:#x}", offset - file_offset);
-        }
-        let target = if returns {
-            FunctionTarget::Uretprobe { path, offset }
-        } else {
-            FunctionTarget::Uprobe { path, offset }
-        };
-        let resolved = FunctionLayout {
-            target,
-            layout: layout.clone(),
-            entry: entry.clone(),
-            typed: Vec::new(),
-        };
-        (name, resolved)
-    };
-    Ok(places.into_iter().map(resolve).collect())
 }
 
 /// The kernel's types, read when they are first needed.

@@ -30,7 +30,8 @@ mod user;
 
 pub use error::ProbeError;
 pub use resolve::{
-    AttachPoint, FunctionTarget, ResolvedProbe, Stacks, default_probes, resolve, resolve_texts,
+    AttachPoint, FunctionTarget, Note, ResolvedProbe, Stacks, UserPlace, default_probes, resolve,
+    resolve_texts, resolve_texts_of,
 };
 pub use spec::{ProbeText, SpecError, Target, UserSymbol};
 pub use user::UserError;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::names::glob;
+use crate::names::{glob, quote};
 use crate::trace::ctf::Event;
 use crate::trace::lttng::state_dump::PREFIX;
 use crate::trace::{Class, lttng};
@@ -165,7 +165,7 @@ impl Filter {
         let patterns: Vec<&str> = selection
             .events
             .iter()
-            .flat_map(|patterns| patterns.split(','))
+            .flat_map(|patterns| quote::split_list(patterns))
             .filter(|pattern| !pattern.is_empty())
             .collect();
         let found = |pattern: &str| classes.iter().any(|class| matches(pattern, &class.name));
@@ -246,7 +246,10 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 
 fn matches_name(pattern: &str, name: &str) -> bool {
     let after_group = name.split_once(':').map(|(_, after)| after);
-    glob::matches(pattern, name) || after_group.is_some_and(|after| glob::matches(pattern, after))
+    // A name may look like a pattern: `uprobe:./x:main.F[...]`.
+    pattern == name
+        || glob::matches(pattern, name)
+        || after_group.is_some_and(|after| glob::matches(pattern, after))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod fetch;
 mod fields;
 mod filters;
 mod follow;
+mod names;
 mod namespaces;
 mod outputs;
 mod probes;

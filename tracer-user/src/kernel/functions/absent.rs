@@ -5,7 +5,7 @@ use std::fmt;
 use crate::kernel::btf::KernelBtf;
 use crate::kernel::files::{self, KernelFiles};
 use crate::kernel::functions::{FunctionError, Functions, is_function_name};
-use crate::names::Suggestions;
+use crate::names::{Suggestions, alternatives};
 
 /// Suffixes that compilers give to a variant of a function, with
 /// fewer arguments (`isra`), constant arguments (`constprop`), or a part of it (`part`).
@@ -35,20 +35,19 @@ pub(super) fn reason(function: &str, functions: &Functions) -> FunctionError {
             None => FunctionError::Notrace,
         };
     }
-    let split_off = split_off(function, functions);
-    let probeable: Vec<String> = split_off
-        .iter()
-        .filter(|name| is_variant(function, name) && functions.is_listed(name))
-        .map(|name| format!("`kprobe:{name}`"))
-        .collect();
-    if !probeable.is_empty() {
-        let variants = probeable.join(" or ");
-        return FunctionError::Variants { variants };
+    let variants = variants(function, functions);
+    if !variants.is_empty() {
+        let variants = variants.iter().map(|name| format!("kprobe:{name}"));
+        return FunctionError::Variants {
+            variants: alternatives(variants),
+        };
     }
     if let Some(module) = module_of(function, functions.files()) {
         return FunctionError::NotLoaded { module };
     }
-    let rest = split_off.first().map(|&name| name.to_owned());
+    let rest = split_off(function, functions)
+        .first()
+        .map(|&name| name.to_owned());
     if rest.is_some() || has_type(function, functions.files()) {
         return FunctionError::Inlined { rest: Rest(rest) };
     }
@@ -66,6 +65,13 @@ fn whole_of(symbol: &str) -> Option<&str> {
         .find_map(|prefix| symbol.strip_prefix(prefix))
         .unwrap_or(symbol);
     Some(name.split_once(".cold").map_or(name, |(whole, _)| whole))
+}
+
+/// The variants of a function that can be probed, sorted.
+pub(super) fn variants<'a>(function: &str, functions: &'a Functions) -> Vec<&'a str> {
+    let mut variants = split_off(function, functions);
+    variants.retain(|name| is_variant(function, name) && functions.is_listed(name));
+    variants
 }
 
 /// Symbols that begin with the function's name and a dot, sorted.

@@ -11,8 +11,10 @@ use crate::kernel::files::{self, KernelError, KernelFiles};
 use crate::names::{Suggestions, glob};
 
 mod absent;
+mod namesakes;
 
 pub use absent::Rest;
+pub use namesakes::Namesakes;
 
 /// Why a function cannot be probed.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,9 @@ pub enum FunctionError {
         /// Probe texts of the addresses, or how to find them.
         places: String,
     },
+    /// A pattern matches such symbols only.
+    #[error("the names that match stand for several functions each; probe one by address: {0}")]
+    OnlyNamesakes(String),
     /// The offset is beyond the function's end.
     #[error("the function is only {size:#x} bytes long")]
     OffsetTooLarge {
@@ -214,6 +219,13 @@ impl Functions {
         names
     }
 
+    /// Variants of a function that the compiler made and that can be probed, such as
+    /// `f.isra.0`, sorted: calls of the function may use them instead.
+    #[must_use]
+    pub fn variants(&self, function: &str) -> Vec<&str> {
+        absent::variants(function, self)
+    }
+
     /// Whether something that can be probed has this name, too, and the kernel lists it under
     /// another one: `__x64_sys_getppid` is listed as `__do_sys_getppid`.
     fn is_other_name(&self, name: &str) -> bool {
@@ -340,30 +352,34 @@ impl Symbols {
     }
 
     fn ambiguous(&self, name: &str) -> FunctionError {
-        let addresses = self.places(name);
-        let base = self.places(BASE_SYMBOL).first().copied();
-        let base = base.filter(|&base| base != 0);
-        let places: Option<Vec<String>> = base.and_then(|base| {
-            addresses
-                .iter()
-                .map(|address| {
-                    let offset = address.checked_sub(base)?;
-                    Some(format!("`kprobe:{BASE_SYMBOL}+{offset:#x}`"))
-                })
-                .collect()
-        });
         FunctionError::Ambiguous {
-            count: addresses.len(),
-            places: places.map_or_else(
+            count: self.count(name),
+            places: self.probes_by_address(name).map_or_else(
                 || {
                     format!(
                         "`kprobe:{BASE_SYMBOL}+OFFSET`, with addresses from /proc/kallsyms (as \
                 root)"
                     )
                 },
-                |places| places.join(", "),
+                |places| {
+                    let places = places.iter().map(|place| format!("`{place}`"));
+                    places.collect::<Vec<_>>().join(", ")
+                },
             ),
         }
+    }
+
+    /// Texts of probes at all addresses of a name; `None` if they are hidden.
+    fn probes_by_address(&self, name: &str) -> Option<Vec<String>> {
+        let base = self.places(BASE_SYMBOL).first().copied();
+        let base = base.filter(|&base| base != 0)?;
+        let addresses = self.places(name).iter();
+        addresses
+            .map(|address| {
+                let offset = address.checked_sub(base)?;
+                Some(format!("kprobe:{BASE_SYMBOL}+{offset:#x}"))
+            })
+            .collect()
     }
 }
 

@@ -316,6 +316,44 @@ fn an_ambiguous_name_brings_its_places() {
 }
 
 #[test]
+fn a_pattern_that_matches_ambiguous_names_only_brings_their_places() {
+    let functions = FakeKernel::with_kprobes(&[FILTER]);
+    assert_eq!(functions.matching("sh*"), [""; 0]);
+    let error = functions.check_pattern("sh*").unwrap_err().to_string();
+    assert!(
+        error.ends_with("`show` (2 functions: `kprobe:_text+0x200`, `kprobe:_text+0x300`)"),
+        "{error}"
+    );
+    assert!(functions.check_pattern("vfs_*").is_ok());
+    assert!(functions.check_pattern("zz*").is_ok());
+}
+
+#[test]
+fn a_function_that_also_has_variants_names_them() {
+    const SYMBOLS: &str = "\
+ffffffff81000000 T _text
+ffffffff81000100 t cookie_hash
+ffffffff81000200 t cookie_hash.isra.0
+ffffffff81000300 t cookie_hash.constprop.0
+ffffffff81000400 t cookie_hash.cold
+ffffffff81000500 t cookie_hash_other
+";
+    let kernel = FakeKernel::new(&[
+        ("sys/bus/event_source/devices/kprobe/type", "8\n"),
+        (
+            "tracefs/available_filter_functions",
+            "cookie_hash\ncookie_hash.isra.0\ncookie_hash_other\n",
+        ),
+    ]);
+    kernel.write("proc/kallsyms", SYMBOLS);
+    let functions = Functions::read(&kernel.files()).unwrap();
+    assert!(functions.check("cookie_hash", 0).is_ok());
+    // The other variant cannot be probed.
+    assert_eq!(functions.variants("cookie_hash"), ["cookie_hash.isra.0"]);
+    assert_eq!(functions.variants("cookie_hash_other"), [""; 0]);
+}
+
+#[test]
 fn patterns_leave_ambiguous_names_out() {
     let functions = FakeKernel::with_kprobes(&[FILTER]);
     assert_eq!(functions.matching("*s*"), ["vfs_read", "vfs_write"]);

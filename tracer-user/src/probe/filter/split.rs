@@ -1,22 +1,18 @@
 //! A probe with a filter in one text, as it is typed.
 
+use crate::names::quote::unquoted_chars;
+
 /// Splits `PROBE if FILTER` at the first word `if` that is not in quotes. Both come as
 /// they were typed, without blanks at their ends.
 #[must_use]
 pub fn probe_and_filter(text: &str) -> (&str, Option<&str>) {
-    let mut quote = None;
     let mut word_start = 0;
-    for (at, c) in text.char_indices() {
-        match quote {
-            Some(open) if c == open => quote = None,
-            None if matches!(c, '"' | '\'') => quote = Some(c),
-            None if c.is_whitespace() => {
-                if &text[word_start..at] == "if" {
-                    return (text[..word_start].trim(), Some(text[at..].trim()));
-                }
-                word_start = at + c.len_utf8();
+    for (at, c) in unquoted_chars(text) {
+        if c.is_whitespace() {
+            if &text[word_start..at] == "if" {
+                return (text[..word_start].trim(), Some(text[at..].trim()));
             }
-            _ => {}
+            word_start = at + c.len_utf8();
         }
     }
     if &text[word_start..] == "if" {
@@ -41,6 +37,12 @@ mod tests {
             ("syscall:openat", Some("filename == 'what if'"))
         );
         assert_eq!(probe_and_filter("a:b\tif\tc == 1"), ("a:b", Some("c == 1")));
+        // An apostrophe within a word is no quote.
+        let text = "uprobe:/o'neill/x:f if arg0 == 1";
+        assert_eq!(
+            probe_and_filter(text),
+            ("uprobe:/o'neill/x:f", Some("arg0 == 1"))
+        );
     }
 
     #[test]
@@ -51,6 +53,8 @@ mod tests {
             "iff:x",
             "a:b ifx",
             "x \"if \"",
+            "uprobe:\"/a if b\":f",
+            "uprobe:/a:'f if g'",
         ] {
             assert_eq!(probe_and_filter(text), (text, None));
         }

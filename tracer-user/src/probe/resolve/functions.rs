@@ -1,4 +1,4 @@
-//! Functions of the kernel and of programs, and raw tracepoints.
+//! Functions of the kernel, and raw tracepoints.
 
 use crate::kernel::btf;
 use crate::kernel::files::KernelFiles;
@@ -6,10 +6,10 @@ use crate::kernel::functions::{FunctionList, Functions};
 use crate::names::{Suggestions, glob};
 use crate::probe::error::ProbeError;
 use crate::probe::function_layout::{
-    FunctionLayout, FunctionProbeKind, kernel_function, one_of_many, raw_tracepoint, user_function,
+    FunctionLayout, FunctionProbeKind, kernel_function, one_of_many, raw_tracepoint,
 };
-use crate::probe::resolve::AttachPoint;
 use crate::probe::resolve::resolver::{NewProbe, Resolver};
+use crate::probe::resolve::{AttachPoint, Note};
 use crate::probe::spec::{ProbeText, Target};
 
 impl Resolver<'_> {
@@ -32,16 +32,25 @@ impl Resolver<'_> {
                     probe: probe.to_string(),
                     cause,
                 })?;
+            let notes = variants_note(functions, function);
             return self
-                .add_kernel_function(probe, function, offset)
+                .add_kernel_function(probe, function, offset, notes)
                 .map(|()| true);
         }
         let names = functions.matching(function).into_iter();
         let names: Vec<String> = names.map(Into::into).collect();
+        if names.is_empty() {
+            functions
+                .check_pattern(function)
+                .map_err(|cause| ProbeError::Kprobe {
+                    probe: probe.to_string(),
+                    cause,
+                })?;
+        }
         let mut refused = None;
         let mut found = false;
         for name in &names {
-            match self.add_kernel_function(probe, name, 0) {
+            match self.add_kernel_function(probe, name, 0, Vec::new()) {
                 Ok(()) => found = true,
                 Err(error) => {
                     log::debug!("`{name}` is left out: {error}");
@@ -60,6 +69,7 @@ impl Resolver<'_> {
         probe: &ProbeText,
         symbol: &str,
         offset: u64,
+        notes: Vec<Note>,
     ) -> Result<(), ProbeError> {
         let btf = self.types.get(&self.files.sys);
         let found = btf.as_ref().and_then(|btf| btf.function(symbol));
@@ -101,7 +111,7 @@ impl Resolver<'_> {
                     cause,
                 })?
             };
-        self.push_function(name.clone(), probe.is_explicit(), resolved)?;
+        self.push_function(&name, probe.is_explicit(), resolved, notes)?;
         if let Some(place) = place {
             self.named.entry(place).or_insert(name);
         }
@@ -176,32 +186,21 @@ impl Resolver<'_> {
                     cause,
                 }
             })?;
-            self.push_function(format!("rawtp:{name}"), probe.is_explicit(), resolved)?;
+            let name = format!("rawtp:{name}");
+            self.push_function(&name, probe.is_explicit(), resolved, Vec::new())?;
         }
         Ok(!names.is_empty())
     }
 
-    pub(super) fn add_user_functions(&mut self, probe: &ProbeText) -> Result<bool, ProbeError> {
-        let btf = probe
-            .fetch
-            .as_ref()
-            .and_then(|_| self.types.get(&self.files.sys));
-        let places = user_function(probe, btf.as_ref().map(|btf| btf.vmlinux()))?;
-        let found = !places.is_empty();
-        for (name, resolved) in places {
-            self.push_function(name, probe.is_explicit(), resolved)?;
-        }
-        Ok(found)
-    }
-
-    fn push_function(
+    pub(super) fn push_function(
         &mut self,
-        name: String,
+        name: &str,
         explicit: bool,
         resolved: FunctionLayout,
+        notes: Vec<Note>,
     ) -> Result<(), ProbeError> {
-        self.check_list(&name)?;
-        self.push(name, explicit, |_| {
+        self.check_list(name)?;
+        self.push(name.to_owned(), explicit, |_| {
             let (fields, sources) = resolved.fields();
             NewProbe {
                 fields,
@@ -213,8 +212,27 @@ impl Resolver<'_> {
                 },
             }
         });
+        self.note(name, notes);
         Ok(())
     }
+}
+
+/// Names variants of a function, which are recorded by other probes.
+fn variants_note(functions: &Functions, function: &str) -> Vec<Note> {
+    let variants = functions.variants(function);
+    if variants.is_empty() {
+        return Vec::new();
+    }
+    let variants: Vec<String> = variants.iter().map(|name| format!("`{name}`")).collect();
+    let text = format!(
+        "calls may also use variants of it made by the compiler, which this probe does not \
+         record: {}",
+        variants.join(", ")
+    );
+    vec![Note {
+        text,
+        important: true,
+    }]
 }
 
 /// The kernel's functions, read at first use.

@@ -9,6 +9,7 @@ mod resolver;
 mod syscalls;
 mod tracepoints;
 mod types;
+mod user;
 
 use crate::kernel::files::KernelFiles;
 use crate::names::Suggestions;
@@ -19,7 +20,7 @@ use crate::probe::syscalls::{ENTER, SYSCALLS};
 
 use self::resolver::Resolver;
 
-pub use self::types::{AttachPoint, FunctionTarget, ResolvedProbe, Stacks};
+pub use self::types::{AttachPoint, FunctionTarget, Note, ResolvedProbe, Stacks, UserPlace};
 
 /// Probes that are recorded by default: scheduling and system calls. Those that this kernel
 /// lacks are left out.
@@ -56,6 +57,15 @@ pub fn resolve_texts(
     files: &KernelFiles,
     texts: &[String],
 ) -> Result<Vec<ResolvedProbe>, ProbeError> {
+    resolve_texts_of(files, texts, &[])
+}
+
+/// As [`resolve_texts`], with programs looked up as these processes see them.
+pub fn resolve_texts_of(
+    files: &KernelFiles,
+    texts: &[String],
+    processes: &[u32],
+) -> Result<Vec<ResolvedProbe>, ProbeError> {
     if texts.is_empty() {
         let defaults = default_probes(files);
         if defaults.is_empty() {
@@ -63,7 +73,7 @@ pub fn resolve_texts(
             files.systems()?;
             return Err(ProbeError::NothingMatches("sched:*".into()));
         }
-        let mut resolver = Resolver::new(files);
+        let mut resolver = Resolver::new(files, processes);
         for probe in &defaults {
             resolver.add(probe, 0)?;
         }
@@ -76,7 +86,7 @@ pub fn resolve_texts(
     };
     // Report syntax errors in any text before looking up the first.
     let lists: Vec<Vec<ProbeText>> = texts.iter().map(parse).collect::<Result<_, _>>()?;
-    let mut resolver = Resolver::new(files);
+    let mut resolver = Resolver::new(files, processes);
     for (request, list) in lists.iter().enumerate() {
         for probe in list {
             resolver.add(probe, request)?;
@@ -102,7 +112,7 @@ pub fn resolve(
     files: &KernelFiles,
     probes: &[ProbeText],
 ) -> Result<Vec<ResolvedProbe>, ProbeError> {
-    let mut resolver = Resolver::new(files);
+    let mut resolver = Resolver::new(files, &[]);
     for (request, probe) in probes.iter().enumerate() {
         resolver.add(probe, request)?;
     }

@@ -9,8 +9,9 @@ use crate::probe::catalog::Catalog;
 use crate::probe::error::ProbeError;
 use crate::probe::fetch::{self, FetchList};
 use crate::probe::function_layout::{FunctionProbeKind, Types};
-use crate::probe::resolve::{AttachPoint, ResolvedProbe, Stacks};
+use crate::probe::resolve::{AttachPoint, Note, ResolvedProbe, Stacks};
 use crate::probe::spec::{ProbeText, Target};
+use crate::probe::user::Finder;
 use crate::trace::event::{EventClass, Field};
 
 /// What has been resolved so far.
@@ -32,10 +33,13 @@ pub(super) struct Resolver<'a> {
     lists: HashMap<String, Option<FetchList>>,
     /// Read when first needed.
     pub(super) types: Types,
+    /// Files of programs.
+    pub(super) programs: Finder,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(files: &'a KernelFiles) -> Self {
+    /// Programs are looked up as `processes` see them, or as this process does.
+    pub(super) fn new(files: &'a KernelFiles, processes: &[u32]) -> Self {
         Self {
             files,
             catalog: Catalog::new(files),
@@ -47,6 +51,7 @@ impl<'a> Resolver<'a> {
             fetch: None,
             lists: HashMap::new(),
             types: Types::default(),
+            programs: Finder::new(&files.proc, processes),
         }
     }
 
@@ -139,7 +144,17 @@ impl<'a> Resolver<'a> {
             stacks: Stacks::default(),
             explicit,
             request: self.request,
+            notes: Vec::new(),
         });
+    }
+
+    /// Sets the notes on a class.
+    pub(super) fn note(&mut self, class_name: &str, notes: Vec<Note>) {
+        if let Some(&index) = self.by_name.get(class_name)
+            && !notes.is_empty()
+        {
+            self.resolved[index].notes = notes;
+        }
     }
 }
 

@@ -26,6 +26,26 @@ pub struct ResolvedProbe {
     pub explicit: bool,
     /// The index of the last text that named it.
     pub request: usize,
+    /// What to know about it.
+    pub notes: Vec<Note>,
+}
+
+/// What a user should know about a probe: which function of several it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// One line.
+    pub text: String,
+    /// Recordings report it, too, not just lists.
+    pub important: bool,
+}
+
+/// A place of a program or a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserPlace {
+    /// The file.
+    pub path: PathBuf,
+    /// File offset of the instruction, in bytes.
+    pub offset: u64,
 }
 
 /// Whose stacks are recorded with each event.
@@ -131,16 +151,12 @@ pub enum FunctionTarget {
     },
     /// An instruction of a program or a library.
     Uprobe {
-        /// The file.
-        path: PathBuf,
-        /// File offset of the instruction, in bytes.
-        offset: u64,
+        /// Several if a name means several functions: all are recorded.
+        places: Vec<UserPlace>,
     },
     /// The return of a function of a program or a library.
     Uretprobe {
-        /// The file.
-        path: PathBuf,
-        /// File offset of the function, in bytes.
-        offset: u64,
+        /// As for `Uprobe`.
+        places: Vec<UserPlace>,
     },
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::probe::fetch::Layout;
-use crate::probe::{AttachPoint, FunctionTarget, ResolvedProbe};
+use crate::probe::{AttachPoint, FunctionTarget, ResolvedProbe, UserPlace};
 use crate::record::attach::plan::{
     Attachment, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
 };
@@ -21,15 +21,22 @@ impl<'p> Planner<'_, 'p> {
                 target,
                 layout,
                 entry: None,
-            } => vec![self.emitting(row, Template::Function, event(target), layout)],
+            } => events(target)
+                .map(|event| self.emitting(row, Template::Function, event, layout))
+                .collect(),
             AttachPoint::Function {
                 target,
                 layout,
                 entry: Some(entry),
-            } => vec![
-                self.emitting(row, Template::Return, event(target), layout),
-                keeping(row, probe, target, entry),
-            ],
+            } => events(target)
+                .flat_map(|event| {
+                    let entered = function_entry(&event);
+                    [
+                        self.emitting(row, Template::Return, event, layout),
+                        keeping(row, probe, entered, entry),
+                    ]
+                })
+                .collect(),
             AttachPoint::Syscall { .. }
             | AttachPoint::RawSyscall { .. }
             | AttachPoint::Call { .. } => return None,
@@ -73,14 +80,14 @@ impl<'p> Planner<'_, 'p> {
 fn keeping<'p>(
     row: usize,
     probe: &'p ResolvedProbe,
-    target: &'p FunctionTarget,
+    attachment: Attachment<'p>,
     entry: &'p Layout,
 ) -> ProgramPlan<'p> {
     ProgramPlan {
         subject: subject(probe),
         name: format!("entry_{}", name(probe)),
         template: Template::Entry,
-        attachment: function_entry(target),
+        attachment,
         row,
         cookie: probe.class.id.into(),
         fetched: some(entry),
@@ -102,8 +109,26 @@ fn some(layout: &Layout) -> Option<Cow<'_, Layout>> {
 }
 
 /// Where the events of `target` happen.
-fn event(target: &FunctionTarget) -> Attachment<'_> {
-    match target {
+fn events(target: &FunctionTarget) -> impl Iterator<Item = Attachment<'_>> {
+    let (places, returns) = match target {
+        FunctionTarget::Uprobe { places } => (&places[..], false),
+        FunctionTarget::Uretprobe { places } => (&places[..], true),
+        _ => (&[][..], false),
+    };
+    let of_places = places.iter().map(move |UserPlace { path, offset }| {
+        let offset = *offset;
+        if returns {
+            Attachment::Uretprobe { path, offset }
+        } else {
+            Attachment::Uprobe { path, offset }
+        }
+    });
+    of_places.chain(kernel_event(target))
+}
+
+/// Where the events of a target in the kernel happen.
+fn kernel_event(target: &FunctionTarget) -> Option<Attachment<'_>> {
+    Some(match target {
         FunctionTarget::Kprobe { symbol, offset, .. } => Attachment::Kprobe {
             symbol,
             offset: *offset,
@@ -112,20 +137,13 @@ fn event(target: &FunctionTarget) -> Attachment<'_> {
         FunctionTarget::Fentry { btf_id } => Attachment::Fentry { btf_id: *btf_id },
         FunctionTarget::Fexit { btf_id } => Attachment::Fexit { btf_id: *btf_id },
         FunctionTarget::RawTracepoint { name } => Attachment::RawTracepoint { name },
-        FunctionTarget::Uprobe { path, offset } => Attachment::Uprobe {
-            path,
-            offset: *offset,
-        },
-        FunctionTarget::Uretprobe { path, offset } => Attachment::Uretprobe {
-            path,
-            offset: *offset,
-        },
-    }
+        FunctionTarget::Uprobe { .. } | FunctionTarget::Uretprobe { .. } => return None,
+    })
 }
 
-/// The entry of the function that returns at `target`.
-fn function_entry(target: &FunctionTarget) -> Attachment<'_> {
-    match event(target) {
+/// The entry of the function whose return this is.
+fn function_entry<'p>(event: &Attachment<'p>) -> Attachment<'p> {
+    match event.clone() {
         Attachment::Kretprobe { symbol } => Attachment::Kprobe { symbol, offset: 0 },
         Attachment::Fexit { btf_id } => Attachment::Fentry { btf_id },
         Attachment::Uretprobe { path, offset } => Attachment::Uprobe { path, offset },

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::*;
 use crate::probe::fetch::{Base, Fetch, Fetched, Layout, Load, Memory};
-use crate::probe::{AttachPoint, FunctionTarget, Stacks};
+use crate::probe::{AttachPoint, FunctionTarget, Stacks, UserPlace};
 use crate::record::attach::{Origin, Processes, Throttle};
 use crate::trace::event::{Display, EventClass, Field, FieldType, IntegerType};
 
@@ -85,6 +85,7 @@ fn at(attach_point: AttachPoint) -> ResolvedProbe {
         stacks: Stacks::default(),
         explicit: false,
         request: 0,
+        notes: Vec::new(),
     }
 }
 
@@ -167,13 +168,18 @@ fn a_refused_probe_is_an_error_only_if_the_user_named_it() {
 
 #[test]
 fn trampolines_raw_tracepoints_and_uprobes_have_their_own_programs() {
-    let path = "/bin/x".into();
+    let place = |offset| UserPlace {
+        path: "/bin/x".into(),
+        offset,
+    };
     let targets = [
         FunctionTarget::Fentry { btf_id: 5 },
         FunctionTarget::RawTracepoint {
             name: "sched_switch".to_owned(),
         },
-        FunctionTarget::Uprobe { path, offset: 9 },
+        FunctionTarget::Uprobe {
+            places: vec![place(9)],
+        },
     ];
     let probes = targets.map(|target| function(target, &[], None));
     let plan = plan(&probes, ALL);
@@ -192,13 +198,58 @@ fn trampolines_raw_tracepoints_and_uprobes_have_their_own_programs() {
 }
 
 #[test]
+fn each_place_of_a_function_has_its_programs() {
+    let places = || {
+        let place = |offset| UserPlace {
+            path: "/bin/x".into(),
+            offset,
+        };
+        vec![place(7), place(9)]
+    };
+    let entry = function(FunctionTarget::Uprobe { places: places() }, &[], None);
+    let exit = FunctionTarget::Uretprobe { places: places() };
+    let exit = function(exit, &[], Some(&[number(Base::Argument(0), 8)]));
+    let probes = numbered(vec![entry, exit]);
+    let plan = plan(&probes, ALL);
+    let attachments = |step: &Step<'_>| -> Vec<(usize, String)> {
+        let programs = step.programs.iter();
+        programs
+            .map(|program| (program.row, program.attachment.to_string()))
+            .collect()
+    };
+    let in_row = |row, attachments: &[&str]| -> Vec<(usize, String)> {
+        let attachments = attachments.iter();
+        attachments.map(|&text| (row, text.to_owned())).collect()
+    };
+    assert_eq!(plan.steps.len(), 2);
+    assert_eq!(
+        attachments(&plan.steps[0]),
+        in_row(0, &["uprobe /bin/x:0x7", "uprobe /bin/x:0x9"])
+    );
+    assert_eq!(
+        attachments(&plan.steps[1]),
+        in_row(
+            1,
+            &[
+                "uretprobe /bin/x:0x7",
+                "uprobe /bin/x:0x7",
+                "uretprobe /bin/x:0x9",
+                "uprobe /bin/x:0x9"
+            ]
+        )
+    );
+}
+
+#[test]
 fn values_of_an_entry_are_kept_by_a_second_program_at_the_entry() {
-    let path = Path::new("/bin/x");
+    let place = UserPlace {
+        path: "/bin/x".into(),
+        offset: 9,
+    };
     let targets = [
         FunctionTarget::Fexit { btf_id: 5 },
         FunctionTarget::Uretprobe {
-            path: path.to_owned(),
-            offset: 9,
+            places: vec![place],
         },
     ];
     let probes = targets.map(|target| function(target, &[], Some(&[number(Base::Argument(0), 8)])));

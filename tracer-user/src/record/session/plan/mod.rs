@@ -13,7 +13,7 @@ use self::sizes::{FLIGHT_RING, MAX_RING_BYTES, default_packet, slots_of, whole_p
 use crate::kernel::KernelFiles;
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::rename::rename;
-use crate::probe::{AttachPoint, ProbeError, ResolvedProbe, fetch, resolve_texts};
+use crate::probe::{AttachPoint, ProbeError, ResolvedProbe, fetch, resolve_texts_of};
 use crate::record::attach::{Origin, Throttle};
 use crate::record::pool::PoolConfig;
 use crate::record::session::options::{Options, ProbeRequest};
@@ -90,7 +90,8 @@ impl Plan {
             .iter()
             .filter_map(|request| request.text.clone())
             .collect();
-        let probes = resolve_texts(&files, &texts)?;
+        let probes = resolve_texts_of(&files, &texts, &options.pids)?;
+        print_notes(&probes);
         let mut probes = wanted::apply(&requests, &files, options.names, probes)?;
         ids::translate_filters(&mut probes)?;
         follow_recorder(&mut probes);
@@ -101,7 +102,7 @@ impl Plan {
         let trigger = match &options.snapshot_on {
             Some(text) => {
                 let watched = [trigger::probe_of(text).to_owned()];
-                let watched = named(&files, &watched, options.names)?;
+                let watched = named(&files, &watched, options)?;
                 let limit = options.snapshot_count;
                 Some(Trigger::new(text, limit, &watched, &classes)?)
             }
@@ -255,17 +256,26 @@ fn dumps_state(options: &Options) -> bool {
     wanted
 }
 
-/// The probes that `texts` name, with classes named according to `names`.
+/// The probes that `texts` name, with the names of the trace.
 fn named(
     files: &KernelFiles,
     texts: &[String],
-    names: Naming,
+    options: &Options,
 ) -> Result<Vec<ResolvedProbe>, ProbeError> {
-    let mut probes = resolve_texts(files, texts)?;
-    if names == Naming::Lttng {
+    let mut probes = resolve_texts_of(files, texts, &options.pids)?;
+    if options.names == Naming::Lttng {
         rename(files, &mut probes)?;
     }
     Ok(probes)
+}
+
+/// Reports what a name has become that the user may not expect.
+fn print_notes(probes: &[ResolvedProbe]) {
+    for probe in probes.iter().filter(|probe| probe.explicit) {
+        for note in probe.notes.iter().filter(|note| note.important) {
+            eprintln!("tracer: note: `{}`: {}", probe.class.name, note.text);
+        }
+    }
 }
 
 /// Records some events of the recorder itself, because they concern other processes: it forks

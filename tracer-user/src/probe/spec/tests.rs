@@ -108,9 +108,16 @@ fn every_kind_is_shown_as_it_is_typed() {
         "uprobe:/lib/x.so:0x401136",
         "uretprobe:./x:f{ret:d}",
         "sched:sched_switch{prev_pid}",
+        "uprobe:/bin/x:ns::f+0x4",
+        "uprobe:/a:b/c:ns::f(int)",
+        "uretprobe:/bin/x:memcpy@@GLIBC_2.14",
+        "uprobe:\"/a, {b} if c\":\"main.F[a,b]\"+0x4{arg0:x64}",
+        "uprobe:/bin/x:\"main.F[...]\"+0x4",
+        "uretprobe:/bin/x:\"x::{{closure}}\"",
+        "uprobe:/bin/x:\"a::operator+\"",
     ] {
         let parsed = parse(text).unwrap();
-        assert_eq!(parsed.fetch.is_some(), text.contains('{'), "{text}");
+        assert_eq!(parsed.fetch.is_some(), text.ends_with('}'), "{text}");
         assert_eq!(parsed.to_string(), text);
     }
 }
@@ -135,6 +142,46 @@ fn a_user_place_has_a_path_and_a_symbol() {
         parse("uprobe:/bin/x:f+z"),
         Err(SpecError::BadOffset { .. })
     ));
+}
+
+#[test]
+fn parts_in_quotes_are_taken_literally() {
+    let uprobe = |path: &str, symbol: &str, offset| {
+        let (path, symbol) = (path.to_owned(), UserSymbol::Name(symbol.to_owned()));
+        Target::Uprobe {
+            path,
+            symbol,
+            offset,
+        }
+    };
+    for (text, target) in [
+        ("uprobe:\"/a, b\":f", uprobe("/a, b", "f", 0)),
+        ("uprobe:'/a:b':f+4", uprobe("/a:b", "f", 4)),
+        ("uprobe:/a:b:'f+4'", uprobe("/a:b", "f+4", 0)),
+        (
+            r#"uprobe:"/a\"b\\c":"0x12"+4"#,
+            uprobe("/a\"b\\c", "0x12", 4),
+        ),
+        ("uprobe:/o'neill/x:f", uprobe("/o'neill/x", "f", 0)),
+        (
+            "uprobe:/x:a::operator+(int)",
+            uprobe("/x", "a::operator+(int)", 0),
+        ),
+        ("uprobe:/x:a::operator+", uprobe("/x", "a::operator+", 0)),
+    ] {
+        assert_eq!(parse(text), Ok(target.into()), "{text}");
+    }
+    let list = "uprobe:'/a,b':'f{,}',uprobe:\"/a,b\":g{arg0}, a:b";
+    assert_eq!(ProbeText::parse_list(list).unwrap().len(), 3);
+    for text in [
+        "uprobe:'/a':",
+        "uprobe:'/a'",
+        "uprobe:'':f",
+        "uprobe:/a:''",
+        "uprobe:/a:'f'g",
+    ] {
+        assert!(parse(text).is_err(), "{text}");
+    }
 }
 
 #[test]

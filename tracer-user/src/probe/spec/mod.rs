@@ -14,14 +14,20 @@
 //! uretprobe:/bin/x:main    the return of a function of a program or library
 //! ```
 //!
-//! All but system calls and `call:` may end with `{path->dentry->d_name.name:str, ret}`: what is
+//! Paths and symbols of programs may be in [quotes](crate::names::quote). All but system calls and
+//! `call:` may end with `{path->dentry->d_name.name:str, ret}`: what is
 //! fetched (see [`fetch`](crate::probe::fetch)).
+
+mod user;
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::names::glob::is_glob;
+use crate::names::quote::{quoted_if, quoted_path, quoted_symbol, unquoted_chars};
 use crate::probe::fetch::{FetchError, FetchList};
+
+use self::user::{parse_uprobe, parse_uretprobe};
 
 /// One probe as typed: possibly a pattern, not yet looked up in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +111,7 @@ pub enum Target {
 /// An attach point in a program or library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserSymbol {
-    /// A symbol, or a pattern.
+    /// A symbol, or a pattern if no symbol has this name.
     Name(String),
     /// `0x1234`: an address as `nm` and `objdump` print it.
     Address(u64),
@@ -148,7 +154,8 @@ pub enum SpecError {
     /// The program or its symbol is missing.
     #[error(
         "`{probe}` does not name a function or address of a program; write it as \
-        `{kind}:/path/to/program:SYMBOL`"
+        `{kind}:/path/to/program:SYMBOL`, with quotes around a part that contains `,`, `{{`, `}}` \
+        or ` if `"
     )]
     NoUserSymbol {
         /// As typed.
@@ -239,13 +246,19 @@ impl From<Target> for ProbeText {
 
 fn split_list(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
-    text.split(move |c| {
+    let commas = unquoted_chars(text).filter_map(move |(at, c)| {
         match c {
             '{' | '(' => depth += 1,
             '}' | ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        c == ',' && depth == 0
+        (c == ',' && depth == 0).then_some(at)
+    });
+    let mut start = 0;
+    commas.chain([text.len()]).map(move |end| {
+        let part = &text[start..end];
+        start = end + 1;
+        part
     })
 }
 
@@ -253,9 +266,10 @@ impl FromStr for ProbeText {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let Some((probe, braces)) = text.split_once('{') else {
+        let Some((at, _)) = unquoted_chars(text).find(|&(_, c)| c == '{') else {
             return Ok(text.parse::<Target>()?.into());
         };
+        let (probe, braces) = (&text[..at], &text[at + 1..]);
         let probe = probe.trim_end();
         let inner = braces
             .strip_suffix('}')
@@ -354,53 +368,6 @@ fn split_offset<'a>(text: &str, name: &'a str) -> Result<(&'a str, u64), SpecErr
     Ok((name, offset))
 }
 
-fn parse_uprobe(text: &str, place: &str) -> Result<Target, SpecError> {
-    let (path, symbol) = split_user_symbol("uprobe", text, place)?;
-    let (symbol, offset) = split_offset(text, symbol)?;
-    Ok(Target::Uprobe {
-        path: path.into(),
-        symbol: parse_user_symbol(text, symbol)?,
-        offset,
-    })
-}
-
-fn parse_uretprobe(text: &str, place: &str) -> Result<Target, SpecError> {
-    let (path, symbol) = split_user_symbol("uretprobe", text, place)?;
-    if symbol.contains('+') {
-        return Err(SpecError::OffsetOnReturn(text.to_owned()));
-    }
-    Ok(Target::Uretprobe {
-        path: path.into(),
-        symbol: parse_user_symbol(text, symbol)?,
-    })
-}
-
-/// A path may contain colons, a symbol does not.
-fn split_user_symbol<'a>(
-    kind: &'static str,
-    text: &str,
-    place: &'a str,
-) -> Result<(&'a str, &'a str), SpecError> {
-    place
-        .rsplit_once(':')
-        .filter(|(path, symbol)| !path.is_empty() && !symbol.is_empty())
-        .ok_or_else(|| SpecError::NoUserSymbol {
-            probe: text.to_owned(),
-            kind,
-        })
-}
-
-fn parse_user_symbol(text: &str, symbol: &str) -> Result<UserSymbol, SpecError> {
-    if !symbol.starts_with("0x") && !symbol.starts_with("0X") {
-        return Ok(UserSymbol::Name(symbol.into()));
-    }
-    let address = parse_number(symbol).ok_or_else(|| SpecError::BadAddress {
-        probe: text.to_owned(),
-        address: symbol.to_owned(),
-    })?;
-    Ok(UserSymbol::Address(address))
-}
-
 fn parse_number(text: &str) -> Option<u64> {
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
@@ -438,9 +405,25 @@ impl fmt::Display for Target {
             Self::Uprobe {
                 path,
                 symbol,
+                offset: 0,
+            } => write!(f, "uprobe:{}:{symbol}", quoted_path(path)),
+            Self::Uprobe {
+                path,
+                symbol,
                 offset,
-            } => write!(f, "uprobe:{path}:{symbol}{}", Offset(*offset)),
-            Self::Uretprobe { path, symbol } => write!(f, "uretprobe:{path}:{symbol}"),
+            } => {
+                write!(f, "uprobe:{}:", quoted_path(path))?;
+                match symbol {
+                    UserSymbol::Name(name) if is_glob(name) => {
+                        f.write_str(&quoted_if(name, true))?;
+                    }
+                    symbol => write!(f, "{symbol}")?,
+                }
+                write!(f, "{}", Offset(*offset))
+            }
+            Self::Uretprobe { path, symbol } => {
+                write!(f, "uretprobe:{}:{symbol}", quoted_path(path))
+            }
         }
     }
 }
@@ -460,12 +443,11 @@ impl fmt::Display for Offset {
 impl fmt::Display for UserSymbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(name) => f.write_str(name),
+            Self::Name(name) => f.write_str(&quoted_symbol(name)),
             Self::Address(address) => write!(f, "{address:#x}"),
         }
     }
 }
 
 #[cfg(test)]
-#[path = "spec_tests.rs"]
 mod tests;

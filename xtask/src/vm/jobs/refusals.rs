@@ -9,7 +9,7 @@ use crate::vm::jobs::{Check, Command};
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "a function that is part of kprobes is refused",
-        verify: |_, outcome| refused(outcome, "refused-own", "it is on the blacklist of kprobes"),
+        verify: |_, outcome| refused(outcome, "refused-own", "it is on the kprobe blacklist"),
     },
     Check {
         name: "a function that is kept from tracing is refused",
@@ -65,7 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
                 "no value is named `fille` here; did you mean `file`",
             )?;
             Kept::read(outcome, "refused-argument")?
-                .expect_error("there is `file`, `buf`, `count`, `pos`")
+                .expect_error("available: `file`, `buf`, `count`, `pos`")
         },
     },
     Check {

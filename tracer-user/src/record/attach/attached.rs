@@ -172,13 +172,14 @@ impl Attached {
     fn set_enabled(&self, enabled: bool) {
         let maps = &self.maps;
         for cpu in 0..maps.cpu_count {
-            let state = if enabled && maps.cpus.contains(&cpu) {
+            let state = if maps.cpus.contains(&cpu) {
                 CpuState::RECORDED
-            } else if enabled && maps.counts_others {
+            } else if maps.counts_others {
                 CpuState::COUNTED
             } else {
                 CpuState::OFF
             };
+            let state = if enabled { state } else { CpuState::OFF };
             maps.states.set_enabled(cpu, state);
         }
     }

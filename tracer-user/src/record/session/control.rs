@@ -1,6 +1,5 @@
 //! Waiting for the end of a recording.
 
-use std::io;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -10,11 +9,9 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::record::session::command::{Command, Running, exit_code};
-use crate::record::session::ends::{self, Target};
 use crate::record::session::options::Options;
 use crate::record::session::progress::ProgressLine;
 use crate::record::session::requests::Requests;
-use crate::record::session::scope::Scope;
 use crate::record::stream::shared::Failure;
 use crate::sys::stderr::message;
 
@@ -107,27 +104,20 @@ pub(super) enum Remainder {
     Running(Running, Signal),
 }
 
-/// Starts the command and waits until the recording is to end: with the command, or else with
-/// the last process of `scope` and of those that are `followed`. A command that still runs then is
+/// Starts the command and waits until the recording is to end: with the command, or when the
+/// processes that are recorded have `ended`. A command that still runs then is
 /// sent the signal that ended the recording, or SIGTERM when the time is over. Requests are
 /// answered meanwhile.
 pub(super) async fn until_end(
     options: &Options,
     command: Option<Command>,
-    scope: &Scope,
-    followed: impl Fn() -> io::Result<bool>,
+    ended: impl Future<Output = Result<()>>,
     signals: &mut Signals,
     failure: &Failure,
     mut progress: ProgressLine,
     requests: &mut Requests,
 ) -> Result<(End, Remainder)> {
     let mut running = command.map(Command::start).transpose()?;
-    let targets: &[Target] = if running.is_some() {
-        &[]
-    } else {
-        &scope.targets
-    };
-    let ended = ends::all(targets, || Ok(scope.follows() && followed()?));
     tokio::pin!(ended);
     let deadline = options.duration.map(|duration| Instant::now() + duration);
     let mut tick = interval(Duration::from_secs(1));

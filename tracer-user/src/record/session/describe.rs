@@ -1,11 +1,10 @@
 //! The description of a trace: its id and its metadata.
 
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use crate::record::clock::monotonic_ns;
+use crate::record::clock::wall_offset_ns;
 use crate::record::session::plan::Plan;
 use crate::trace::ctf::{Clock, EnvValue, TraceInfo, metadata};
 use crate::trace::lttng::{self, Naming};
@@ -15,6 +14,8 @@ use crate::trace::lttng::{self, Naming};
 pub(super) struct Description {
     /// The id of the trace, which is in each packet.
     pub(super) uuid: [u8; 16],
+    /// How far the wall clock was ahead of its clock, in nanoseconds.
+    pub(super) wall_offset_ns: u64,
     /// Its metadata, as text.
     pub(super) text: String,
 }
@@ -23,25 +24,21 @@ impl Description {
     /// Of a new trace.
     pub(super) fn new(plan: &Plan, trace_name: &str) -> Result<Self> {
         let uuid = random_uuid()?;
+        let wall_offset_ns = wall_offset_ns();
         let info = TraceInfo {
             uuid,
             clock: Clock {
                 uuid: boot_id()?,
-                offset_ns: realtime_ns().saturating_sub(monotonic_ns()),
+                offset_ns: wall_offset_ns,
             },
             env: environment(trace_name, plan.names),
         };
         Ok(Self {
             uuid,
+            wall_offset_ns,
             text: metadata(&info, &plan.trace_classes()),
         })
     }
-}
-
-fn realtime_ns() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos() as u64)
 }
 
 fn boot_id() -> Result<[u8; 16]> {

@@ -110,11 +110,20 @@ pub fn record(options: &Options) -> Result<ExitCode> {
     let mut requests = claim.serve(options, &plan, folder.as_deref(), &recording)?;
     let progress = ProgressLine::new(links, options.quiet);
     let failure = &recording.failure;
+    // A command defines the end even if the processes of --pid end before it.
+    let targets = if command.is_some() {
+        &[]
+    } else {
+        &plan.scope.targets[..]
+    };
+    let processes_ended = ends::all(targets, || {
+        let scope = &plan.scope;
+        Ok(scope.follows() && recording.attached.follows_others(scope.ids())?)
+    });
     let ended = runtime.block_on(control::until_end(
         options,
         command,
-        &plan.scope,
-        || recording.attached.follows_others(plan.scope.ids()),
+        processes_ended,
         &mut signals,
         failure,
         progress,

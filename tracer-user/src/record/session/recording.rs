@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use anyhow::{Context, Result};
 
 use crate::record::attach::{AttachError, Attached, KernelCounts, Loaded, Settings};
-use crate::record::clock::monotonic_ns;
+use crate::record::clock::{monotonic_ns, wall_offset_ns};
 use crate::record::namespace::pids;
 use crate::record::output::{Output, Sidecar};
 use crate::record::pool::Pool;
@@ -48,6 +48,8 @@ pub(super) struct Recording {
     pub(super) snapshots: Option<Arc<Snapshots>>,
     /// When the programs began to record, `CLOCK_MONOTONIC` in nanoseconds.
     started_ns: u64,
+    /// How far the wall clock is ahead of the trace's, according to the metadata.
+    wall_offset_ns: u64,
     /// How long attaching took.
     attach_ns: u64,
 }
@@ -131,6 +133,7 @@ impl Recording {
             state_dump: contents,
             snapshots,
             started_ns,
+            wall_offset_ns: description.wall_offset_ns,
             attach_ns: started_ns - before_attaching_ns,
         })
     }
@@ -143,6 +146,7 @@ impl Recording {
             recording: self,
             counts,
             recording_ns,
+            wall_offset_ns: wall_offset_ns(),
         })
     }
 }
@@ -220,6 +224,8 @@ pub(super) struct Stopped {
     pub(super) recording: Recording,
     counts: KernelCounts,
     recording_ns: u64,
+    /// As at the start of the recording.
+    wall_offset_ns: u64,
 }
 
 impl Stopped {
@@ -237,12 +243,17 @@ impl Stopped {
             output,
             watch,
             state_dump,
+            wall_offset_ns: first_offset_ns,
             attach_ns,
             ..
         } = self.recording;
         let times = Times {
             recording_ns: self.recording_ns,
             attach_ns,
+            wall_gain_ns: self
+                .wall_offset_ns
+                .wrapping_sub(first_offset_ns)
+                .cast_signed(),
         };
         let streams = streams.finish()?;
         // The drains have ended, and will see no more stacks.

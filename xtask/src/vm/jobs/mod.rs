@@ -4,7 +4,7 @@
 //! commands, and the checks of its results are apart from each other: `functions` of
 //! recorded kernel functions, `typed` of what is fetched there and of what is left out,
 //! `returns` of functions that return, by all ways, `scope` of whose events are recorded, `user`
-//! of functions of programs, `losses` of the accounting, `flight` of memory alone and its
+//! of functions of programs, `losses` of the accounting, `hotplug` of CPUs that come online, `flight` of memory alone and its
 //! snapshots, `disk` of ways to a disk,
 //! `refusals` of errors, `machine` of what `tracer` reports about the kernel, `verifier` of the
 //! cost of loading the programs, `everything` of all tracepoints at once.
@@ -20,6 +20,7 @@ mod disk;
 mod everything;
 mod flight;
 mod functions;
+mod hotplug;
 mod kept;
 mod losses;
 mod machine;
@@ -67,6 +68,7 @@ pub const TESTS: &[VmTest] = &[
             returns::CHECKS,
             scope::CHECKS,
             losses::CHECKS,
+            hotplug::CHECKS,
             flight::CHECKS,
             disk::CHECKS,
             refusals::CHECKS,
@@ -119,6 +121,7 @@ fn recorder() -> Job {
         returns::commands(),
         scope::commands(),
         losses::commands(),
+        hotplug::commands(),
         flight::commands(),
         disk::commands(),
         refusals::commands(),

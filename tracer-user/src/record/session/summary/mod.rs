@@ -1,5 +1,6 @@
 //! The summary that is printed when a recording ends.
 
+mod clocks;
 mod left_out;
 mod losses;
 mod stats;
@@ -64,10 +65,13 @@ pub(super) struct Summary {
 }
 
 /// Durations of a recording.
+#[expect(clippy::struct_field_names, reason = "names have units")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) recording_ns: u64,
     pub(super) attach_ns: u64,
+    /// By how much the wall clock advanced more than the trace's clock, in nanoseconds.
+    pub(super) wall_gain_ns: i64,
 }
 
 #[derive(Debug)]
@@ -213,6 +217,7 @@ impl Summary {
         self.write_overwritten(out)?;
         left_out::write(out, &self.counts, &self.names)?;
         self.write_incomplete(out)?;
+        clocks::write(out, self.times.wall_gain_ns)?;
         self.write_methods(out)?;
         self.write_chunks(out)?;
         if self.stats {

@@ -273,7 +273,7 @@ fn named(
 fn print_notes(probes: &[ResolvedProbe]) {
     for probe in probes.iter().filter(|probe| probe.explicit) {
         for note in probe.notes.iter().filter(|note| note.important) {
-            eprintln!("tracer: note: `{}`: {}", probe.class.name, note.text);
+            message!("tracer: note: `{}`: {}", probe.class.name, note.text);
         }
     }
 }

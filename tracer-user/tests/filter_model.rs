@@ -140,7 +140,7 @@ impl Model {
                             Operator::Relation(relation) => compare(left, relation, right),
                         }
                     }
-                    (Literal::Number(_), Operator::Glob) => panic!("no filter"),
+                    (Literal::Number(_) | Literal::Time(_), _) => panic!("no filter"),
                 }
             }
         }

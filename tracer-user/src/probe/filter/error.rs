@@ -137,6 +137,17 @@ pub enum FilterProblem {
         /// How to fix it.
         hint: &'static str,
     },
+    /// A time with something that is not a duration.
+    #[error(
+        "cannot compare `{name}` with the time `{literal}`: units are for `duration` of calls; remove \
+        the unit"
+    )]
+    NotADuration {
+        /// What is compared.
+        name: String,
+        /// As typed.
+        literal: String,
+    },
     /// An operator that the type does not have.
     #[error("`{operator}` is for {needs}, but `{name}` is {ty}; use {instead}")]
     Operator {

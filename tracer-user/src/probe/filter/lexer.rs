@@ -2,6 +2,7 @@
 
 use crate::probe::filter::error::{Fault, FilterProblem};
 use crate::probe::filter::syntax::{Operator, Relation, Span};
+use crate::probe::filter::time::{OutOfRange, Time};
 
 /// The smallest part of a filter that has a meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub(super) enum Token<'a> {
     Word(&'a str),
     /// A number of at most 64 bits, with a sign or without.
     Number(i128),
+    /// A number with a unit of time.
+    Time(Time),
     /// A string without quotes and escapes.
     Text(String),
     /// A comparison.
@@ -122,6 +125,15 @@ impl<'a> Lexer<'a> {
         };
         let word = &unsigned[..word_len(unsigned)];
         let len = word.len() + usize::from(negative);
+        if !negative {
+            match Time::parse(word) {
+                Some(Ok(time)) => return Ok((len, Token::Time(time))),
+                Some(Err(OutOfRange)) => {
+                    return Err(self.fault(len, FilterProblem::NumberSize(word.to_owned())));
+                }
+                None => {}
+            }
+        }
         let lower = word.to_ascii_lowercase();
         let (digits, radix) = match lower.strip_prefix("0x") {
             Some(digits) => (digits, 16),
@@ -207,14 +219,25 @@ mod tests {
     }
 
     #[test]
-    fn units_fractions_and_wrong_digits_are_refused() {
-        for text in ["4M", "200ms", "1.5", "1e3", "08", "0x", "0xg", "1_000"] {
+    fn other_units_fractions_and_wrong_digits_are_refused() {
+        for text in [
+            "4M", "-2ms", "1.5ms", "1.5", "1e3", "08", "0x", "0xg", "1_000",
+        ] {
             assert_eq!(
                 token(text),
                 Err(FilterProblem::Number(text.into())),
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        assert!(matches!(token("200ms"), Ok(Token::Time(time)) if time.ns() == 200_000_000));
+        assert_eq!(
+            token("9223372037s"),
+            Err(FilterProblem::NumberSize("9223372037s".into()))
+        );
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! | `flags & 0x40` | whether any of these bits is set |
 //! | `(flags & 3) == 1` | these bits, without a sign |
 //! | `&&` `\|\|` `!( )` `( )` | `&&` binds tighter than `\|\|` |
-//! | `12` `-1` `0x1f` `017` | whole numbers, without units, within the range of what they are compared with |
+//! | `12` `-1` `0x1f` `017` | whole numbers within the range of what they are compared with |
+//! | `7ns` `5us` `10ms` `1s` | a time, compared with the `duration` of a call |
 //! | `"text"` `'text'` | `\` stands before a quote or another `\` |
 //! | `prev_pid` | a field of the event; pointers, enumerations and single characters are numbers |
 //! | `pid` `tid` `comm` `cpu` | process, thread, the thread's name, CPU of each event, unless the class has a field of that name |
@@ -37,6 +38,7 @@ mod resolve;
 mod resolved;
 mod split;
 mod syntax;
+mod time;
 mod value_type;
 
 use std::fmt;
@@ -53,6 +55,7 @@ pub use resolved::{
 };
 pub use split::probe_and_filter;
 pub use syntax::{Expr, Literal, Name, Operator, Relation, Span, Spanned, Test};
+pub use time::Time;
 pub use value_type::{NumberType, ValueType};
 
 /// A filter as typed. Displays as its text.

@@ -200,7 +200,7 @@ impl<'a> Parser<'a> {
     fn name(&mut self) -> Result<Spanned<Name>> {
         let word = match self.token {
             Token::Word(word) => word,
-            Token::Number(_) | Token::Text(_) => {
+            Token::Number(_) | Token::Time(_) | Token::Text(_) => {
                 let typed = self.text[self.span.start..self.span.end].to_owned();
                 return Err(self.fault(FilterProblem::LiteralOnTheLeft(typed)));
             }
@@ -227,6 +227,7 @@ impl<'a> Parser<'a> {
         };
         let literal = match &mut self.token {
             Token::Number(number) => Literal::Number(*number),
+            Token::Time(time) => Literal::Time(*time),
             Token::Text(text) => Literal::Text(std::mem::take(text)),
             Token::Word(word) => {
                 let problem = FilterProblem::NameOnTheRight((*word).to_owned());

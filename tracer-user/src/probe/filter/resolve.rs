@@ -5,7 +5,8 @@ use crate::probe::filter::error::{Fault, FilterProblem};
 use crate::probe::filter::resolved::{
     Condition, NumberSource, NumberTest, TextCheck, TextSource, TextTest,
 };
-use crate::probe::filter::syntax::{Expr, Literal, Name, Operator, Relation, Spanned, Test};
+use crate::probe::filter::syntax::{Expr, Literal, Name, Operator, Relation, Span, Spanned, Test};
+use crate::probe::filter::time::Time;
 use crate::probe::filter::value_type::{NumberType, ValueType};
 use crate::trace::FieldPlace;
 use crate::trace::event::{EventClass, Field};
@@ -96,6 +97,7 @@ pub(super) fn resolve(expr: &Expr, names: &Names<'_>) -> Result<Condition> {
             literal,
         }) => match source(name, names)? {
             Operand::Number(source, ty) => {
+                let literal = &in_nanoseconds(name, literal, names)?;
                 let (relation, value) = constant(&name.to_string(), ty, *operator, literal)?;
                 Condition::Number(NumberTest {
                     source,
@@ -239,6 +241,38 @@ fn bits(name: &Spanned<Name>, mask: Spanned<i128>, names: &Names<'_>) -> Result<
     Ok(Bits { source, ty, mask })
 }
 
+/// Kinds of classes whose field [`DURATION`] has nanoseconds.
+const CALLS: [&str; 4] = ["call:", "kretprobe:", "fexit:", "uretprobe:"];
+const DURATION: &str = "duration";
+
+/// `literal`, as a number if it is a time and `name` is the duration of a call.
+fn in_nanoseconds(
+    name: &Spanned<Name>,
+    literal: &Spanned<Literal>,
+    names: &Names<'_>,
+) -> Result<Spanned<Literal>> {
+    let Literal::Time(time) = literal.value else {
+        return Ok(literal.clone());
+    };
+    let class = &names.class.name;
+    let is_call = CALLS.iter().any(|kind| class.starts_with(kind));
+    if is_call && matches!(&name.value, Name::Plain(name) if name == DURATION) {
+        return Ok(Spanned {
+            value: Literal::Number(time.ns().into()),
+            span: literal.span,
+        });
+    }
+    Err(not_a_duration(&name.to_string(), time, literal.span))
+}
+
+fn not_a_duration(name: &str, time: Time, span: Span) -> Fault {
+    let problem = FilterProblem::NotADuration {
+        name: name.to_owned(),
+        literal: time.to_string(),
+    };
+    Fault::new(span, problem)
+}
+
 /// How a number has to stand to which constant, sign-extended to 64 bits.
 fn constant(
     name: &str,
@@ -264,6 +298,7 @@ fn constant(
             };
             Ok((relation, in_range(number, ty.range(), name, ty)?))
         }
+        Literal::Time(time) => Err(not_a_duration(name, *time, literal.span)),
         Literal::Text(_) => Err(mismatch(name, ValueType::Number(ty), literal)),
     }
 }
@@ -286,7 +321,7 @@ fn check(
     };
     let text = match &literal.value {
         Literal::Text(text) => text,
-        Literal::Number(_) => {
+        Literal::Number(_) | Literal::Time(_) => {
             return Err(mismatch(&name.to_string(), ValueType::Text(max), literal));
         }
     };
@@ -329,7 +364,7 @@ fn in_range(
 
 fn mismatch(name: &str, ty: ValueType, literal: &Spanned<Literal>) -> Fault {
     let (literal_ty, hint) = match literal.value {
-        Literal::Number(_) => ("a number", "put strings in quotes"),
+        Literal::Number(_) | Literal::Time(_) => ("a number", "put strings in quotes"),
         Literal::Text(_) => ("a string", "numbers stand without quotes"),
     };
     let problem = FilterProblem::Mismatch {

@@ -39,6 +39,46 @@ fn class() -> EventClass {
     }
 }
 
+/// The class of a call, named so.
+fn call(name: &str) -> EventClass {
+    let duration = field("duration", FieldType::Integer(integer(8, true)));
+    EventClass {
+        name: name.into(),
+        fields: vec![duration, field("fd", FieldType::Integer(integer(4, true)))],
+        ..class()
+    }
+}
+
+#[test]
+fn durations_of_calls_are_compared_with_times() {
+    for name in ["call:read", "kretprobe:f", "fexit:f", "uretprobe:/bin/x:f"] {
+        let resolved = Filter::parse("duration > 10ms")
+            .unwrap()
+            .resolve(&call(name));
+        let Condition::Number(test) = resolved.unwrap().condition else {
+            panic!("a number expected");
+        };
+        assert_eq!((test.relation, test.value), (Relation::Greater, 10_000_000));
+    }
+}
+
+#[test]
+fn other_numbers_have_no_unit_of_time() {
+    let refused = |text: &str, name: &str| {
+        let filter = Filter::parse(text).unwrap();
+        filter.resolve(&call(name)).unwrap_err().to_string()
+    };
+    let error = refused("fd == 10ms", "call:read");
+    assert!(
+        error.contains("cannot compare `fd` with the time `10ms`"),
+        "{error}"
+    );
+    let error = refused("duration > 1s", "nfsd:odd");
+    assert!(error.contains("remove the unit"), "{error}");
+    let error = refused("(duration & 3) == 1s", "call:read");
+    assert!(error.contains("remove the unit"), "{error}");
+}
+
 fn resolved(text: &str) -> Condition {
     let resolved = Filter::parse(text).unwrap().resolve(&class());
     resolved.unwrap_or_else(|error| panic!("{error}")).condition

@@ -5,6 +5,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use crate::probe::filter::time::Time;
+
 pub use crate::names::place::{Span, Spanned};
 
 /// A condition on an event.
@@ -83,6 +85,8 @@ pub enum Relation {
 pub enum Literal {
     /// A number that fits into 64 bits, with a sign or without.
     Number(i128),
+    /// A number with a unit of time.
+    Time(Time),
     /// A string or a pattern.
     Text(String),
 }
@@ -206,6 +210,7 @@ impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "{number}"),
+            Self::Time(time) => write!(f, "{time}"),
             Self::Text(text) => {
                 let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
                 write!(f, "\"{escaped}\"")

@@ -26,5 +26,9 @@ pub const SESSION_IS_RETURN: u32 = 0x7ead_0005;
 /// call to its return. Without a default.
 pub const SESSION_COOKIE: u32 = 0x7ead_0006;
 
+/// `fn(values, filter, call) -> u64`: as [`SYSCALL_FILTER`], for whole calls. `values` are those of
+/// the [`KeptCall`](crate::KeptCall) `call`. Default: 1.
+pub const CALL_FILTER: u32 = 0x7ead_0007;
+
 /// Bit of the result of [`FETCH`]: a value could not be read.
 pub const FETCH_FAULTED: u64 = 1 << 32;

@@ -19,6 +19,7 @@ mod spec;
 mod state;
 #[cfg(target_has_atomic = "64")]
 pub mod subbuf;
+mod syscall_call;
 // The compiler's eBPF targets declare no compare-and-swap, though the instruction set has
 // one from v3: an eBPF writer will need its own atomics there.
 #[cfg(target_has_atomic = "64")]
@@ -34,3 +35,6 @@ pub use spec::{
     SYSCALL_ARG_SLOT_LEN, SyscallSpec, spec_flags,
 };
 pub use state::{Config, CpuState};
+pub use syscall_call::{
+    CALL_STRING_SLOT_LEN, CallSpec, KeptCall, MAX_CALL_STRINGS, call_traits, call_values,
+};

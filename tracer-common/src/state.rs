@@ -34,6 +34,10 @@ pub struct Config {
     pub raw_enter_throttled: u32,
     /// Not zero: `raw_syscalls:sys_exit` has a [`Throttle`](crate::Throttle).
     pub raw_exit_throttled: u32,
+    /// Slots for the strings of a system call that is recorded as one event.
+    pub call_string_slots: u32,
+    /// Not zero: whole system calls are recorded, but neither entries nor returns.
+    pub calls_only: u32,
 }
 
 impl Config {
@@ -52,6 +56,8 @@ impl Config {
         only_id: 0,
         raw_enter_throttled: 0,
         raw_exit_throttled: 0,
+        call_string_slots: 0,
+        calls_only: 0,
     };
 }
 
@@ -76,6 +82,10 @@ pub struct CpuState {
     pub not_followed: u64,
     /// Events on a CPU that came online while others were recorded.
     pub unrecorded: u64,
+    /// System calls kept at their entry, to be recorded when they return.
+    pub calls_entered: u64,
+    /// Those that have returned.
+    pub calls_returned: u64,
 }
 
 impl CpuState {
@@ -90,5 +100,5 @@ impl CpuState {
 const _: () = {
     assert!(size_of::<CpuState>() == 128);
     assert!(align_of::<CpuState>() == 128);
-    assert!(size_of::<Config>() == 52);
+    assert!(size_of::<Config>() == 60);
 };

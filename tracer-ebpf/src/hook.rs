@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::mem::transmute;
 
-use tracer_common::{CallEntry, hook};
+use tracer_common::{CallEntry, KeptCall, hook};
 
 /// Whether the event passes the filter. At the return of a function, `duration` is how long the
 /// call took, and `entry` what was stored at its entry; null if there is nothing.
@@ -26,6 +26,18 @@ pub(crate) fn syscall_filter(regs: *const c_void, filter: u64, ret: i64) -> bool
         let call: unsafe extern "C" fn(*const c_void, u64, i64) -> u64 =
             transmute(hook::SYSCALL_FILTER as usize);
         call(regs, filter, ret) != 0
+    }
+}
+
+/// As [`filter`], for a filter of the table of whole system calls.
+#[inline(always)]
+pub(crate) fn call_filter(call: *const KeptCall, filter: u64) -> bool {
+    // SAFETY: as above; the values are a member of the call.
+    unsafe {
+        let values = &raw const (*call).values;
+        let filter_call: unsafe extern "C" fn(*const c_void, u64, *const KeptCall) -> u64 =
+            transmute(hook::CALL_FILTER as usize);
+        filter_call(values.cast(), filter, call) != 0
     }
 }
 

@@ -10,7 +10,7 @@
 //! | [`pids`], [`scope`], [`throttle`] | which events are recorded |
 //! | [`emit`] | the transport of events, and counters of lost ones |
 //! | [`fetched`] | events of functions, for the next three |
-//! | [`function`], [`returned`], [`session`], [`syscall`], [`tracepoint`] | one kind of probe each |
+//! | [`call`], [`function`], [`returned`], [`session`], [`syscall`], [`tracepoint`] | one kind of probe each |
 //! | [`follow`] | programs that follow processes |
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
@@ -30,6 +30,8 @@
 
 #[cfg(target_arch = "bpf")]
 mod atomics;
+#[cfg(target_arch = "bpf")]
+mod call;
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]

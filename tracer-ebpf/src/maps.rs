@@ -7,8 +7,8 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use tracer_common::{
-    CallEntry, CallKey, Config, CpuState, LeftOut, MAX_SYSCALLS, ProbeSpec, SCRATCH_LEN,
-    SyscallSpec, TaskLayout, Throttle, Wanted, Window,
+    CallEntry, CallKey, CallSpec, Config, CpuState, KeptCall, LeftOut, MAX_SYSCALLS, ProbeSpec,
+    SCRATCH_LEN, SyscallSpec, TaskLayout, Throttle, Wanted, Window,
 };
 
 /// One BPF ring for each recorded CPU, by CPU number.
@@ -55,6 +55,15 @@ pub(crate) static SYSCALL_ENTER: Array<SyscallSpec, MAX_SYSCALLS> = Array::new()
 /// System calls whose return is recorded, by number.
 #[btf_map]
 pub(crate) static SYSCALL_EXIT: Array<SyscallSpec, MAX_SYSCALLS> = Array::new();
+
+/// System calls that are recorded as one event, by number.
+#[btf_map]
+pub(crate) static SYSCALL_CALL: Array<CallSpec, MAX_SYSCALLS> = Array::new();
+
+/// What is kept of the system call of each thread. The recorder replaces this map by a task
+/// storage whose values have room for strings.
+#[btf_map]
+pub(crate) static CALLS: HashMap<u32, KeptCall, 1> = HashMap::new();
 
 /// Memory to build an event of variable length in, by CPU, for programs that do not nest on a
 /// CPU (`bpf_prog_active`, `kernel/trace/bpf_trace.c`).

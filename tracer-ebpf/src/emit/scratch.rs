@@ -250,8 +250,9 @@ impl Scratch {
         self.push_byte(unreadable);
     }
 
+    /// Appends a byte.
     #[inline(always)]
-    fn push_byte(&self, byte: u8) {
+    pub(crate) fn push_byte(&self, byte: u8) {
         // SAFETY: masked, inside the scratch.
         unsafe { self.end().write(byte) };
         self.advance(1);

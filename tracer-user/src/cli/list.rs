@@ -17,7 +17,7 @@ use crate::trace::event::{Display, Field, FieldType, IntegerType};
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// List only these: tracepoints and system calls by pattern or word, such as `sched:*`,
-    /// `syscall:open*` or `wakeup`; or functions, such as `kprobe:vfs_*`, `fexit:vfs_read`,
+    /// `syscall:open*` or `wakeup`; or calls and functions, such as `call:*`, `kprobe:vfs_*`, `fexit:vfs_read`,
     /// `rawtp:*`, `uprobe:/bin/bash:read*` [default: all tracepoints and system calls]
     #[arg(value_name = "PATTERN")]
     pattern: Option<String>,
@@ -46,9 +46,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Kinds of probes that are not listed in tracefs: they match functions of the kernel or of a
-/// program.
-const FUNCTION_KINDS: [&str; 8] = [
+/// Kinds of probes that are not listed in tracefs by their names: whole calls, and functions of the
+/// kernel or of a program.
+const FUNCTION_KINDS: [&str; 9] = [
+    "call",
     "kprobe",
     "kretprobe",
     "fentry",

@@ -68,7 +68,7 @@ const EXAMPLES: &str = "\
 Examples:
   tracer record -- ls                              record while `ls` runs
   tracer record -e 'sched:*' --duration 5s         record scheduler events for 5 seconds
-  tracer record -e syscall:openat -f 'ret < 0'     record calls of openat(2) that fail
+  tracer record -e call:openat -f 'ret < 0'        record calls of openat(2) that fail
   tracer record -e kprobe:vfs_read -T -p 1234      record calls with stacks in one process
   tracer record --mode overwrite --session flight  keep the newest events in memory
 

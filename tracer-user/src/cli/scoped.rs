@@ -20,9 +20,9 @@ pub(super) struct ProbeArgs(pub(super) Vec<ProbeRequest>);
 #[derive(clap::Args)]
 #[command(next_help_heading = "Events")]
 struct Declared {
-    /// Record this probe, such as `sched:sched_switch`, `syscall:openat`, `kprobe:vfs_read`,
-    /// `kretprobe:vfs_read`, or a pattern such as `sched:*`; can be repeated [default: scheduling
-    /// and system calls]
+    /// Record this probe, such as `sched:sched_switch`, `syscall:openat`, `call:openat`,
+    /// `kprobe:vfs_read`, `kretprobe:vfs_read`, or a pattern such as `sched:*`; can be repeated
+    /// [default: scheduling and system calls]
     #[arg(id = PROBE, short = 'e', long = "event", value_name = "PROBE")]
     _probes: Vec<String>,
 

@@ -37,6 +37,8 @@ pub(super) enum FunctionProbeKind {
     Kretprobe,
     Fentry,
     Fexit,
+    /// A kretprobe with all arguments.
+    Call,
 }
 
 impl FunctionLayout {
@@ -161,9 +163,10 @@ pub(super) fn kernel_function(
             entry: Some(Layout::default()),
             typed: Vec::new(),
         },
-        FunctionProbeKind::Kretprobe => {
+        FunctionProbeKind::Kretprobe | FunctionProbeKind::Call => {
             let values = match list {
                 Some(_) => at_exit(found, types, list)?,
+                None if kind == FunctionProbeKind::Call => at_exit(found, types, None)?,
                 None => match found {
                     Some(found) => fetch::returned(found).into_iter().collect(),
                     None => vec![registers::returned()],

@@ -9,7 +9,7 @@
 //! | [`filter`] | conditions on events |
 //! | [`rename`] | LTTng's names, applied to resolved probes |
 //! | [`tracepoint`] | layout of a tracepoint's event class |
-//! | [`syscalls`], [`syscall_args`] | layout of system-call event classes |
+//! | [`syscalls`], [`syscall_args`], [`syscall_call`] | layout of system-call event classes |
 //! | [`resolve`](mod@resolve) | all of it together |
 //! | [`listing`] | names and fields, for people |
 
@@ -23,6 +23,7 @@ pub mod rename;
 pub mod resolve;
 pub mod spec;
 pub mod syscall_args;
+pub mod syscall_call;
 pub mod syscalls;
 pub mod tracepoint;
 mod user;

@@ -3,6 +3,7 @@
 //! ```text
 //! sched:sched_switch       a tracepoint; both parts may be shell patterns
 //! syscall:openat           a system call, entry and exit; may be a pattern
+//! call:openat              a system call as one event, when it returns; may be a pattern
 //! kprobe:vfs_read+0x10     an instruction of a kernel function; a function may be a pattern
 //! kretprobe:vfs_read       the return of a kernel function; may be a pattern
 //! fentry:vfs_read          a kernel function is entered, by trampoline; may be a pattern
@@ -13,7 +14,7 @@
 //! uretprobe:/bin/x:main    the return of a function of a program or library
 //! ```
 //!
-//! All but system calls may end with `{path->dentry->d_name.name:str, ret}`: what is
+//! All but system calls and `call:` may end with `{path->dentry->d_name.name:str, ret}`: what is
 //! fetched (see [`fetch`](crate::probe::fetch)).
 
 use std::fmt;
@@ -44,6 +45,11 @@ pub enum Target {
     /// `syscall:NAME`: entry and exit.
     Syscall {
         /// System call, or a pattern.
+        name: String,
+    },
+    /// `call:NAME`: a call as one event, when it returns.
+    Call {
+        /// System call, else kernel function, or a pattern.
         name: String,
     },
     /// `kprobe:FUNCTION[+OFFSET]`.
@@ -167,6 +173,12 @@ pub enum SpecError {
         braces, or use `kprobe:` with its function"
     )]
     FetchOfSyscall(String),
+    /// Braces after a whole call.
+    #[error(
+        "`{0}` fetches values, but `call:` records the arguments of the call; remove the braces, or \
+        use `kretprobe:` with its function"
+    )]
+    FetchOfCall(String),
     /// Text after the closing brace, or no closing brace.
     #[error("unbalanced braces in `{0}`; the probe must end with `}}`")]
     OpenBraces(String),
@@ -199,7 +211,9 @@ impl Target {
     fn is_explicit(&self) -> bool {
         match self {
             Self::Tracepoint { system, name } => !is_glob(system) && !is_glob(name),
-            Self::Syscall { name } | Self::RawTracepoint { name } => !is_glob(name),
+            Self::Syscall { name } | Self::Call { name } | Self::RawTracepoint { name } => {
+                !is_glob(name)
+            }
             Self::Kprobe { function, .. }
             | Self::Kretprobe { function }
             | Self::Fentry { function }
@@ -248,8 +262,10 @@ impl FromStr for ProbeText {
             .filter(|inner| !inner.contains(['{', '}']))
             .ok_or_else(|| SpecError::OpenBraces(text.to_owned()))?;
         let target: Target = probe.parse()?;
-        if let Target::Syscall { .. } = target {
-            return Err(SpecError::FetchOfSyscall(text.to_owned()));
+        match target {
+            Target::Syscall { .. } => return Err(SpecError::FetchOfSyscall(text.to_owned())),
+            Target::Call { .. } => return Err(SpecError::FetchOfCall(text.to_owned())),
+            _ => {}
         }
         let fetch = FetchList::parse(inner).map_err(|cause| SpecError::Fetch {
             probe: probe.to_owned(),
@@ -287,6 +303,7 @@ impl FromStr for Target {
         };
         Ok(match kind {
             "syscall" => Self::Syscall { name: name.into() },
+            "call" => Self::Call { name: name.into() },
             "kprobe" => parse_kprobe(text, name)?,
             "kretprobe" => Self::Kretprobe {
                 function: without_offset(SpecError::OffsetOnReturn)?,
@@ -411,6 +428,7 @@ impl fmt::Display for Target {
         match self {
             Self::Tracepoint { system, name } => write!(f, "{system}:{name}"),
             Self::Syscall { name } => write!(f, "syscall:{name}"),
+            Self::Call { name } => write!(f, "call:{name}"),
             Self::Kprobe { function, offset } => write!(f, "kprobe:{function}{}", Offset(*offset)),
             Self::Kretprobe { function } => write!(f, "kretprobe:{function}"),
             Self::Fentry { function } => write!(f, "fentry:{function}"),

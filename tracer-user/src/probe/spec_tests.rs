@@ -165,6 +165,15 @@ fn what_cannot_be_fetched_is_shown_with_its_place() {
 }
 
 #[test]
+fn a_call_is_a_name_or_a_pattern_without_braces() {
+    let name = "openat".to_owned();
+    assert_eq!(parse("call:openat"), Ok(Target::Call { name }.into()));
+    assert!(!parse("call:*").unwrap().is_explicit());
+    let text = "call:openat{filename}";
+    assert_eq!(parse(text), Err(SpecError::FetchOfCall(text.into())));
+}
+
+#[test]
 fn a_system_call_has_its_arguments_without_braces() {
     let text = "syscall:openat{filename}";
     assert_eq!(parse(text), Err(SpecError::FetchOfSyscall(text.into())));

@@ -9,8 +9,8 @@ use std::process::{self, Command};
 use std::{io, mem};
 
 use aya_obj::generated::{
-    BPF_F_RDONLY_PROG, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_link_type,
-    bpf_map_type, bpf_perf_event_type, bpf_prog_info, bpf_prog_type,
+    BPF_F_NO_PREALLOC, BPF_F_RDONLY_PROG, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn,
+    bpf_link_info, bpf_link_type, bpf_map_type, bpf_perf_event_type, bpf_prog_info, bpf_prog_type,
 };
 
 use crate::sys::checked;
@@ -141,6 +141,47 @@ pub fn create_lru_hash(key_len: u32, value_len: u32, max_entries: u32) -> io::Re
         max_entries,
         0,
     )
+}
+
+/// Creates a map with a value of `value_len` bytes for each thread that a program stores one for.
+pub fn create_task_storage(value_len: u32) -> io::Result<OwnedFd> {
+    // The kernel wants the types of key and value, and the key to be a number of 32 bits.
+    const INT: u32 = 1 << 24;
+    const ARRAY: u32 = 3 << 24;
+    const NAME: u32 = 1;
+    let types: [u32; 14] = [
+        // Types 1 and 2: numbers of 4 bytes and of 1 byte.
+        NAME, INT, 4, 32, NAME, INT, 1, 8, // Type 3: elements of type 2, indexed by type 1.
+        0, ARRAY, 0, 2, 1, value_len,
+    ];
+    let strings = b"\0int\0";
+    let types_len = mem::size_of_val(&types) as u32;
+    let header: [u32; 6] = [
+        0x0001_eb9f,
+        24,
+        0,
+        types_len,
+        types_len,
+        strings.len() as u32,
+    ];
+    let words = header.iter().chain(&types);
+    let mut btf: Vec<u8> = words.copied().flat_map(u32::to_ne_bytes).collect();
+    btf.extend(strings);
+    let mut attr = zeroed();
+    attr.__bindgen_anon_7.btf = btf.as_ptr() as u64;
+    attr.__bindgen_anon_7.btf_size = btf.len() as u32;
+    let types = bpf_fd(bpf_cmd::BPF_BTF_LOAD, &mut attr)?;
+    let mut attr = zeroed();
+    // SAFETY: writing a member of a zeroed union of integers.
+    let map = unsafe { &mut attr.__bindgen_anon_1 };
+    map.map_type = bpf_map_type::BPF_MAP_TYPE_TASK_STORAGE as u32;
+    map.key_size = 4;
+    map.value_size = value_len;
+    map.map_flags = BPF_F_NO_PREALLOC;
+    map.btf_fd = types.as_raw_fd() as u32;
+    map.btf_key_type_id = 1;
+    map.btf_value_type_id = 3;
+    bpf_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr)
 }
 
 /// Creates an array with one cgroup, for programs that check whether a thread is in it.

@@ -28,6 +28,9 @@ pub const STRING_CUT: &str = "string_cut";
 /// not be read (its page was not in memory) and is recorded as empty.
 pub const STRING_FAULT: &str = "string_fault";
 
+/// Field of whole system calls: 1 if the call had not returned when its event was recorded.
+pub const UNFINISHED: &str = "unfinished";
+
 /// A named, typed part of a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {

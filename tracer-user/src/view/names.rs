@@ -60,6 +60,7 @@ pub(super) fn is_result(class: &str, field: &str) -> bool {
         && (class.starts_with("syscall_exit_")
             || class.starts_with("syscalls:sys_exit_")
             || class == "raw_syscalls:sys_exit"
+            || class.starts_with("call:")
             || class.starts_with("kretprobe:")
             || class.starts_with("fexit:"))
 }
@@ -113,6 +114,7 @@ mod tests {
         for class in [
             "syscall_exit_openat",
             "raw_syscalls:sys_exit",
+            "call:openat",
             "kretprobe:vfs_read",
             "fexit:vfs_read",
         ] {

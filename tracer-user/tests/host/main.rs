@@ -12,6 +12,7 @@ mod analyses;
 mod beside;
 mod btf;
 mod buffers;
+mod calls;
 mod cli;
 mod context;
 mod damage;

@@ -103,6 +103,7 @@ fn every_tracepoint_of_this_kernel_has_a_layout_that_adds_up() {
             }
             AttachPoint::Syscall { .. } => "syscall",
             AttachPoint::RawSyscall { .. } => "raw syscall",
+            AttachPoint::Call { .. } => "call",
             other @ AttachPoint::Function { .. } => panic!("{other:?}"),
         };
         *kinds.entry(kind).or_default() += 1;

@@ -7,6 +7,7 @@
 use std::ffi::CString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -127,6 +128,14 @@ enum Command {
         /// The address of the name, in the first page, which is never mapped
         #[arg(default_value_t = 8, value_parser = clap::value_parser!(u16).range(..4096))]
         address: u16,
+    },
+    /// Call openat(2) with the content of a file as name, from memory into which it is mapped for
+    /// each call
+    OpenMapped {
+        /// File that contains a name and a NUL
+        path: PathBuf,
+        /// Number of calls
+        count: u64,
     },
     /// Call renameat(2), whether that succeeds or not
     Rename {
@@ -289,6 +298,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Command::Reborn { pid, count } => family::reborn(*pid, *count)?,
         Command::Open { path, count } => open(path, *count)?,
         Command::OpenNowhere { count, address } => open_nowhere(*count, *address)?,
+        Command::OpenMapped { path, count } => open_mapped(path, *count)?,
         Command::Rename { from, to, count } => rename(from, to, *count)?,
         Command::Read { path, count } => read(path, *count)?,
         Command::Values => {
@@ -379,6 +389,24 @@ fn open_nowhere(count: u64, address: u16) -> Result<()> {
         Ok(())
     })?;
     report("open-nowhere", count, time);
+    Ok(())
+}
+
+#[allow(unsafe_code)]
+fn open_mapped(path: &Path, count: u64) -> Result<()> {
+    let file = fs::File::open(path).with_context(|| cannot("open", path))?;
+    let (len, null, fd) = (4096, std::ptr::null_mut(), file.as_raw_fd());
+    let time = repeat(count, || {
+        // SAFETY: a new mapping, which nothing else uses; the kernel reads the name from it.
+        unsafe {
+            let name = libc::mmap(null, len, libc::PROT_READ, libc::MAP_PRIVATE, fd, 0);
+            ensure!(name != libc::MAP_FAILED, "{}", io::Error::last_os_error());
+            libc::openat(libc::AT_FDCWD, name.cast(), libc::O_RDONLY);
+            libc::munmap(name, len);
+        }
+        Ok(())
+    })?;
+    report("open-mapped", count, time);
     Ok(())
 }
 

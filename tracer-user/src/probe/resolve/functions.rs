@@ -20,7 +20,8 @@ impl Resolver<'_> {
             Target::Kretprobe { function }
             | Target::Fentry { function }
             | Target::Fexit { function }
-            | Target::Func { function } => (function.as_str(), 0),
+            | Target::Func { function }
+            | Target::Call { name: function } => (function.as_str(), 0),
             _ => return Ok(false),
         };
         let functions = functions(&mut self.functions, self.files, probe)?;
@@ -68,6 +69,7 @@ impl Resolver<'_> {
             FunctionProbeKind::Kretprobe => "kretprobe",
             FunctionProbeKind::Fentry => "fentry",
             FunctionProbeKind::Fexit => "fexit",
+            FunctionProbeKind::Call => "call",
         };
         let mut name = match offset {
             0 => format!("{prefix}:{symbol}"),
@@ -134,6 +136,7 @@ impl Resolver<'_> {
         };
         match &probe.target {
             Target::Kretprobe { .. } => Ok(FunctionProbeKind::Kretprobe),
+            Target::Call { .. } => Ok(FunctionProbeKind::Call),
             Target::Fentry { .. } => trampoline(FunctionProbeKind::Fentry, "kprobe"),
             Target::Fexit { .. } => trampoline(FunctionProbeKind::Fexit, "kretprobe"),
             Target::Func { .. } if obstacle.is_none() && has_trampolines => {

@@ -3,6 +3,7 @@
 //! Patterns are expanded against what the running kernel offers, probes named twice are merged,
 //! and classes are numbered.
 
+mod calls;
 mod functions;
 mod resolver;
 mod syscalls;

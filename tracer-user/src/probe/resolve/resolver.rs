@@ -72,6 +72,8 @@ impl<'a> Resolver<'a> {
                 true
             }
             Target::Syscall { name } => self.add_syscalls(name)?,
+            Target::Call { name } if probe.is_explicit() => self.add_call(probe, name)?,
+            Target::Call { name } => self.add_calls(probe, name)?,
             Target::Kprobe { .. }
             | Target::Kretprobe { .. }
             | Target::Fentry { .. }

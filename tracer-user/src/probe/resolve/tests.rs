@@ -145,6 +145,42 @@ fn a_call_is_found_under_either_name() {
 }
 
 #[test]
+fn whole_calls_are_classes_of_their_own() {
+    let expected = [
+        "syscall_entry_newfstat",
+        "syscall_exit_newfstat",
+        "call:newfstat",
+    ];
+    assert_eq!(names(&["syscall:fstat", "call:fstat"]), expected);
+    assert_eq!(names(&["call:m*"]), ["call:mmap", "call:mount"]);
+    assert!(message("call:opena").contains("call:openat"));
+}
+
+#[test]
+fn a_call_that_is_no_system_call_is_a_function() {
+    let root = tempfile::tempdir().unwrap();
+    let symbols = "ff10 T vfs_read\nff50 T vfs_readv\n";
+    let files = with_functions(root.path(), symbols, "vfs_read\nvfs_readv\n");
+    let names = |text: &str| -> Vec<String> {
+        let probes = resolve_texts(&files, &[text.to_owned()]).unwrap();
+        let returns = |probe: &ResolvedProbe| {
+            matches!(
+                &probe.attach_point,
+                AttachPoint::Function {
+                    target: FunctionTarget::Kretprobe { .. },
+                    ..
+                }
+            )
+        };
+        assert!(probes.iter().all(returns));
+        probes.into_iter().map(|probe| probe.class.name).collect()
+    };
+    std::fs::create_dir_all(root.path().join("tracefs/events")).unwrap();
+    assert_eq!(names("call:vfs_read"), ["call:vfs_read"]);
+    assert_eq!(names("call:vfs_*"), ["call:vfs_read", "call:vfs_readv"]);
+}
+
+#[test]
 fn tracefs_names_mean_one_side_of_a_call() {
     assert_eq!(names(&["syscalls:sys_exit_read"]), ["syscall_exit_read"]);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tracer_common::{ProbeSpec, SyscallSpec, spec_flags};
+use tracer_common::{CallSpec, ProbeSpec, SyscallSpec, spec_flags};
 
 use crate::probe::fetch::{FieldSource, Layout};
 use crate::probe::filter::Condition;
@@ -76,6 +76,13 @@ pub enum AttachPoint {
         entry: bool,
         /// Its row in the table.
         spec: SyscallSpec,
+    },
+    /// One system call, as one event when it returns.
+    Call {
+        /// Its number.
+        nr: u32,
+        /// Its row in the table, whose class is still 0.
+        spec: CallSpec,
     },
     /// A function, an instruction or a raw tracepoint: generated code fetches the payload.
     Function {

@@ -139,6 +139,7 @@ mod tests {
             steps,
             specs: Vec::new(),
             syscalls: Vec::new(),
+            calls: Vec::new(),
         };
         let error = run.plan(&plan).err().map(|error| error.to_string());
         let attached = run.programs;

@@ -41,6 +41,8 @@ pub struct KernelCounts {
     /// Events with a fetched value that could not be read, by class. Classes without any are
     /// left out.
     pub faults: Vec<(u32, u64)>,
+    /// System calls that had not returned and are not recorded.
+    pub calls_under_way: u64,
     /// Threads and processes that should have been followed and could not be.
     pub not_followed: u64,
     /// Events on CPUs that came online during the recording, by CPU. CPUs without any are left
@@ -93,6 +95,8 @@ impl Attached {
         counts.left_out =
             throttle::left_out(maps.fd("LEFT_OUT")?, &maps.throttles, maps.cpu_count)?;
         counts.faults = maps.faults()?;
+        let under_way = (0..maps.cpu_count).map(|cpu| maps.states.calls_under_way(cpu));
+        counts.calls_under_way = under_way.sum::<i64>().try_into().unwrap_or(0);
         // On any CPU: a thread may be started on one that is not recorded.
         let not_followed = (0..maps.cpu_count).map(|cpu| maps.states.not_followed(cpu));
         counts.not_followed += not_followed.sum::<u64>();

@@ -71,6 +71,7 @@ impl<'p> Loaded<'p> {
             maps.ebpf.maps(),
             &plan.specs,
             object::create_entries(probes)?,
+            object::create_calls(probes)?,
         )?;
         if settings.log {
             object::forward_log(&mut maps.ebpf)?;
@@ -239,8 +240,13 @@ impl Loader {
             }
             Filter::Numbered { first, filters } => {
                 let questions: Vec<_> = filters.iter().map(|it| self.question(*it)).collect();
-                let code = code::syscall_filter(&questions, *first, tables)?;
-                hooks.set(hook::SYSCALL_FILTER, code);
+                if matches!(plan.template, Template::CallEnter | Template::CallExit) {
+                    let code = code::call_filter(&questions, *first, tables)?;
+                    hooks.set(hook::CALL_FILTER, code);
+                } else {
+                    let code = code::syscall_filter(&questions, *first, tables)?;
+                    hooks.set(hook::SYSCALL_FILTER, code);
+                }
             }
         }
         Ok(hooks)

@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use tracer_common::{CallEntry, CallKey, Config, NESTED_LEVELS, TaskLayout, spec_flags};
+use tracer_common::{
+    CALL_STRING_SLOT_LEN, CallEntry, CallKey, CallSpec, Config, KeptCall, NESTED_LEVELS,
+    TaskLayout, spec_flags,
+};
 
 use crate::probe::fetch::{self, MAX_FETCHED_STRING};
 use crate::probe::{AttachPoint, ResolvedProbe};
@@ -75,6 +78,14 @@ impl Maps {
             };
             bpf::update(
                 self.fd(table)?,
+                &row.nr.to_ne_bytes(),
+                bytemuck::bytes_of(&row.spec),
+            )
+            .with_context(|| format!("cannot enable system call {}", row.nr))?;
+        }
+        for row in &plan.calls {
+            bpf::update(
+                self.fd("SYSCALL_CALL")?,
                 &row.nr.to_ne_bytes(),
                 bytemuck::bytes_of(&row.spec),
             )
@@ -177,6 +188,12 @@ fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Config {
         u32::from(probe.is_some_and(|probe| is_throttled(settings.throttles, probe)))
     };
     let (raw_enter, raw_exit) = (raw(true), raw(false));
+    let records_halves = |probe: &ResolvedProbe| {
+        matches!(
+            probe.attach_point,
+            AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. }
+        )
+    };
     let records_entries = probes
         .iter()
         .any(|probe| matches!(probe.attach_point, AttachPoint::Syscall { entry: true, .. }));
@@ -194,6 +211,8 @@ fn config(settings: &Settings<'_>, probes: &[ResolvedProbe]) -> Config {
         only_id: settings.processes.only_id().unwrap_or(0),
         raw_enter_throttled: throttled(raw_enter),
         raw_exit_throttled: throttled(raw_exit),
+        call_string_slots: call_string_slots(probes),
+        calls_only: u32::from(!probes.iter().any(records_halves)),
     }
 }
 
@@ -204,7 +223,9 @@ fn fetching(probes: &[ResolvedProbe]) -> Vec<u32> {
         AttachPoint::Function { layout, entry, .. } => {
             layout.faults || entry.as_ref().is_some_and(|entry| entry.faults)
         }
-        AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } => false,
+        AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } | AttachPoint::Call { .. } => {
+            false
+        }
     };
     let classes = probes.iter().filter(fetches);
     classes.map(|probe| probe.class.id).collect()
@@ -228,6 +249,32 @@ pub(super) fn create_entries(probes: &[ResolvedProbe]) -> Result<OwnedFd> {
     let value_len = size_of::<CallEntry>() + largest.unwrap_or(0).next_multiple_of(8);
     bpf::create_lru_hash(size_of::<CallKey>() as u32, value_len as u32, max_calls)
         .context("cannot create the map of calls in progress")
+}
+
+/// The whole system calls among `probes`.
+fn calls(probes: &[ResolvedProbe]) -> impl Iterator<Item = &CallSpec> {
+    probes.iter().filter_map(|probe| match &probe.attach_point {
+        AttachPoint::Call { spec, .. } => Some(spec),
+        _ => None,
+    })
+}
+
+/// The most strings of one of them.
+fn call_string_slots(probes: &[ResolvedProbe]) -> u32 {
+    let strings = calls(probes).map(|call| call.strings.count_ones());
+    strings.max().unwrap_or(0)
+}
+
+/// Creates the storage of system calls under way, if whole ones are recorded. Its values have
+/// room for the strings of the call with the most.
+pub(super) fn create_calls(probes: &[ResolvedProbe]) -> Result<Option<OwnedFd>> {
+    if calls(probes).next().is_none() {
+        return Ok(None);
+    }
+    let strings = call_string_slots(probes) as usize * CALL_STRING_SLOT_LEN;
+    let storage = bpf::create_task_storage((size_of::<KeptCall>() + strings) as u32)
+        .context("cannot create the storage of system calls under way")?;
+    Ok(Some(storage))
 }
 
 /// Prints the programs' messages from a thread of its own.

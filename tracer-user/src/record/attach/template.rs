@@ -18,6 +18,9 @@ const SPEC_SECTION: &str = ".rodata.spec";
 /// The map of calls in progress. The size of its values depends on the probes.
 const ENTRIES: &str = "ENTRIES";
 
+/// The storage of system calls under way. The size of its values depends on the probes.
+const CALLS: &str = "CALLS";
+
 /// All programs of the object, with the table of specifications that their copies use.
 pub(super) struct Templates {
     programs: HashMap<String, Vec<bpf_insn>>,
@@ -25,16 +28,19 @@ pub(super) struct Templates {
     specs: OwnedFd,
     /// Open until all programs are loaded.
     _entries: OwnedFd,
+    _calls: Option<OwnedFd>,
 }
 
 impl Templates {
     /// Reads the programs of `object`, whose maps aya has created as `maps`, for the probes
-    /// that `specs` describes. `entries` is the map of calls in progress.
+    /// that `specs` describes. `entries` is the map of calls in progress, `calls` that of system
+    /// calls, if whole ones are recorded.
     pub(super) fn new<'a>(
         object: &[u8],
         maps: impl Iterator<Item = (&'a str, &'a Map)>,
         specs: &[ProbeSpec],
         entries: OwnedFd,
+        calls: Option<OwnedFd>,
     ) -> Result<Self> {
         let mut object = Object::parse(object)?;
         let table = bpf::create_frozen(table_of(specs))
@@ -44,6 +50,9 @@ impl Templates {
             .collect();
         fds.insert(SPEC_SECTION.to_owned(), table.as_raw_fd());
         fds.insert(ENTRIES.to_owned(), entries.as_raw_fd());
+        if let Some(calls) = &calls {
+            fds.insert(CALLS.to_owned(), calls.as_raw_fd());
+        }
         let definitions = object.maps.clone();
         let sections = object
             .functions
@@ -70,6 +79,7 @@ impl Templates {
             license: object.license.clone(),
             specs: table,
             _entries: entries,
+            _calls: calls,
         })
     }
 
@@ -172,6 +182,7 @@ fn is_hook(instruction: bpf_insn) -> bool {
         hook::CONTEXT,
         hook::FETCH,
         hook::SYSCALL_FILTER,
+        hook::CALL_FILTER,
         hook::SESSION_IS_RETURN,
         hook::SESSION_COOKIE,
     ];
@@ -182,7 +193,7 @@ fn is_hook(instruction: bpf_insn) -> bool {
 
 fn default_result(hook: u32) -> i32 {
     match hook {
-        hook::FILTER | hook::SYSCALL_FILTER => 1,
+        hook::FILTER | hook::SYSCALL_FILTER | hook::CALL_FILTER => 1,
         _ => 0,
     }
 }

@@ -50,6 +50,17 @@ impl CpuStates {
             .load(Ordering::Relaxed)
     }
 
+    /// System calls that were entered on this CPU and have not returned, less those that returned
+    /// here and were entered on another one.
+    #[must_use]
+    pub fn calls_under_way(&self, cpu: u32) -> i64 {
+        let counter = |offset| self.u64_at(cpu, offset).load(Ordering::Relaxed);
+        // Relaxed: as above.
+        let entered = counter(core::mem::offset_of!(CpuState, calls_entered));
+        let returned = counter(core::mem::offset_of!(CpuState, calls_returned));
+        entered.wrapping_sub(returned) as i64
+    }
+
     /// Threads that should have been followed when they were made on this CPU, and are not.
     #[must_use]
     pub fn not_followed(&self, cpu: u32) -> u64 {

@@ -1,7 +1,7 @@
 //! Events as lines of text, in the format of `trace-cmd report`.
 
 use crate::trace::ctf::{Event, Loss};
-use crate::trace::event::{Display, STRING_CUT, STRING_FAULT};
+use crate::trace::event::{Display, STRING_CUT, STRING_FAULT, UNFINISHED};
 use crate::trace::sidecar::tasks::Tasks;
 use crate::trace::{Class, ClassField, Fields, Number, Value};
 use crate::view::line::Line;
@@ -55,7 +55,7 @@ impl Text {
                     &field.name,
                     "=",
                 ),
-                is_mark: field.name == STRING_CUT || field.name == STRING_FAULT,
+                is_mark: [STRING_CUT, STRING_FAULT, UNFINISHED].contains(&field.name.as_str()),
                 is_result: is_result(&class.name, &field.name),
                 stack: Side::of_field(&field.name),
             };

@@ -37,6 +37,21 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        name: "each read is one call, of the system and of the function",
+        verify: |_, outcome| {
+            let reads = Reads::of(outcome)?;
+            for class in ["call:pread64", "call:vfs_read"] {
+                reads.expect(class, |event| {
+                    let duration = event.number("duration");
+                    event.has("count", 1)
+                        && event.has("ret", 1)
+                        && duration.is_some_and(|ns| ns > 0)
+                })?;
+            }
+            Ok(())
+        },
+    },
+    Check {
         name: "a tracepoint has the name of the program that was started",
         verify: verify_exec,
     },
@@ -112,6 +127,7 @@ pub(super) fn commands() -> Vec<Command> {
             format!(
                 "tracer record -o /out/reads-trace -e \
                  kprobe:vfs_r*,kretprobe:vfs_read,{INSIDE},syscall:pread64 -e \
+                 call:pread64,call:vfs_read -e \
                  sched:sched_process_exec,sched:sched_switch -- work --cpu 0 read /init {READS}"
             ),
         ),

@@ -8,7 +8,7 @@ mod filter;
 mod value;
 
 pub(super) use context::context;
-pub(super) use filter::{Question, Tables, filter, syscall_filter};
+pub(super) use filter::{Question, Tables, call_filter, filter, syscall_filter};
 pub(super) use value::Abi;
 
 #[cfg(test)]

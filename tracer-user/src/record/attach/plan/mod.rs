@@ -5,6 +5,7 @@
 //! the kernel refuses it. Loading and attaching only carry the plan out.
 
 mod attachment;
+mod calls;
 mod follow;
 mod program;
 mod shared;
@@ -20,6 +21,7 @@ use crate::probe::ResolvedProbe;
 use crate::record::attach::settings::Settings;
 
 pub use attachment::{Attachment, ProbedFunction};
+pub use calls::CallRow;
 pub use program::{EventFilter, Filter, Misses, ProgramPlan, Template};
 pub use syscalls::{SyscallRow, TooManyFilters};
 
@@ -42,6 +44,8 @@ pub struct AttachPlan<'p> {
     pub specs: Vec<ProbeSpec>,
     /// The tables of the programs that all system calls share.
     pub syscalls: Vec<SyscallRow>,
+    /// The table of the programs that record whole system calls.
+    pub calls: Vec<CallRow>,
 }
 
 /// Programs that are attached together: all of them or none.
@@ -93,10 +97,13 @@ impl<'p> AttachPlan<'p> {
         steps.extend(alone.filter_map(|row| planner.single(row)));
         let (shared, syscalls) = planner.syscalls()?;
         steps.extend(shared);
+        let (whole, calls) = planner.calls()?;
+        steps.extend(whole);
         Ok(Self {
             steps,
             specs: planner.specs(),
             syscalls,
+            calls,
         })
     }
 

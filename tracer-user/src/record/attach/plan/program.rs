@@ -51,6 +51,10 @@ pub enum Template {
     RawSysEnter,
     /// `raw_syscalls:sys_exit`.
     RawSysExit,
+    /// Whole system calls: keeps the arguments at the entry.
+    CallEnter,
+    /// Whole system calls: an event at the return.
+    CallExit,
     /// Adds new threads of recorded processes.
     FollowNewTask,
     /// Lets a command be recorded from its exec on.
@@ -73,6 +77,8 @@ impl Template {
             Self::SysExit => "on_sys_exit",
             Self::RawSysEnter => "on_raw_sys_enter",
             Self::RawSysExit => "on_raw_sys_exit",
+            Self::CallEnter => "on_call_enter",
+            Self::CallExit => "on_call_exit",
             Self::FollowNewTask => "on_newtask",
             Self::FollowExec => "on_exec",
             Self::FollowFree => "on_free",

@@ -30,7 +30,9 @@ impl<'p> Planner<'_, 'p> {
                 self.emitting(row, Template::Return, event(target), layout),
                 keeping(row, probe, target, entry),
             ],
-            AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } => return None,
+            AttachPoint::Syscall { .. }
+            | AttachPoint::RawSyscall { .. }
+            | AttachPoint::Call { .. } => return None,
         };
         let on_refusal = if probe.explicit {
             OnRefusal::Fail

@@ -48,7 +48,9 @@ fn spec(probe: &ResolvedProbe) -> ProbeSpec {
             };
             (spec, layout, entry.as_ref())
         }
-        AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } => return ProbeSpec::EMPTY,
+        AttachPoint::Syscall { .. } | AttachPoint::RawSyscall { .. } | AttachPoint::Call { .. } => {
+            return ProbeSpec::EMPTY;
+        }
     };
     let mut flags = spec.flags | probe.stacks.flags();
     if !layout.is_empty() {

@@ -143,14 +143,14 @@ impl Shared {
 
 /// The filters of one program, numbered. Calls with equal conditions share one.
 #[derive(Default)]
-struct Numbers<'p> {
-    filters: Vec<EventFilter<'p>>,
+pub(super) struct Numbers<'p> {
+    pub(super) filters: Vec<EventFilter<'p>>,
     known: HashMap<Option<&'p Condition>, u8>,
 }
 
 impl<'p> Numbers<'p> {
     /// From 0.
-    fn number(&mut self, filter: EventFilter<'p>) -> Result<u8, TooManyFilters> {
+    pub(super) fn number(&mut self, filter: EventFilter<'p>) -> Result<u8, TooManyFilters> {
         if let Some(&number) = self.known.get(&filter.condition) {
             return Ok(number);
         }

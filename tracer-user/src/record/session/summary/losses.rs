@@ -137,7 +137,8 @@ impl Summary {
         let total = of_classes + self.counts.skipped_of_many + self.counts.skipped_syscalls;
         if total > 0 {
             // A kretprobe misses calls when all of its instances are in use.
-            let is_return = |name: &String| name.starts_with("kretprobe:");
+            let is_return =
+                |name: &String| name.starts_with("kretprobe:") || name.starts_with("call:");
             let mut classes = self.counts.skipped.iter();
             let of_class =
                 classes.any(|(class, _)| self.names.get(*class as usize).is_some_and(is_return));
@@ -184,6 +185,14 @@ impl Summary {
                 out,
                 "{} 32-bit system calls were not recorded",
                 grouped(self.counts.compat_syscalls)
+            )?;
+        }
+        if self.counts.calls_under_way > 0 {
+            writeln!(
+                out,
+                "{} system calls had not returned when the recording ended: they are not in the \
+                 trace",
+                grouped(self.counts.calls_under_way)
             )?;
         }
         if self.counts.not_followed > 0 {

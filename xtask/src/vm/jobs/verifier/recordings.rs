@@ -65,6 +65,8 @@ pub(super) const RECORDINGS: [Recording; 10] = [
             ),
             Shape::new("system call, entry", "syscall:openat", "on_sys_enter"),
             Shape::new("system call, exit", "syscall:openat", "on_sys_exit"),
+            Shape::new("whole call, entry", "call:openat", "on_call_enter"),
+            Shape::new("whole call, exit", "call:openat", "on_call_exit"),
             Shape::new(
                 "raw system call, entry",
                 "raw_syscalls:sys_enter",
@@ -138,6 +140,11 @@ pub(super) const RECORDINGS: [Recording; 10] = [
                 "system call, exit",
                 "syscalls:sys_exit_openat if ret == -2",
                 "on_sys_exit",
+            ),
+            Shape::new(
+                "whole call, exit",
+                "call:openat if filename ~ \"/etc/*\" && ret < 0 && duration > 10ms",
+                "on_call_exit",
             ),
             Shape::new(
                 "raw system call, entry",
@@ -227,6 +234,7 @@ const EACH_KIND: [Shape; 8] = [
     Shape::new("raw tracepoint", "rawtp:sched_switch", "rawtp_sched_swi"),
     Shape::new("system call, entry", "syscall:openat", "on_sys_enter"),
     Shape::new("system call, exit", "syscall:openat", "on_sys_exit"),
+    Shape::new("whole call, exit", "call:openat", "on_call_exit"),
     Shape::new(
         "raw system call, entry",
         "raw_syscalls:sys_enter",

@@ -76,10 +76,32 @@ pub(in crate::record::attach) fn syscall_filter(
     first: u32,
     tables: &mut Tables,
 ) -> Result<Vec<bpf_insn>> {
+    numbered(questions, first, tables, Abi::Syscall, RETURNED)
+}
+
+/// As [`syscall_filter`], for whole system calls: `fn(values, number, call) -> bool`. The values
+/// are the arguments, result and duration; `call` is what is kept of the call, where strings are.
+pub(in crate::record::attach) fn call_filter(
+    questions: &[Question<'_>],
+    first: u32,
+    tables: &mut Tables,
+) -> Result<Vec<bpf_insn>> {
+    numbered(questions, first, tables, Abi::Arguments, CALL_ENTRY)
+}
+
+/// Decides by the filter of the number in `R2`. `R1` is where values are, `R3` goes to the stack
+/// at `third`.
+fn numbered(
+    questions: &[Question<'_>],
+    first: u32,
+    tables: &mut Tables,
+    abi: Abi,
+    third: i16,
+) -> Result<Vec<bpf_insn>> {
     let mut code = Code::default();
     if questions.iter().any(Question::looks_at_fields) {
         code.op(Op::Move, CTX, Reg::R1);
-        code.store(Width::Double, Reg::Frame, RETURNED, Reg::R3);
+        code.store(Width::Double, Reg::Frame, third, Reg::R3);
     }
     let (wanted, refused) = (code.label(), code.label());
     let labels: Vec<Label> = questions.iter().map(|_| code.label()).collect();
@@ -89,7 +111,7 @@ pub(in crate::record::attach) fn syscall_filter(
     code.jump(refused);
     let mut writer = Writer {
         code,
-        abi: Abi::Syscall,
+        abi,
         tables,
         refused,
     };

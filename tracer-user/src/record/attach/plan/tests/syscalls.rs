@@ -1,6 +1,6 @@
 //! System calls: which programs they share, and how their filters are numbered.
 
-use tracer_common::SyscallSpec;
+use tracer_common::{CallSpec, SyscallSpec};
 
 use super::*;
 use crate::probe::filter::{Condition, NumberSource, NumberTest, NumberType, Relation};
@@ -59,6 +59,24 @@ fn entries_share_a_program_and_exits_another() {
         .iter()
         .map(|row| (row.nr, row.entry, row.spec.class));
     assert!(table.eq([(0, true, 0), (1, true, 2), (0, false, 1)]));
+}
+
+#[test]
+fn whole_calls_share_a_program_for_entries_and_one_for_returns() {
+    let call = |nr| {
+        let spec = CallSpec::default();
+        at(AttachPoint::Call { nr, spec })
+    };
+    let mut probes = numbered(vec![call(3), tracepoint(7, "a"), call(5)]);
+    probes[2].filter = Some(uid_is(0));
+    let plan = plan(&probes, NONE);
+    let step = &plan.steps[1];
+    assert_eq!(templates(step), [Template::CallExit, Template::CallEnter]);
+    assert_eq!(step.rows, [0, 2]);
+    assert!(matches!(step.on_refusal, OnRefusal::Fail));
+    let table = plan.calls.iter();
+    let table = table.map(|row| (row.nr, row.spec.class, row.spec.filter));
+    assert!(table.eq([(3, 0, 0), (5, 2, 1)]));
 }
 
 #[test]

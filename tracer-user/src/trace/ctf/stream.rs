@@ -201,7 +201,7 @@ impl<'t> Stream<'t> {
 
     /// Passes over packets of the file that end before the first event that is wanted.
     fn seek(&mut self) {
-        let from_ns = self.from_ns();
+        let from_ns = self.first_ns();
         if from_ns == 0 {
             return;
         }
@@ -214,7 +214,7 @@ impl<'t> Stream<'t> {
     }
 
     /// Packets that end earlier are passed over.
-    fn from_ns(&self) -> u64 {
+    fn first_ns(&self) -> u64 {
         self.shared.from_ns.max(self.shared.piece.from_ns)
     }
 
@@ -251,7 +251,7 @@ impl<'t> Stream<'t> {
             let class = &self.scanner.layout().streams[packet.stream];
             let loss = self.loss_before(&packet, class);
             let end = packet.header.timestamp_end;
-            if end != u64::MAX && class.time.ns(end) < self.from_ns() {
+            if end != u64::MAX && class.time.ns(end) < self.first_ns() {
                 continue;
             }
             if loss.timestamp_ns > piece.to_ns {
@@ -333,12 +333,8 @@ impl<'t> Stream<'t> {
         let before = self
             .before
             .or_else(|| self.start.0.get(&header.stream_instance_id).copied());
-        let (sequence, discarded) = before.map_or((header.sequence, 0), |last| {
-            (last.sequence.wrapping_add(1), last.events_discarded)
-        });
+        let (events, packets) = packet.lost_since(before);
         self.before = Some(header.into());
-        let missing = header.sequence.saturating_sub(sequence);
-        let events = header.events_discarded.saturating_sub(discarded);
         let until = match header.timestamp_end {
             u64::MAX => u64::MAX,
             end => class.time.ns(end),
@@ -348,7 +344,7 @@ impl<'t> Stream<'t> {
             timestamp_ns,
             cpu: header.cpu,
             events,
-            packets: if packet.has_sequence { missing } else { 0 },
+            packets,
             until_ns: if events > 0 { until } else { timestamp_ns },
         }
     }

@@ -60,9 +60,6 @@ pub struct Loss {
     /// Packets that are missing before this one: overwritten before they were read, or in
     /// a chunk that is not here.
     pub packets: u64,
-    /// Events may be missing up to this time: the end of the packet if the recorder dropped
-    /// events, because the counter is that of the whole packet.
-    pub until_ns: u64,
 }
 
 /// What a stream has next.
@@ -335,17 +332,11 @@ impl<'t> Stream<'t> {
             .or_else(|| self.start.0.get(&header.stream_instance_id).copied());
         let (events, packets) = packet.lost_since(before);
         self.before = Some(header.into());
-        let until = match header.timestamp_end {
-            u64::MAX => u64::MAX,
-            end => class.time.ns(end),
-        };
-        let timestamp_ns = class.time.ns(header.timestamp_begin);
         Loss {
-            timestamp_ns,
+            timestamp_ns: class.time.ns(header.timestamp_begin),
             cpu: header.cpu,
             events,
             packets,
-            until_ns: if events > 0 { until } else { timestamp_ns },
         }
     }
 

@@ -236,6 +236,35 @@ fn raw_events_have_the_number_of_their_call() {
 }
 
 #[test]
+fn calls_that_are_one_event_are_summed_up() {
+    let fields = ["fd", "ret", "duration", "unfinished"];
+    let fields = fields.map(|name| field(name, slot64()));
+    let class = class(40, "call:read", fields.into());
+    let read = |time, values: [i64; 4]| {
+        let payload = values.map(i64::to_le_bytes).concat();
+        event(time, 40, 41, &payload)
+    };
+    let t = START_NS;
+    let events = [
+        read(t, [7, 100, 5_000, 0]),
+        read(t + 1, [7, -4, 3_000, 0]),
+        read(t + 2, [7, 0, -1, 1]),
+        read(t + 3, [7, 0, -1, 0]),
+    ];
+    let dir = TraceDir::with_classes(&[class], &[StreamBytes::new(0).packet(&events, 0)]);
+    let calls = json(&dir, &[]);
+    assert_eq!(
+        (&calls["calls"], &calls["total_ns"]),
+        (&json!(2), &json!(8_000))
+    );
+    assert_eq!(apart(&calls), [0, 1, 0, 1, 0, 0]);
+    assert_eq!(
+        text(&dir, &["--slower", "5us"]).lines().next().unwrap(),
+        "           <...>-41      [000] 12345.678896: read(fd=7) = 100 <0.000005>"
+    );
+}
+
+#[test]
 fn a_trace_without_system_calls_names_the_probes_to_record() {
     let output = common::sample().tracer("calls", &[]);
     assert_eq!(output.status.code(), Some(1));

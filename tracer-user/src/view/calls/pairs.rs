@@ -177,7 +177,7 @@ impl<'t> Calls<'t> {
     fn entry(&mut self, event: &Event<'_>, call: CallId) {
         let arguments = self.options.slower_ns.map(|_| {
             let mut line = Line::default();
-            push_arguments(&mut line, event);
+            push_arguments(&mut line, event, usize::MAX);
             line.0.into()
         });
         let entry = Entry {
@@ -203,19 +203,7 @@ impl<'t> Calls<'t> {
     }
 
     fn exit(&mut self, event: &Event<'_>, call: CallId, result: Option<usize>) {
-        let comm = event.comm;
-        let mut exit = Exit {
-            call,
-            cpu: event.cpu,
-            time_ns: event.timestamp_ns,
-            result: result.map_or(0, |index| number(event, index)),
-            tid: event.tid,
-            pid: event.pid,
-            comm: None,
-        };
-        if let Some(comm) = comm {
-            Comm::note(&mut exit.comm, comm, event.tid == event.pid);
-        }
+        let exit = exit_of(event, call, result);
         match self.threads.get_mut(&event.tid) {
             None => {
                 let thread = Thread {
@@ -249,6 +237,35 @@ impl<'t> Calls<'t> {
             self.apart.over_loss += 1;
             return;
         }
+        self.add(entry, exit);
+    }
+
+    /// Adds a call that is one event.
+    fn whole(&mut self, event: &Event<'_>, call: CallId, result: usize) {
+        if number(event, result + 2) != 0 {
+            self.apart.without_return += 1;
+            return;
+        }
+        let Ok(time_ns) = u64::try_from(number(event, result + 1)) else {
+            self.apart.at_start += 1;
+            return;
+        };
+        let arguments = self.options.slower_ns.map(|_| {
+            let mut line = Line::default();
+            push_arguments(&mut line, event, result);
+            line.0.into()
+        });
+        let entry = Entry {
+            call,
+            cpu: event.cpu,
+            time_ns: event.timestamp_ns.saturating_sub(time_ns),
+            arguments,
+        };
+        let exit = exit_of(event, call, Some(result));
+        self.add(entry, &exit);
+    }
+
+    fn add(&mut self, entry: Entry, exit: &Exit) {
         let time_ns = exit.time_ns.saturating_sub(entry.time_ns);
         let id = match self.options.group {
             Group::Process => exit.pid,
@@ -316,6 +333,22 @@ fn is_of_new_thread(roles: &Roles, exit: &Exit) -> bool {
     exit.result == 0 && roles.is_clone(exit.call)
 }
 
+fn exit_of(event: &Event<'_>, call: CallId, result: Option<usize>) -> Exit {
+    let mut comm = None;
+    if let Some(name) = event.comm {
+        Comm::note(&mut comm, name, event.tid == event.pid);
+    }
+    Exit {
+        call,
+        cpu: event.cpu,
+        time_ns: event.timestamp_ns,
+        result: result.map_or(0, |index| number(event, index)),
+        tid: event.tid,
+        pid: event.pid,
+        comm,
+    }
+}
+
 fn number(event: &Event<'_>, index: usize) -> i64 {
     match event.fields().nth(index) {
         Some((_, Value::Number(number) | Value::Labeled(number, _))) => number.raw as i64,
@@ -335,6 +368,7 @@ impl Analysis for Calls<'_> {
             Role::Other => {}
             Role::Entry(call) => self.entry(event, call),
             Role::Exit(call, result) => self.exit(event, call, result),
+            Role::Whole(call, result) => self.whole(event, call, result),
             Role::RawEntry(index) => {
                 let call = self.roles.of_number(number(event, index) as u64);
                 self.entry(event, call);

@@ -7,6 +7,7 @@ use thiserror::Error;
 use tracer_common::arch::{AARCH64, X86_64};
 
 use crate::trace::Class;
+use crate::trace::event::UNFINISHED;
 use crate::trace::folder::Trace;
 use crate::view::select::{Filter, SelectError, Selection};
 
@@ -41,6 +42,10 @@ const PREFIXES: [(&str, &str); 3] = [
 const RAW: [&str; 2] = ["raw_syscalls:sys_enter", "raw_syscalls:sys_exit"];
 const NUMBER: &str = "id";
 
+/// Prefix of events that are a whole call, if the last of their fields are these.
+const WHOLE: &str = "call:";
+const WHOLE_FIELDS: [&str; 3] = [RESULT, "duration", UNFINISHED];
+
 /// The field with the result.
 const RESULT: &str = "ret";
 
@@ -63,6 +68,9 @@ pub(super) enum Role {
     /// With the index of the field with the number.
     RawEntry(usize),
     RawExit(usize, Option<usize>),
+    /// The whole call, with the index of its result. Its duration and whether it has not
+    /// returned are the next two fields.
+    Whole(CallId, usize),
 }
 
 /// A system call: a position in the names, or after them, its number.
@@ -112,6 +120,14 @@ impl Roles {
                 }
             }
         }
+        if !roles.has(true) && !roles.has(false) {
+            for class in trace.classes().iter().filter(selected) {
+                if let Some((name, result)) = whole(class) {
+                    let id = roles.add(name);
+                    roles.by_class[class.index] = Role::Whole(id, result);
+                }
+            }
+        }
         match (roles.has(true), roles.has(false)) {
             (true, true) if !trace.has_threads() => Err(CallError::NoThreads),
             (true, true) => Ok(roles),
@@ -133,6 +149,7 @@ impl Roles {
         self.by_class.iter().any(|role| match role {
             Role::Entry(_) | Role::RawEntry(_) => entries,
             Role::Exit(..) | Role::RawExit(..) => !entries,
+            Role::Whole(..) => true,
             Role::Other => false,
         })
     }
@@ -194,6 +211,16 @@ fn raw(class: &Class) -> Option<Role> {
         0 => Some(Role::RawEntry(number)),
         _ => Some(Role::RawExit(number, field(class, RESULT))),
     }
+}
+
+/// The name of the system call, and the index of its result.
+fn whole(class: &Class) -> Option<(&str, usize)> {
+    let name = class.name.strip_prefix(WHOLE)?;
+    let result = field(class, RESULT)?;
+    let fields = class.fields[result..]
+        .iter()
+        .map(|field| field.name.as_str());
+    fields.take(3).eq(WHOLE_FIELDS).then_some((name, result))
 }
 
 fn field(class: &Class, name: &str) -> Option<usize> {

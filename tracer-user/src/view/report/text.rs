@@ -166,10 +166,11 @@ fn push_fields(line: &mut Line, fields: Fields<'_>, texts: &[FieldText]) {
     }
 }
 
-/// The fields of an event as the arguments of a call: `dfd=-100, filename=/etc/passwd`.
-pub(in crate::view) fn push_arguments(line: &mut Line, event: &Event<'_>) {
+/// The first `count` fields of an event as the arguments of a call: `dfd=-100,
+/// filename=/etc/passwd`.
+pub(in crate::view) fn push_arguments(line: &mut Line, event: &Event<'_>, count: usize) {
     let mut comma = "";
-    for (field, value) in event.fields() {
+    for (field, value) in event.fields().take(count) {
         if field.name == STRING_CUT || field.name == STRING_FAULT {
             continue;
         }

@@ -118,7 +118,6 @@ fn a_rise_of_discarded_events_is_a_loss() {
         .packet(&one_event(START_NS + 9), 0);
     let expected = Loss {
         timestamp_ns: START_NS + 5,
-        until_ns: START_NS + 5,
         cpu: 2,
         events: 1204,
         packets: 0,

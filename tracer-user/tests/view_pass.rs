@@ -64,7 +64,7 @@ fn seen<const ORDERED: bool>(
     division: Division,
 ) -> Seen<ORDERED> {
     let trace = Trace::open(dir.path()).unwrap();
-    pass(&trace, selection, division, Seen::default)
+    pass(&trace, selection, division, |_| Seen::default())
         .unwrap()
         .analysis
 }

@@ -9,6 +9,7 @@ use crate::sys::signals::fail_beyond_file_size_limit;
 #[cfg(feature = "record")]
 use crate::record::detach::COMMAND as DETACH;
 
+mod calls;
 #[cfg(feature = "record")]
 mod detach;
 #[cfg(feature = "record")]
@@ -58,6 +59,7 @@ enum Command {
     List(list::Args),
     Report(report::Args),
     Stats(stats::Args),
+    Calls(calls::Args),
     Repair(repair::Args),
     #[cfg(feature = "record")]
     Doctor(doctor::Args),
@@ -83,6 +85,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::List(args) => list::run(args),
         Command::Report(args) => report::run(args),
         Command::Stats(args) => stats::run(args),
+        Command::Calls(args) => calls::run(args),
         Command::Repair(args) => repair::run(args),
         #[cfg(feature = "record")]
         Command::Doctor(args) => doctor::run(args),

@@ -56,7 +56,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             return groups(dir, selection, grouping, top, format);
         }
         let trace = Trace::open(dir)?;
-        let new = || Overview::new(trace.classes().len());
+        let new = |_: &_| Overview::new(trace.classes().len());
         let passed = pass(&trace, selection, Division::default(), new)?;
         note_tails(dir, &passed.tails);
         let stats = Stats::new(&trace, passed, top);
@@ -73,7 +73,7 @@ fn groups(
 ) -> anyhow::Result<ExitCode> {
     let trace = Trace::open(dir)?;
     let plan = Plan::new(grouping, &trace, selection)?;
-    let new = || Groups::new(&plan, &trace);
+    let new = |_: &_| Groups::new(&plan, &trace);
     let passed = pass(&trace, selection, Division::default(), new)?;
     note_tails(dir, &passed.tails);
     print(|out| passed.analysis.write(top, format, out))

@@ -5,8 +5,8 @@
 //! as a tuple.
 
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use thiserror::Error;
@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::trace::Class;
 use crate::trace::ctf::{Event, Loss, Piece, ReadError, Tail};
 use crate::trace::folder::{PacketSpan, Packets, Record, Trace};
+use crate::view::losses::Losses;
 use crate::view::select::{Filter, SelectError, Selection};
 
 /// Pieces for each thread, so that all threads finish at about the same time.
@@ -104,7 +105,7 @@ pub struct Passed<A> {
     pub tails: Vec<Tail>,
 }
 
-/// Shows the selected events of `trace` to analyses that `new` makes.
+/// Shows the selected events of `trace` to analyses that `new` makes for its losses.
 ///
 /// # Errors
 /// If the selection does not fit the trace, or a stream is corrupt.
@@ -112,12 +113,13 @@ pub fn pass<A: Analysis>(
     trace: &Trace,
     selection: &Selection,
     division: Division,
-    new: impl Fn() -> A + Sync,
+    new: impl Fn(&Arc<Losses>) -> A + Sync,
 ) -> Result<Passed<A>, PassError> {
     let threads = division.threads;
     let Packets { mut spans, tails } = trace.packets()?;
     let start_ns = spans.iter().map(|span| span.begin_ns).min().unwrap_or(0);
     let filter = Filter::new(selection, trace.classes(), start_ns)?;
+    let losses = Arc::new(Losses::new(&spans));
     let is_ascending = spans.is_sorted_by_key(|span| (span.stream, span.begin_ns));
     spans.retain(|span| {
         span.begin_ns <= filter.to_ns && span.end_ns >= filter.from_ns && filter.has_cpu(span.cpu)
@@ -138,8 +140,8 @@ pub fn pass<A: Analysis>(
         while let index = next.fetch_add(1, Ordering::Relaxed)
             && let Some(&piece) = pieces.get(index)
         {
-            let result = see_piece(trace, &filter, piece, new());
-            let mut done = done.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let result = see_piece(trace, &filter, piece, new(&losses));
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.push((index, result));
         }
     };
@@ -149,11 +151,9 @@ pub fn pass<A: Analysis>(
         }
         work();
     });
-    let mut done = done
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|&(index, _)| index);
-    let mut whole = new();
+    let mut whole = new(&losses);
     for (_, result) in done {
         whole.merge(result?);
     }

@@ -275,10 +275,11 @@ impl Table {
                 if index > 0 {
                     line.push_str("  ");
                 }
+                let spaces = " ".repeat(width - cell.chars().count());
                 if *is_right {
-                    line.push_str(&format!("{cell:>width$}"));
+                    line.extend([&spaces, cell.as_str()]);
                 } else {
-                    line.push_str(&format!("{cell:<width$}"));
+                    line.extend([cell.as_str(), &spaces]);
                 }
             }
             writeln!(out, "{}", line.trim_end())?;

@@ -37,6 +37,7 @@ mod sinks;
 mod snapshots;
 mod stacks;
 mod state_dump;
+mod summaries;
 mod throttle;
 mod truth;
 mod unforeseen;

@@ -4,6 +4,7 @@ use crate::trace::class::ClassField;
 use crate::trace::ctf::layout::{Layout, visit};
 use crate::trace::ctf::packet::{MAGIC, MAX_PACKET_LEN, PacketError, PacketHeader};
 use crate::trace::ctf::schema::Role;
+use crate::trace::folder::chunk::LastPacket;
 use crate::trace::value::{Cursor, Slots, Value};
 
 /// The start of a packet.
@@ -22,6 +23,22 @@ pub(crate) struct Packet {
     pub(crate) first_bits: u64,
     /// What fields of events refer to.
     pub(crate) slots: Slots,
+}
+
+impl Packet {
+    /// Events and packets that are missing since the packet before it.
+    pub(crate) fn lost_since(&self, before: Option<LastPacket>) -> (u64, u64) {
+        let header = &self.header;
+        let (sequence, discarded) = before.map_or((header.sequence, 0), |last| {
+            (last.sequence.wrapping_add(1), last.events_discarded)
+        });
+        let packets = if self.has_sequence {
+            header.sequence.saturating_sub(sequence)
+        } else {
+            0
+        };
+        (header.events_discarded.saturating_sub(discarded), packets)
+    }
 }
 
 /// Why there is no packet.

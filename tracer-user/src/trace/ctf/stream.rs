@@ -60,9 +60,6 @@ pub struct Loss {
     /// Packets that are missing before this one: overwritten before they were read, or in
     /// a chunk that is not here.
     pub packets: u64,
-    /// Events may be missing up to this time: the end of the packet if the recorder dropped
-    /// events, because the counter is that of the whole packet.
-    pub until_ns: u64,
 }
 
 /// What a stream has next.
@@ -201,7 +198,7 @@ impl<'t> Stream<'t> {
 
     /// Passes over packets of the file that end before the first event that is wanted.
     fn seek(&mut self) {
-        let from_ns = self.from_ns();
+        let from_ns = self.first_ns();
         if from_ns == 0 {
             return;
         }
@@ -214,7 +211,7 @@ impl<'t> Stream<'t> {
     }
 
     /// Packets that end earlier are passed over.
-    fn from_ns(&self) -> u64 {
+    fn first_ns(&self) -> u64 {
         self.shared.from_ns.max(self.shared.piece.from_ns)
     }
 
@@ -251,7 +248,7 @@ impl<'t> Stream<'t> {
             let class = &self.scanner.layout().streams[packet.stream];
             let loss = self.loss_before(&packet, class);
             let end = packet.header.timestamp_end;
-            if end != u64::MAX && class.time.ns(end) < self.from_ns() {
+            if end != u64::MAX && class.time.ns(end) < self.first_ns() {
                 continue;
             }
             if loss.timestamp_ns > piece.to_ns {
@@ -333,23 +330,13 @@ impl<'t> Stream<'t> {
         let before = self
             .before
             .or_else(|| self.start.0.get(&header.stream_instance_id).copied());
-        let (sequence, discarded) = before.map_or((header.sequence, 0), |last| {
-            (last.sequence.wrapping_add(1), last.events_discarded)
-        });
+        let (events, packets) = packet.lost_since(before);
         self.before = Some(header.into());
-        let missing = header.sequence.saturating_sub(sequence);
-        let events = header.events_discarded.saturating_sub(discarded);
-        let until = match header.timestamp_end {
-            u64::MAX => u64::MAX,
-            end => class.time.ns(end),
-        };
-        let timestamp_ns = class.time.ns(header.timestamp_begin);
         Loss {
-            timestamp_ns,
+            timestamp_ns: class.time.ns(header.timestamp_begin),
             cpu: header.cpu,
             events,
-            packets: if packet.has_sequence { missing } else { 0 },
-            until_ns: if events > 0 { until } else { timestamp_ns },
+            packets,
         }
     }
 

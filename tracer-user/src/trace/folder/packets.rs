@@ -3,6 +3,7 @@
 use crate::trace::ctf::Tail;
 use crate::trace::ctf::layout::Layout;
 use crate::trace::ctf::packets::Packet;
+use crate::trace::folder::chunk::LastPacket;
 
 /// One packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub struct PacketSpan {
     pub packet_len: u64,
     /// Bytes that are in use.
     pub content_len: u64,
+    /// Events that the recorder dropped since the packet before, up to the end of this one.
+    pub lost_events: u64,
+    /// Packets that are missing before this one.
+    pub lost_packets: u64,
 }
 
 /// All packets of a trace.
@@ -31,7 +36,14 @@ pub struct Packets {
 }
 
 impl Packets {
-    pub(super) fn add(&mut self, stream: usize, packet: &Packet, layout: &Layout) {
+    pub(super) fn add(
+        &mut self,
+        stream: usize,
+        packet: &Packet,
+        layout: &Layout,
+        before: Option<LastPacket>,
+    ) {
+        let (lost_events, lost_packets) = packet.lost_since(before);
         let time = layout.streams[packet.stream].time;
         let header = &packet.header;
         self.spans.push(PacketSpan {
@@ -44,6 +56,8 @@ impl Packets {
             },
             packet_len: header.packet_len(),
             content_len: header.content_len(),
+            lost_events,
+            lost_packets,
         });
     }
 }

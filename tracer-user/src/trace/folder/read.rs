@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::trace::class::Class;
 use crate::trace::ctf::ReadError;
-use crate::trace::ctf::layout::Layout;
+use crate::trace::ctf::layout::{Layout, Thread};
 use crate::trace::ctf::metadata::TraceInfo;
 use crate::trace::ctf::scan::{Scanner, Tail};
 use crate::trace::ctf::stream::{Event, Head, Loss, Piece, Shared, Stream, StreamFile};
@@ -121,6 +121,13 @@ impl Trace {
         &self.classes
     }
 
+    /// Whether each event has the ID of its thread: traces of LTTng can lack it.
+    #[must_use]
+    pub fn has_threads(&self) -> bool {
+        let mut streams = self.layouts.iter().flat_map(|layout| &layout.streams);
+        streams.all(|stream| !matches!(stream.thread, Thread::Fixed { tid: None, .. }))
+    }
+
     /// Names of threads.
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
@@ -204,11 +211,17 @@ impl Trace {
     /// If a packet header is corrupt.
     pub fn packets(&self) -> Result<Packets, ReadError> {
         let mut packets = Packets::default();
+        let mut before = None;
         for (stream, file) in self.numbered_files() {
             let layout = &self.layouts[file.layout];
+            let start = &self.before[file.layout].0;
             let mut scanner = Scanner::open(&file.path, layout)?;
             while let Some((_, packet)) = scanner.next()? {
-                packets.add(stream, &packet, layout);
+                let header = &packet.header;
+                let last = before.and_then(|(of, last)| (of == stream).then_some(last));
+                let last = last.or_else(|| start.get(&header.stream_instance_id).copied());
+                before = Some((stream, header.into()));
+                packets.add(stream, &packet, layout, last);
             }
             packets.tails.extend(scanner.tail().cloned());
         }

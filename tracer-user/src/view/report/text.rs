@@ -166,6 +166,22 @@ fn push_fields(line: &mut Line, fields: Fields<'_>, texts: &[FieldText]) {
     }
 }
 
+/// The first `count` fields of an event as the arguments of a call: `dfd=-100,
+/// filename=/etc/passwd`.
+pub(in crate::view) fn push_arguments(line: &mut Line, event: &Event<'_>, count: usize) {
+    let mut comma = "";
+    for (field, value) in event.fields().take(count) {
+        if field.name == STRING_CUT || field.name == STRING_FAULT {
+            continue;
+        }
+        line.text(comma);
+        comma = ", ";
+        line.bare(field.name.as_bytes());
+        line.byte(b'=');
+        push_inner(line, value);
+    }
+}
+
 /// One line for each address of the stacks in `fields`, as in `perf script`.
 fn push_stacks(
     line: &mut Line,

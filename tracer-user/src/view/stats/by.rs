@@ -292,7 +292,7 @@ struct Group {
 pub struct Groups<'t> {
     plan: &'t Plan,
     trace: &'t Trace,
-    groups: HashMap<Box<[u8]>, Group>,
+    by_key: HashMap<Box<[u8]>, Group>,
     key: Key,
     /// Events that lack a field.
     left_out: u64,
@@ -305,7 +305,7 @@ impl<'t> Groups<'t> {
         Self {
             plan,
             trace,
-            groups: HashMap::new(),
+            by_key: HashMap::new(),
             key: Key::default(),
             left_out: 0,
         }
@@ -324,11 +324,11 @@ impl Analysis for Groups<'_> {
         for source in &plan.by {
             source.push_key(&mut self.key, event, self.trace);
         }
-        if !self.groups.contains_key(self.key.0.as_slice()) {
+        if !self.by_key.contains_key(self.key.0.as_slice()) {
             let key = self.key.0.clone().into();
-            self.groups.insert(key, Group::default());
+            self.by_key.insert(key, Group::default());
         }
-        let Some(group) = self.groups.get_mut(self.key.0.as_slice()) else {
+        let Some(group) = self.by_key.get_mut(self.key.0.as_slice()) else {
             return;
         };
         group.events += 1;
@@ -343,8 +343,8 @@ impl Analysis for Groups<'_> {
 
     fn merge(&mut self, later: Self) {
         self.left_out += later.left_out;
-        for (key, more) in later.groups {
-            let group = self.groups.entry(key).or_default();
+        for (key, more) in later.by_key {
+            let group = self.by_key.entry(key).or_default();
             group.events += more.events;
             group.sum = group.sum.saturating_add(more.sum);
             group.summed += more.summed;
@@ -364,7 +364,11 @@ impl Groups<'_> {
         out: &mut impl Write,
     ) -> io::Result<()> {
         let grouping = &self.plan.grouping;
-        let mut groups: Vec<_> = self.groups.iter().collect();
+        let mut groups: Vec<_> = self
+            .by_key
+            .iter()
+            .map(|(key, group)| (&**key, group))
+            .collect();
         groups.sort_by(|(a_key, a), (b_key, b)| {
             let by_sum = grouping.sum.as_ref().map(|_| b.sum.cmp(&a.sum));
             let by_events = b.events.cmp(&a.events);
@@ -403,7 +407,7 @@ impl Groups<'_> {
         Ok(())
     }
 
-    fn table(&self, groups: &[(&Box<[u8]>, &Group)], top: Option<usize>) -> Table {
+    fn table(&self, groups: &[(&[u8], &Group)], top: Option<usize>) -> Table {
         let grouping = &self.plan.grouping;
         let mut table = Table::new(&[("EVENTS", "events")]);
         let column = |what: &str, field: &str| {
@@ -445,7 +449,7 @@ impl Groups<'_> {
     }
 
     /// A row for each bucket of each group.
-    fn buckets(&self, groups: &[(&Box<[u8]>, &Group)], top: Option<usize>) -> Table {
+    fn buckets(&self, groups: &[(&[u8], &Group)], top: Option<usize>) -> Table {
         let mut table = Table::new(&[]);
         for field in self.plan.grouping.by.iter().map(String::as_str) {
             table.columns.push(Column::new("", field));

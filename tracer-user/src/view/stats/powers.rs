@@ -97,7 +97,9 @@ mod tests {
 
     fn lines(numbers: &[i128]) -> Vec<String> {
         let mut powers = Powers::default();
-        numbers.iter().for_each(|&number| powers.add(number));
+        for &number in numbers {
+            powers.add(number);
+        }
         let mut out = Vec::new();
         powers.write_text(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

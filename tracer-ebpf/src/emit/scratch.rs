@@ -191,6 +191,9 @@ impl Scratch {
     #[inline(always)]
     pub(crate) fn push_kernel_string(&self, source: *const c_void, len: usize) {
         let room = bounded(len) + 1;
+        // SAFETY: a live variable; volatile, because the compiler otherwise keeps `room` in a
+        // register whose bound the verifier has lost.
+        let room = unsafe { core::ptr::read_volatile(&raw const room) } & (2 * MAX_EVENT_LEN - 1);
         let read = unsafe { bpf_probe_read_kernel_str(self.end().cast(), room as u32, source) };
         self.finish_string(read);
     }

@@ -19,7 +19,7 @@ pub enum ReadError {
     #[error("`{}` is in use: a recording writes to it; stop that first", .0.display())]
     InUse(PathBuf),
     /// The recorder was killed before it wrote the metadata.
-    #[error("`{}` has no events: its recorder was killed before the recording began; there is nothing to repair, and the folder can be removed", .0.display())]
+    #[error("`{}` is not a trace: its recorder was killed before the recording began; there is nothing to repair, and the folder can be removed", .0.display())]
     NotBegun(PathBuf),
     /// The folder has no metadata.
     #[error("`{}` is not a trace: it has no file `metadata`; give the folder that `tracer record` named at its end", .0.display())]

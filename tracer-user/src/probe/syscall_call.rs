@@ -102,6 +102,8 @@ pub fn call_sources(spec: &CallSpec) -> Vec<FieldSource> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn format(arguments: &[&str]) -> Format {
@@ -110,7 +112,11 @@ mod tests {
         );
         for (index, argument) in arguments.iter().enumerate() {
             let offset = 16 + 8 * index;
-            text += &format!("\tfield:{argument};\toffset:{offset};\tsize:8;\tsigned:0;\n");
+            writeln!(
+                text,
+                "\tfield:{argument};\toffset:{offset};\tsize:8;\tsigned:0;"
+            )
+            .unwrap();
         }
         Format::parse(&text).unwrap()
     }

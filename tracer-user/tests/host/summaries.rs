@@ -16,7 +16,7 @@ fn known_calls_are_counted() {
     let dir = recording.trace_dir();
     let read = |command: &str| -> Value {
         let options = ["-p", &pid, "--format", "json"];
-        let output = tracer(|tracer| tracer.arg(command).arg(&dir).args(options));
+        let output = tracer(|tracer| tracer.arg(command).arg(dir).args(options));
         assert!(
             output.status.success(),
             "{}",

@@ -25,7 +25,8 @@ pub enum Way {
     Certified,
     /// By perf's.
     Perf,
-    /// Both, each as a class of its own, also by recipes that are not certified yet.
+    /// Both, each as a class of its own, also by recipes that are not certified yet. Probes
+    /// without a recipe are left out.
     Both,
 }
 
@@ -63,9 +64,9 @@ impl<'a> Recipes<'a> {
         }
     }
 
-    /// Gives probes the recipes by which they are to be attached. With [`Way::Both`], each that
-    /// has one is preceded by another one that is attached by it; then all classes are numbered
-    /// again.
+    /// Gives probes the recipes by which they are to be attached. With [`Way::Both`], only those
+    /// that have one are kept, each preceded by another one that is attached by it, and classes
+    /// are numbered again.
     pub fn bind(&self, way: Way, probes: Vec<ResolvedProbe>) -> Vec<ResolvedProbe> {
         if way == Way::Perf {
             return probes;
@@ -88,8 +89,10 @@ impl<'a> Recipes<'a> {
                         only: true,
                         ..recipe
                     });
-                    bound.push(compared);
+                    bound.extend([compared, probe]);
+                    continue;
                 }
+                (None, Way::Both) => continue,
                 (Some(recipe), _) if recipe.key.is_certified() => probe.set_recipe(recipe),
                 _ => {}
             }

@@ -33,7 +33,7 @@ pub(super) struct Args {
     recipes: bool,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let pattern = args.pattern.as_deref().unwrap_or("*");
     let written = if args.recipes {

@@ -31,7 +31,7 @@ impl Table {
             Some((event.to_owned(), key.to_owned()))
         };
         Self {
-            comment: comments.iter().map(|line| format!("{line}\n")).collect(),
+            comment: comments.join("\n") + "\n",
             lines: lines.into_iter().filter_map(pair).collect(),
         }
     }
@@ -43,8 +43,9 @@ impl Table {
 
     fn text(&self) -> String {
         let lines = self.lines.iter();
-        let lines = lines.map(|(event, key)| format!("{key} {event}\n"));
-        self.comment.clone() + &lines.collect::<String>()
+        lines.fold(self.comment.clone(), |text, (event, key)| {
+            text + key + " " + event + "\n"
+        })
     }
 
     pub(super) fn write(&self) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::kernel::KernelFiles;
 use crate::kernel::btf::KernelBtf;
 use crate::kernel::tracefs::format::Format;
 use crate::probe::fetch::FieldSource;
+use crate::probe::filter::Condition;
 use crate::probe::recipes::certified::Key;
 use crate::probe::recipes::layout::{self, RecordLayout};
 use crate::probe::recipes::resolve::Resolver;
@@ -148,13 +149,13 @@ impl<'a> Recipes<'a> {
         }
         let mut resolver = Resolver::new(&found);
         let of_field = |name: &str| recipe.of_field(name).collect::<Vec<_>>().into_iter();
-        let resolved = layout::resolve(&layout.written, of_field, &mut resolver)?;
+        let record = layout::resolve(&layout.written, of_field, &mut resolver)?;
         // The key is that of the kernel's fields, whatever the names in the trace.
-        let key = Key::new(format, &found, &resolver.into_followed(), &resolved.texts);
+        let key = Key::new(format, &found, &resolver.into_followed(), &record.texts);
         Ok(BoundRecipe {
             tracepoint: format.name.clone(),
-            layout: resolved.layout,
-            sources: resolved.sources,
+            layout: record.layout,
+            sources: record.sources,
             key,
             only: false,
         })
@@ -177,7 +178,7 @@ impl<'a> Recipes<'a> {
         let Some(recipe) = self.of_event(system, name)? else {
             return Ok(None);
         };
-        let fields = probe.filter.iter().flat_map(|filter| filter.fields());
+        let fields = probe.filter.iter().flat_map(Condition::fields);
         let mut sources = fields.map(|index| recipe.sources.get(index));
         if sources.any(|source| matches!(source, None | Some(FieldSource::Nowhere))) {
             return Err(

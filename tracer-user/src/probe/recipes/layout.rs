@@ -41,7 +41,7 @@ pub(super) fn resolve<'r, I: Iterator<Item = &'r FieldRecipe>>(
     recipes: impl Fn(&str) -> I,
     resolver: &mut Resolver<'_>,
 ) -> Result<Resolved, String> {
-    let mut resolved = Resolved {
+    let mut record = Resolved {
         layout: RecordLayout { values: Vec::new() },
         sources: Vec::new(),
         texts: Vec::new(),
@@ -50,19 +50,19 @@ pub(super) fn resolve<'r, I: Iterator<Item = &'r FieldRecipe>>(
         let (len, content, source) = match &field.kernel {
             Some(name) => {
                 let (text, content) = of_kernel(field.form, name, recipes(name), resolver)?;
-                resolved.texts.push(format!("{name}={text}"));
+                record.texts.push(format!("{name}={text}"));
                 content
             }
             None => added(field.form)?,
         };
-        resolved.layout.values.push(Value {
+        record.layout.values.push(Value {
             at: field.at,
             len,
             content,
         });
-        resolved.sources.push(source);
+        record.sources.push(source);
     }
-    Ok(resolved)
+    Ok(record)
 }
 
 type Part = (u32, Content, FieldSource);

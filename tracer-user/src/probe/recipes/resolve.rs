@@ -540,3 +540,134 @@ fn points_to_structure(ty: CType<'_>) -> bool {
         |to| matches!(to.kind(), Kind::Composite(composite) if !composite.is_union()),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::kernel::btf::KernelBtf;
+    use crate::kernel::btf::builder::Builder;
+    use crate::probe::recipes::parser::parse;
+
+    /// A tracepoint with a `struct task *p` and an `int delta`.
+    fn with_resolver<T>(check: impl FnOnce(&mut Resolver<'_>) -> T) -> T {
+        let mut types = Builder::new();
+        let int = types.integer("int", 4, true);
+        let unsigned = types.integer("unsigned int", 4, false);
+        let long = types.integer("long", 8, true);
+        let info = types.structure("info", 16, &[("cpu", unsigned, 4), ("next", long, 8)]);
+        let to_info = types.pointer(info);
+        let members = [("pid", int, 0), ("info", info, 8), ("link", to_info, 24)];
+        let task = types.structure("task", 32, &members);
+        let to_task = types.pointer(task);
+        let data = types.pointer(0);
+        let arguments = [("__data", data), ("p", to_task), ("delta", int)];
+        let prototype = types.prototype(0, &arguments);
+        let prototype = types.pointer(prototype);
+        types.typedef("btf_trace_moved", prototype);
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("kernel/btf");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("vmlinux"), types.bytes()).unwrap();
+        let btf = KernelBtf::read(root.path()).unwrap();
+        let found = btf.raw_tracepoint("moved").unwrap();
+        check(&mut Resolver::new(&found))
+    }
+
+    fn number(text: &str) -> Result<Node> {
+        with_resolver(|resolver| resolver.number(&parse(text).unwrap()))
+    }
+
+    const P: Node = Node::Argument {
+        index: 0,
+        bits: 64,
+        signed: false,
+    };
+    const DELTA: Node = Node::Argument {
+        index: 1,
+        bits: 32,
+        signed: true,
+    };
+
+    fn load(address: Node, offset: i64, size: u8, signed: bool, typed: bool) -> Node {
+        Node::Load {
+            address: address.into(),
+            offset,
+            size,
+            signed,
+            bits: None,
+            typed,
+        }
+    }
+
+    #[test]
+    fn members_are_loaded_with_the_sign_of_their_type() {
+        assert_eq!(number("p->pid"), Ok(load(P, 0, 4, true, true)));
+        assert_eq!(number("p->info.cpu"), Ok(load(P, 12, 4, false, true)));
+        let link = load(P, 24, 8, false, true);
+        assert_eq!(number("p->link->cpu"), Ok(load(link, 4, 4, false, true)));
+        assert_eq!(number("delta"), Ok(DELTA));
+    }
+
+    #[test]
+    fn the_verifier_does_not_know_the_type_of_a_cast_or_a_container() {
+        assert_eq!(
+            number("((struct info *)p)->cpu"),
+            Ok(load(P, 4, 4, false, false))
+        );
+        let link = load(P, 24, 8, false, true);
+        assert_eq!(
+            number("container_of(p->link, struct task, info)->pid"),
+            Ok(load(link.plus(-8), 0, 4, true, false))
+        );
+    }
+
+    #[test]
+    fn numbers_are_computed_in_the_type_of_c() {
+        let difference = Node::Binary {
+            operator: Binary::Subtract,
+            left: load(P, 0, 4, true, true).into(),
+            right: Node::Constant(100).into(),
+            unsigned: false,
+        };
+        let cut = difference.clone().cut(32, true);
+        assert_eq!(number("p->pid - 100"), Ok(cut.clone()));
+        // A field of 4 bytes needs no more.
+        assert_eq!(cut.stored_in(32), difference);
+        assert_eq!(number("-1"), Ok(Node::Constant(-1)));
+        assert_eq!(number("sizeof(struct task)"), Ok(Node::Constant(32)));
+    }
+
+    #[test]
+    fn what_a_kernel_lacks_is_named() {
+        for (text, expected) in [
+            ("q", "the tracepoint has no argument `q`"),
+            ("p->gone", "a `struct task` has no member `gone`"),
+            ("delta->pid", "a `int` has no members"),
+            ("p->info", "a `struct info` is not a number"),
+            ("$no", "there is no `$no`"),
+            (
+                "delta / 2",
+                "a division needs operands without a sign: cast them",
+            ),
+        ] {
+            assert_eq!(number(text).unwrap_err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn followed_members_are_part_of_what_is_certified() {
+        let followed = with_resolver(|resolver| {
+            resolver.number(&parse("p->link->cpu").unwrap()).unwrap();
+            std::mem::take(&mut resolver.followed)
+        });
+        assert_eq!(
+            followed,
+            [
+                "struct task.link@192:0:struct info *:8",
+                "struct info.cpu@32:0:unsigned int:4"
+            ]
+        );
+    }
+}

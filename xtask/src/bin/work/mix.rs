@@ -77,12 +77,12 @@ fn sockets() -> Result<()> {
     let server = listener.local_addr()?;
     let thread = thread::spawn(move || -> std::io::Result<()> {
         let (mut stream, _) = listener.accept()?;
-        let mut bytes = [0; 100_000];
+        let mut bytes = vec![0; 100_000];
         stream.read_exact(&mut bytes)?;
         stream.write_all(&bytes[..1000])
     });
     let mut stream = TcpStream::connect(server)?;
-    stream.write_all(&[7; 100_000])?;
+    stream.write_all(&vec![7; 100_000])?;
     stream.read_exact(&mut answer)?;
     drop(stream);
     let _ = thread.join();

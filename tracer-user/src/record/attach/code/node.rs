@@ -106,7 +106,7 @@ impl Evaluation<'_> {
     }
 
     fn current(&mut self, current: Current) {
-        let code = &mut self.code;
+        let code = &mut *self.code;
         match current {
             Current::Tid => {
                 code.call(Helper::GetCurrentPidTgid);
@@ -124,7 +124,7 @@ impl Evaluation<'_> {
 
     /// `R0` = the number at the address `R0 + offset`; 0 if it cannot be read.
     fn load(&mut self, offset: i64, number: &Number, typed: bool) {
-        let code = &mut self.code;
+        let code = &mut *self.code;
         match i16::try_from(offset) {
             Ok(offset) if typed && self.abi == Abi::TypedArguments => {
                 code.load(number.width, Reg::R0, Reg::R0, offset);
@@ -186,7 +186,7 @@ impl Evaluation<'_> {
 
     /// `R0` = whether the comparison of `R0` with the constant or with `R1` holds.
     fn compare(&mut self, jump: Jump, constant: Option<i32>) {
-        let code = &mut self.code;
+        let code = &mut *self.code;
         let (yes, done) = (code.label(), code.label());
         match constant {
             Some(value) => code.jump_if_imm(jump, Reg::R0, value, yes),

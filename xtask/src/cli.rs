@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::build::{self, Profile, Show};
-use crate::{bench, btf, fuzz, privilege, run, setup, test, vm};
+use crate::{bench, btf, certify, fuzz, privilege, run, setup, test, vm};
 
 /// Build, run, test and measure the tracer.
 #[derive(Parser)]
@@ -61,6 +61,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Measure the cost of recording, compared with perf, trace-cmd and bpftrace
     Bench(bench::Args),
+    /// Compare recipes of tracepoints with perf's tracepoints, and note those that agree
+    Certify(certify::Args),
     /// Run the quick tiers: format, lints, unit tests
     Check,
 }
@@ -121,6 +123,7 @@ pub fn run() -> Result<ExitCode> {
         Command::RecordBtf => btf::record().map(|()| ExitCode::SUCCESS),
         Command::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Certify(args) => certify::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check => Ok(test::run(&test::QUICK.map(str::to_owned), &vm::KERNELS)),
     }
 }

@@ -7,6 +7,7 @@
 //! - [`btf`]: records types of other kernels for tests.
 //! - [`fuzz`]: fuzzes the parsers.
 //! - [`mod@bench`]: the cost of recording, compared with other recorders.
+//! - [`certify`]: compares recipes of tracepoints with perf's tracepoints.
 //! - [`vm`]: other kernels in virtual machines; `guest-init` and `work` run inside.
 //! - [`wire`]: what host and guest agree on. Without the feature `tool`, there is only this: the
 //!   programs of the guests are optimised, and need nothing else.
@@ -21,6 +22,8 @@ pub mod bench;
 pub mod btf;
 #[cfg(feature = "tool")]
 pub mod build;
+#[cfg(feature = "tool")]
+pub mod certify;
 #[cfg(feature = "tool")]
 pub mod cli;
 #[cfg(feature = "tool")]

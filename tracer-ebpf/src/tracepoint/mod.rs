@@ -1,6 +1,7 @@
 //! Tracepoints: the kernel's record of the event becomes the payload.
 
 mod derived;
+mod raw;
 mod record;
 
 use core::ffi::c_void;
@@ -31,12 +32,20 @@ const PASS_ON: u32 = 1;
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tracepoint")]
 pub(crate) extern "C" fn on_tracepoint(ctx: *mut c_void) -> u32 {
-    record_event(&TracePointContext::new(ctx));
+    let ctx = TracePointContext::new(ctx);
+    record_event(&ctx, |scope| {
+        if constant!(SPEC.flags) & spec_flags::VARIABLE == 0 {
+            copy_record(&ctx, scope);
+        } else {
+            build(&ctx, scope);
+        }
+    });
     PASS_ON
 }
 
+/// Emits the event if it is to be recorded.
 #[inline(always)]
-fn record_event(ctx: &TracePointContext) {
+fn record_event(ctx: &impl EbpfContext, emit: impl FnOnce(&Scope)) {
     let flags = constant!(SPEC.flags);
     if flags & spec_flags::AT_EXEC != 0 {
         // The kernel may run the program that follows processes after this one.
@@ -54,11 +63,7 @@ fn record_event(ctx: &TracePointContext) {
     if let Some(scope) = scope
         && throttle::passes(flags & spec_flags::THROTTLED != 0, constant!(SPEC.class))
     {
-        if flags & spec_flags::VARIABLE == 0 {
-            copy_record(ctx, &scope);
-        } else {
-            build(ctx, &scope);
-        }
+        emit(&scope);
     }
 }
 

@@ -9,9 +9,11 @@ use crate::kernel::KernelFiles;
 use crate::kernel::functions::{FunctionList, Functions, Namesakes};
 use crate::kernel::tracefs::mount::Tracefs;
 use crate::probe::listing::{self, Listed};
+use crate::probe::recipes::Recipes;
 use crate::probe::{self, ProbeError, ProbeText, Target};
 use crate::sys::stderr::message;
 use crate::trace::event::{Display, Field, FieldType, IntegerType};
+use crate::trace::lttng::Naming;
 
 /// List the probes of this kernel
 #[derive(clap::Args)]
@@ -22,16 +24,24 @@ pub(super) struct Args {
     #[arg(value_name = "PATTERN")]
     pattern: Option<String>,
 
-    /// Also print the fields of each probe's events
+    /// Also print the fields of each probe's events and, for tracepoints, how they are attached
     #[arg(short, long)]
     verbose: bool,
+
+    /// Print the keys of the recipes for tracepoints on this kernel
+    #[arg(long, hide = true, conflicts_with = "verbose")]
+    recipes: bool,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let Args { pattern, verbose } = args;
-    let written =
-        list(pattern.as_deref().unwrap_or("*"), verbose, &mut out).and_then(|()| Ok(out.flush()?));
+    let pattern = args.pattern.as_deref().unwrap_or("*");
+    let written = if args.recipes {
+        list_recipes(pattern, &mut out)
+    } else {
+        list(pattern, args.verbose, &mut out)
+    };
+    let written = written.and_then(|()| Ok(out.flush()?));
     match written {
         Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error),
@@ -93,10 +103,44 @@ fn list_of(
     if found.is_empty() {
         return Err(ProbeError::NothingMatches(pattern.to_owned()).into());
     }
+    let recipes = Recipes::new(files, Naming::default());
     for probe in found {
         writeln!(out, "{probe}")?;
-        if verbose {
-            print_details(files, &probe, out)?;
+        if !verbose {
+            continue;
+        }
+        print_details(files, &probe, out)?;
+        if let Listed::Tracepoint { system, name } = &probe {
+            writeln!(out, "    attached by {}", way(&recipes, system, name))?;
+        }
+    }
+    Ok(())
+}
+
+/// How a tracepoint is attached.
+fn way(recipes: &Recipes<'_>, system: &str, name: &str) -> &'static str {
+    match recipes.of_event(system, name) {
+        Ok(Some(recipe)) if recipe.key.is_certified() => "raw tracepoint",
+        _ => "perf's tracepoint",
+    }
+}
+
+/// Prints the key and the class of each tracepoint that has a recipe, or why it is not usable.
+fn list_recipes(pattern: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    let tracefs = Tracefs::open()?;
+    let files = KernelFiles::running(&tracefs);
+    let recipes = Recipes::new(&files, Naming::Tracefs);
+    for probe in listing::matching(&files, pattern).context("cannot list probes")? {
+        let Listed::Tracepoint { system, name } = &probe else {
+            continue;
+        };
+        match recipes.of_event(system, name) {
+            Ok(Some(recipe)) if recipe.key.is_certified() => {
+                writeln!(out, "{} {probe} certified", recipe.key)?;
+            }
+            Ok(Some(recipe)) => writeln!(out, "{} {probe} new", recipe.key)?,
+            Ok(None) => {}
+            Err(problem) => writeln!(out, "- {probe} {problem}")?,
         }
     }
     Ok(())

@@ -82,7 +82,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         #[cfg(feature = "record")]
         Command::Snapshot(args) => snapshot::run(args),
         #[cfg(feature = "record")]
-        Command::List(args) => list::run(args),
+        Command::List(args) => list::run(&args),
         Command::Report(args) => report::run(args),
         Command::Stats(args) => stats::run(args),
         Command::Calls(args) => calls::run(args),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use crate::cli::scoped::ProbeArgs;
+use crate::probe::recipes::Way;
 use crate::record::control::SessionName;
 use crate::record::session::{self, Options, RotateOptions, Size};
 use crate::record::sink::SinkKind;
@@ -77,6 +78,17 @@ Examples:
 #[derive(clap::Args)]
 #[command(next_help_heading = "Events")]
 struct EventArgs {
+    /// Attach tracepoints by raw tracepoints if there is a `certified` recipe, all by `perf`, or
+    /// `both` ways, to compare them
+    #[arg(id = "tracepoints", long = "tracepoints", hide = true, default_value = "certified",
+          value_parser = PossibleValuesParser::new(["certified", "perf", "both"])
+              .map(|name| match name.as_str() {
+                  "perf" => Way::Perf,
+                  "both" => Way::Both,
+                  _ => Way::Certified,
+              }))]
+    way: Way,
+
     /// Record properties of the current thread with each event: `comm`, `uid`, `euid`, `suid`,
     /// `gid`, `egid`, `sgid`, `prio`, `nice`, `cgroup`, `ppid`; ids in its own namespaces: `vpid`,
     /// `vtid`, `vppid`; inodes of its namespaces: `cgroup_ns`, `ipc_ns`, `mnt_ns`, `net_ns`,
@@ -239,6 +251,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         session: args.session,
         probes: args.probes.0,
         names: events.names,
+        way: events.way,
         state_dump: !events.no_state_dump,
         output: output.output,
         force: output.force,

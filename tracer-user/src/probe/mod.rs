@@ -7,6 +7,7 @@
 //! | [`spec`] | probe texts: `sched:*`, `syscall:openat`, `kprobe:vfs_read+0x10` |
 //! | [`fetch`] | values that programs fetch from registers and memory |
 //! | [`filter`] | conditions on events |
+//! | [`recipes`] | how raw tracepoints yield the records of tracepoints |
 //! | [`rename`] | LTTng's names, applied to resolved probes |
 //! | [`tracepoint`] | layout of a tracepoint's event class |
 //! | [`syscalls`], [`syscall_args`], [`syscall_call`] | layout of system-call event classes |
@@ -19,6 +20,7 @@ pub mod fetch;
 pub mod filter;
 mod function_layout;
 pub mod listing;
+pub mod recipes;
 pub mod rename;
 pub mod resolve;
 pub mod spec;

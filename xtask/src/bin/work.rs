@@ -32,6 +32,8 @@ mod family;
 mod keep;
 #[path = "work/measured.rs"]
 mod measured;
+#[path = "work/mix.rs"]
+mod mix;
 #[path = "work/nest.rs"]
 mod nest;
 #[path = "work/programs.rs"]
@@ -199,6 +201,14 @@ enum Command {
         /// Time that each sleeps, in milliseconds
         ms: u64,
     },
+    /// Make events of many kinds happen
+    Mix {
+        /// For so many seconds
+        seconds: u64,
+        /// Folder for files
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
     /// Sleep
     Sleep {
         /// For so many milliseconds
@@ -319,6 +329,11 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Command::Switch { count } => switch(*count)?,
         Command::Nest { levels, count } => nest::nest(*levels, *count)?,
         Command::Crowd { count, ms } => crowd(*count, Duration::from_millis(*ms))?,
+        Command::Mix { seconds, folder } => {
+            let start = Instant::now();
+            let rounds = mix::mix(Duration::from_secs(*seconds), folder)?;
+            report("mix", rounds, start.elapsed());
+        }
         Command::Sleep { ms } => thread::sleep(Duration::from_millis(*ms)),
         Command::Cat { path } => {
             let content = fs::read(path).with_context(|| cannot("read", path))?;

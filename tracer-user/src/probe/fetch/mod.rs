@@ -15,7 +15,7 @@ mod parser;
 pub mod registers;
 mod scope;
 mod syntax;
-mod types;
+pub(in crate::probe) mod types;
 mod value;
 mod walk;
 mod walked;
@@ -31,3 +31,8 @@ pub use syntax::{Expr, Format, Item, Style, Tag, TypeName};
 pub use value::{
     Base, FETCH_FAULT, Fetch, Fetched, FieldSource, Load, MAX_FETCHED, MAX_FETCHED_STRING, Memory,
 };
+
+/// The name of a type as C has it, such as `const struct file *`.
+pub(in crate::probe) fn type_name(text: &str) -> Option<TypeName> {
+    parser::type_name(text).ok()
+}

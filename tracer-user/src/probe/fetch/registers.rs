@@ -23,7 +23,7 @@ const MAX_PARTS: u32 = 64;
 
 /// Why an argument is not in a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LeftOut {
+pub(in crate::probe) enum LeftOut {
     /// All registers are taken by arguments before it.
     Stack,
     /// A structure as a whole.
@@ -50,7 +50,7 @@ impl fmt::Display for LeftOut {
 
 /// The arguments in order, each with the number of its register, or of its word at a raw
 /// tracepoint, from 0.
-pub(super) fn places<'a>(found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, LeftOut>)> {
+pub(in crate::probe) fn places<'a>(found: &Found<'a>) -> Vec<(Argument<'a>, Result<u8, LeftOut>)> {
     places_on(&NATIVE, found)
 }
 

@@ -13,7 +13,7 @@ use crate::trace::event::{Display, FieldType, IntegerType, Label, LabelKind, Lab
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CType<'a> {
+pub(in crate::probe) struct CType<'a> {
     of: Of<'a>,
     /// How many `*` follow it.
     pointers: u8,
@@ -29,7 +29,7 @@ enum Of<'a> {
 
 /// What can be done with a value.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Shape<'a> {
+pub(in crate::probe) enum Shape<'a> {
     /// It can be recorded.
     Number(IntegerType),
     /// It can be recorded, with names.
@@ -59,7 +59,7 @@ pub(super) enum Shape<'a> {
 const POINTER: IntegerType = IntegerType::natural(8, false, Display::Hexadecimal);
 
 impl<'a> CType<'a> {
-    pub(super) const fn of_btf(ty: Type<'a>) -> Self {
+    pub(in crate::probe) const fn of_btf(ty: Type<'a>) -> Self {
         Self {
             of: Of::Btf(ty),
             pointers: 0,
@@ -67,7 +67,7 @@ impl<'a> CType<'a> {
         }
     }
 
-    pub(super) const fn number(ty: IntegerType) -> Self {
+    pub(in crate::probe) const fn number(ty: IntegerType) -> Self {
         Self {
             of: Of::Number(ty),
             pointers: 0,
@@ -76,7 +76,7 @@ impl<'a> CType<'a> {
     }
 
     /// A pointer to it; `None` for too many levels of indirection.
-    pub(super) fn pointed_to(self, memory: Memory) -> Option<Self> {
+    pub(in crate::probe) fn pointed_to(self, memory: Memory) -> Option<Self> {
         Some(Self {
             pointers: self.pointers.checked_add(1)?,
             user: memory == Memory::User,
@@ -85,11 +85,11 @@ impl<'a> CType<'a> {
     }
 
     /// The same pointer, into memory of the process.
-    pub(super) fn in_memory_of_process(self) -> Self {
+    pub(in crate::probe) fn in_memory_of_process(self) -> Self {
         Self { user: true, ..self }
     }
 
-    pub(super) fn shape(self) -> Shape<'a> {
+    pub(in crate::probe) fn shape(self) -> Shape<'a> {
         if let Some(pointers) = self.pointers.checked_sub(1) {
             let to = Self {
                 pointers,
@@ -110,7 +110,7 @@ impl<'a> CType<'a> {
     }
 
     /// `char`: a row of them is text.
-    pub(super) fn is_char(self) -> bool {
+    pub(in crate::probe) fn is_char(self) -> bool {
         match self.of {
             Of::Btf(ty) if self.pointers == 0 => {
                 matches!(ty.stripped().kind(), Kind::Integer(integer) if integer.character)
@@ -119,8 +119,22 @@ impl<'a> CType<'a> {
         }
     }
 
+    /// Whether it is a pointer of BTF to kernel memory, without a cast, to such a type.
+    pub(in crate::probe) fn is_plain_pointer_to(self, is: impl FnOnce(Type<'a>) -> bool) -> bool {
+        match self.of {
+            Of::Btf(ty) if self.pointers == 0 => match ty.stripped().kind() {
+                Kind::Pointer(to) => match to.stripped_and_tagged() {
+                    (to, false) => is(to),
+                    (_, true) => false,
+                },
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// In bytes; `None` for `void` and declarations.
-    pub(super) fn size(self) -> Option<u64> {
+    pub(in crate::probe) fn size(self) -> Option<u64> {
         match self.of {
             _ if self.pointers > 0 => Some(8),
             Of::Btf(ty) => ty.size(),
@@ -129,7 +143,10 @@ impl<'a> CType<'a> {
     }
 
     /// The type with a name, looked up in `types`.
-    pub(super) fn named(name: &TypeName, types: Option<&'a Btf>) -> Result<Self, FetchProblem> {
+    pub(in crate::probe) fn named(
+        name: &TypeName,
+        types: Option<&'a Btf>,
+    ) -> Result<Self, FetchProblem> {
         let btf = types.ok_or_else(|| FetchProblem::NoTypes(name.to_string()))?;
         let of = match name.tag {
             Tag::Plain if name.name == "void" => Some(btf.get(0)),
@@ -215,7 +232,7 @@ fn no_such_type(name: &TypeName, btf: &Btf) -> FetchProblem {
 
 impl Shape<'_> {
     /// As a number, if it is one: pointers are.
-    pub(super) fn as_number(&self) -> Option<IntegerType> {
+    pub(in crate::probe) fn as_number(&self) -> Option<IntegerType> {
         match self {
             Self::Number(number) | Self::Labeled(_, number) => Some(*number),
             Self::Pointer { .. } => Some(POINTER),
@@ -224,7 +241,7 @@ impl Shape<'_> {
     }
 
     /// The type of a field that is recorded as a number.
-    pub(super) fn field_type(&self) -> Option<FieldType> {
+    pub(in crate::probe) fn field_type(&self) -> Option<FieldType> {
         match self {
             Self::Labeled(enumeration, number) => Some(labeled(*enumeration, *number)),
             other => other.as_number().map(FieldType::Integer),

@@ -1,5 +1,6 @@
 //! How values are fetched: where from, by which steps, and what is read at the end.
 
+use crate::probe::recipes::Node;
 use crate::trace::event::Field;
 
 /// A field of an event, and how its value is fetched.
@@ -133,6 +134,15 @@ pub enum FieldSource {
         len: u32,
         /// Its bit in the mask of those that could not be read, if it can be one of them.
         fault: Option<u8>,
+    },
+    /// Computed from the arguments of a raw tracepoint.
+    Computed(Node),
+    /// Characters at a computed address, up to a NUL or to their end.
+    ComputedText {
+        /// The address.
+        address: Node,
+        /// How many.
+        len: u32,
     },
     /// It is not available.
     Nowhere,

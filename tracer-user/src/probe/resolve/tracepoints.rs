@@ -116,6 +116,7 @@ impl Resolver<'_> {
             mut fields,
             mut sources,
             spec,
+            ..
         } = tracepoint::layout(&format).map_err(|cause| ProbeError::Layout {
             probe: probe.clone(),
             cause,
@@ -134,6 +135,7 @@ impl Resolver<'_> {
                 id: format.id,
                 spec,
                 fetched,
+                recipe: None,
             };
             NewProbe {
                 fields,

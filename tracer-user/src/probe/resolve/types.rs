@@ -1,11 +1,13 @@
 //! Probes that exist: their event classes, and where they attach.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tracer_common::{CallSpec, ProbeSpec, SyscallSpec, spec_flags};
 
 use crate::probe::fetch::{FieldSource, Layout};
 use crate::probe::filter::Condition;
+use crate::probe::recipes::BoundRecipe;
 use crate::trace::event::EventClass;
 
 /// A probe that exists, with the layout of its events.
@@ -81,6 +83,8 @@ pub enum AttachPoint {
         spec: Box<ProbeSpec>,
         /// What is fetched after it.
         fetched: Layout,
+        /// How a raw tracepoint yields the same payload, if it is to be used.
+        recipe: Option<Arc<BoundRecipe>>,
     },
     /// `raw_syscalls:sys_enter`, with `long id; unsigned long args[6]` (56 bytes of
     /// payload), or `sys_exit`, with `long id; long ret` (16 bytes).

@@ -15,6 +15,7 @@ mod pieces;
 mod placed;
 mod straight;
 mod types;
+mod written;
 
 use tracer_common::{Piece, PieceKind, ProbeSpec};
 
@@ -28,6 +29,7 @@ use crate::trace::event::Field;
 use crate::trace::lttng::LttngEvent;
 
 pub use self::error::LayoutError;
+pub(in crate::probe) use self::written::{Form, Written};
 
 /// The largest record of a tracepoint in bytes (`PERF_MAX_TRACE_SIZE`,
 /// `include/linux/trace_events.h`).
@@ -45,6 +47,9 @@ pub struct Layout {
     pub sources: Vec<FieldSource>,
     /// How the program gets the payload; the class is still 0.
     pub spec: ProbeSpec,
+    /// How another program writes the same payload. Empty if the program also does something
+    /// else.
+    pub(in crate::probe) written: Vec<Written>,
 }
 
 /// Lays out a tracepoint.
@@ -56,6 +61,7 @@ pub fn layout(format: &Format) -> Result<Layout, LayoutError> {
 /// given.
 pub fn layout_as(format: &Format, event: Option<&LttngEvent>) -> Result<Layout, LayoutError> {
     let mut placed = place_fields(format);
+    let kernel_names = placed.iter().map(|field| field.name.clone()).collect();
     let mut notes = None;
     if let Some(event) = event {
         notes = note_of(event, &placed);
@@ -71,14 +77,21 @@ pub fn layout_as(format: &Format, event: Option<&LttngEvent>) -> Result<Layout, 
         return Err(LayoutError::TooLarge(end));
     }
     let sources = placed.iter().map(Placed::source).collect();
-    let (fields, spec) = match straight(&placed, base) {
-        Some(layout) if notes.is_none() => layout,
-        _ => in_pieces(placed, notes)?,
+    let whole = straight(&placed, base).filter(|_| notes.is_none());
+    let written = if notes.is_none() {
+        Written::all(&placed, kernel_names, whole.as_ref().map(|_| base))
+    } else {
+        Vec::new()
+    };
+    let (fields, spec) = match whole {
+        Some(layout) => layout,
+        None => in_pieces(placed, notes)?,
     };
     Ok(Layout {
         fields,
         sources,
         spec,
+        written,
     })
 }
 

@@ -61,7 +61,7 @@ where
                 OnRefusal::Fail => return Err(error),
                 OnRefusal::LeaveOut => (self.left_out)(error),
                 OnRefusal::Instead(steps) => {
-                    log::debug!("functions are attached one by one: {error}");
+                    log::debug!("another way is taken: {error}");
                     return steps.iter().try_for_each(|step| self.step(step));
                 }
             },

@@ -24,7 +24,7 @@ use crate::record::attach::link::Linker;
 use crate::record::attach::object::{self, Maps};
 use crate::record::attach::origin::Origin;
 use crate::record::attach::plan::{
-    AttachPlan, Attachment, EventFilter, Filter, ProgramPlan, Supported, Template,
+    AttachPlan, Attachment, EventFilter, Filter, ProgramPlan, Supported, Template, Values,
 };
 use crate::record::attach::program::AttachedProgram;
 use crate::record::attach::settings::Settings;
@@ -230,7 +230,11 @@ impl Loader {
             hooks.set(hook::CONTEXT, context.clone());
         }
         if let Some(fetched) = &plan.fetched {
-            hooks.set(hook::FETCH, fetched.code(abi)?);
+            let code = match fetched {
+                Values::Listed(layout) => layout.code(abi)?,
+                Values::Record(layout) => layout.code(abi)?,
+            };
+            hooks.set(hook::FETCH, code);
         }
         match &plan.filter {
             Filter::None => {}

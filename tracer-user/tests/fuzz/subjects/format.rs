@@ -111,6 +111,7 @@ fn run_format(bytes: &[u8]) -> Outcome {
             fields,
             sources,
             spec,
+            ..
         }) => {
             assert!(fields.len() <= format.fields.len());
             assert_eq!(sources.len(), fields.len());

@@ -1,9 +1,9 @@
 //! Writes eBPF instructions (`Documentation/bpf/standardization/instruction-set.rst`).
 
 use aya_obj::generated::{
-    BPF_ADD, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_B, BPF_CALL, BPF_DW, BPF_EXIT, BPF_H, BPF_IMM,
-    BPF_JMP, BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MEM, BPF_MOV, BPF_MUL, BPF_OR,
-    BPF_PSEUDO_MAP_VALUE, BPF_RSH, BPF_ST, BPF_STX, BPF_W, BPF_X, bpf_insn,
+    BPF_ADD, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_B, BPF_CALL, BPF_DIV, BPF_DW, BPF_EXIT, BPF_H,
+    BPF_IMM, BPF_JMP, BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MEM, BPF_MOD, BPF_MOV, BPF_MUL, BPF_OR,
+    BPF_PSEUDO_MAP_VALUE, BPF_RSH, BPF_ST, BPF_STX, BPF_SUB, BPF_W, BPF_X, BPF_XOR, bpf_insn,
 };
 
 /// A register. `R0` holds results; `R1` to `R5` hold arguments, and calls destroy them; `R6`
@@ -108,9 +108,15 @@ impl Jump {
 pub(in crate::record) enum Op {
     Move,
     Add,
+    Subtract,
     Multiply,
+    /// Without a sign; by 0 it is 0.
+    Divide,
+    /// Without a sign.
+    Remainder,
     And,
     Or,
+    Xor,
     ShiftLeft,
     ShiftRight,
     /// Keeps the sign.
@@ -122,9 +128,13 @@ impl Op {
         match self {
             Self::Move => BPF_MOV,
             Self::Add => BPF_ADD,
+            Self::Subtract => BPF_SUB,
             Self::Multiply => BPF_MUL,
+            Self::Divide => BPF_DIV,
+            Self::Remainder => BPF_MOD,
             Self::And => BPF_AND,
             Self::Or => BPF_OR,
+            Self::Xor => BPF_XOR,
             Self::ShiftLeft => BPF_LSH,
             Self::ShiftRight => BPF_RSH,
             Self::ArithmeticShiftRight => BPF_ARSH,
@@ -148,6 +158,7 @@ pub(in crate::record) enum Helper {
     ProbeReadKernel = 113,
     ProbeReadUserStr = 114,
     ProbeReadKernelStr = 115,
+    Jiffies64 = 118,
     SeqWrite = 127,
     GetFuncArg = 183,
     GetFuncRet = 184,

@@ -5,6 +5,8 @@ pub(in crate::record) mod asm;
 mod context;
 mod fetch;
 mod filter;
+mod node;
+mod record;
 mod value;
 
 pub(super) use context::context;

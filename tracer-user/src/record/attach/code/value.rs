@@ -16,6 +16,9 @@ pub(in crate::record::attach) enum Abi {
     Syscall,
     /// An array of arguments (raw tracepoints).
     Arguments,
+    /// As [`Arguments`](Self::Arguments), with types known to the verifier, so that the program
+    /// can load from the structures that they point to.
+    TypedArguments,
     /// As [`Arguments`](Self::Arguments), with types known to the verifier (fentry, fexit).
     Trampoline,
     /// The record of one of perf's tracepoints.
@@ -95,7 +98,7 @@ impl Code {
             (Base::Argument(index), Abi::Syscall) => {
                 self.register(&NATIVE.syscall_arguments, index, fail);
             }
-            (Base::Argument(index), Abi::Arguments) => {
+            (Base::Argument(index), Abi::Arguments | Abi::TypedArguments) => {
                 self.load(Width::Double, Reg::R0, CTX, i16::from(index) * 8);
             }
             (Base::Argument(index), Abi::Trampoline) => {

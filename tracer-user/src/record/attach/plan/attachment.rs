@@ -26,7 +26,7 @@ pub enum Attachment<'p> {
     /// A raw tracepoint whose arguments the verifier knows by their BTF types (`tp_btf`).
     TypedRawTracepoint {
         /// Its name.
-        name: &'static str,
+        name: &'p str,
     },
     /// An instruction of a kernel function.
     Kprobe {
@@ -84,7 +84,8 @@ impl Attachment<'_> {
     pub(in crate::record::attach) fn abi(&self) -> Abi {
         match self {
             Self::PerfTracepoint { .. } => Abi::Record,
-            Self::RawTracepoint { .. } | Self::TypedRawTracepoint { .. } => Abi::Arguments,
+            Self::RawTracepoint { .. } => Abi::Arguments,
+            Self::TypedRawTracepoint { .. } => Abi::TypedArguments,
             Self::Kprobe { .. }
             | Self::Kretprobe { .. }
             | Self::KprobeMulti(_)

@@ -8,6 +8,7 @@ mod attachment;
 mod calls;
 mod follow;
 mod program;
+mod recipe;
 mod shared;
 mod single;
 mod spec;
@@ -18,11 +19,12 @@ use std::fmt;
 use tracer_common::ProbeSpec;
 
 use crate::probe::ResolvedProbe;
+use crate::probe::fetch::FieldSource;
 use crate::record::attach::settings::Settings;
 
 pub use attachment::{Attachment, ProbedFunction};
 pub use calls::CallRow;
-pub use program::{EventFilter, Filter, Misses, ProgramPlan, Template};
+pub use program::{EventFilter, Filter, Misses, ProgramPlan, Template, Values};
 pub use syscalls::{SyscallRow, TooManyFilters};
 
 /// Ways of attaching that not every kernel has.
@@ -135,10 +137,19 @@ struct Planner<'s, 'p> {
 impl<'p> Planner<'_, 'p> {
     /// The filter of a probe's events; `None` if every event is recorded.
     fn filter(&self, probe: &'p ResolvedProbe) -> Option<EventFilter<'p>> {
+        self.filter_from(probe, &probe.sources)
+    }
+
+    /// As [`filter`](Self::filter), if the program finds the fields elsewhere.
+    fn filter_from(
+        &self,
+        probe: &'p ResolvedProbe,
+        sources: &'p [FieldSource],
+    ) -> Option<EventFilter<'p>> {
         let filters = probe.filter.is_some() || self.settings.origin.is_restricted();
         filters.then_some(EventFilter {
             condition: probe.filter.as_ref(),
-            sources: &probe.sources,
+            sources,
         })
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::probe::fetch::{FieldSource, Layout};
 use crate::probe::filter::Condition;
+use crate::probe::recipes::RecordLayout;
 use crate::record::attach::plan::Attachment;
 
 /// A program: what it is made from and how it is attached.
@@ -23,11 +24,20 @@ pub struct ProgramPlan<'p> {
     /// The cookie of its attachment; unused if several functions have their own.
     pub cookie: u64,
     /// The values that it fetches.
-    pub fetched: Option<Cow<'p, Layout>>,
+    pub fetched: Option<Values<'p>>,
     /// Which events it records.
     pub filter: Filter<'p>,
     /// What is missed when the kernel skips a run.
     pub misses: Misses,
+}
+
+/// Values that a program fetches.
+#[derive(Clone, Debug)]
+pub enum Values<'p> {
+    /// Those of a fetch list, or of a function's type.
+    Listed(Cow<'p, Layout>),
+    /// The record of a tracepoint.
+    Record(&'p RecordLayout),
 }
 
 /// A program of the object, which is copied and completed.
@@ -35,6 +45,8 @@ pub struct ProgramPlan<'p> {
 pub enum Template {
     /// An event of a tracepoint, from perf's record.
     Tracepoint,
+    /// An event of a tracepoint, from the arguments of its raw tracepoint.
+    RawTracepoint,
     /// An event of a function, from what is fetched.
     Function,
     /// Keeps the values of a function's entry for [`Return`](Self::Return).
@@ -69,6 +81,7 @@ impl Template {
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::Tracepoint => "on_tracepoint",
+            Self::RawTracepoint => "on_raw_tracepoint",
             Self::Function => "on_function",
             Self::Entry => "on_entry",
             Self::Return => "on_return",

@@ -17,6 +17,7 @@ use crate::probe::{AttachPoint, FunctionTarget, ResolvedProbe, Stacks};
 use crate::record::attach::plan::single::{name, subject};
 use crate::record::attach::plan::{
     Attachment, Filter, Misses, OnRefusal, Planner, ProbedFunction, ProgramPlan, Step, Template,
+    Values,
 };
 
 /// Functions that one program serves.
@@ -114,7 +115,7 @@ impl<'p> Planner<'_, 'p> {
             },
             row: first,
             cookie: 0,
-            fetched: (!group.fetched.is_empty()).then_some(group.fetched),
+            fetched: (!group.fetched.is_empty()).then_some(Values::Listed(group.fetched)),
             filter: self.filter(probe).map_or(Filter::None, Filter::One),
             misses,
         };

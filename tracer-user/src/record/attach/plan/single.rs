@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::probe::fetch::Layout;
 use crate::probe::{AttachPoint, FunctionTarget, ResolvedProbe, UserPlace};
 use crate::record::attach::plan::{
-    Attachment, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template,
+    Attachment, Filter, Misses, OnRefusal, Planner, ProgramPlan, Step, Template, Values,
 };
 
 impl<'p> Planner<'_, 'p> {
@@ -13,9 +13,18 @@ impl<'p> Planner<'_, 'p> {
     pub(super) fn single(&self, row: usize) -> Option<Step<'p>> {
         let probe = &self.probes[row];
         let programs = match &probe.attach_point {
-            AttachPoint::Tracepoint { id, fetched, .. } => {
+            AttachPoint::Tracepoint {
+                id,
+                fetched,
+                recipe,
+                ..
+            } => {
                 let attachment = Attachment::PerfTracepoint { id: *id };
-                vec![self.emitting(row, Template::Tracepoint, attachment, fetched)]
+                let perf = self.emitting(row, Template::Tracepoint, attachment, fetched);
+                match recipe {
+                    Some(recipe) => return Some(self.by_recipe(row, recipe, perf)),
+                    None => vec![perf],
+                }
             }
             AttachPoint::Function {
                 target,
@@ -41,15 +50,10 @@ impl<'p> Planner<'_, 'p> {
             | AttachPoint::RawSyscall { .. }
             | AttachPoint::Call { .. } => return None,
         };
-        let on_refusal = if probe.explicit {
-            OnRefusal::Fail
-        } else {
-            OnRefusal::LeaveOut
-        };
         Some(Step {
             rows: vec![row],
             programs,
-            on_refusal,
+            on_refusal: last_resort(probe),
         })
     }
 
@@ -73,6 +77,15 @@ impl<'p> Planner<'_, 'p> {
             filter: self.filter(probe).map_or(Filter::None, Filter::One),
             misses: Misses::Event(probe.class.id),
         }
+    }
+}
+
+/// What to do if there is no other way to attach a probe.
+pub(super) fn last_resort<'p>(probe: &ResolvedProbe) -> OnRefusal<'p> {
+    if probe.explicit {
+        OnRefusal::Fail
+    } else {
+        OnRefusal::LeaveOut
     }
 }
 
@@ -104,8 +117,8 @@ pub(super) fn name(probe: &ResolvedProbe) -> String {
     probe.class.name.replace(':', "_")
 }
 
-fn some(layout: &Layout) -> Option<Cow<'_, Layout>> {
-    (!layout.is_empty()).then_some(Cow::Borrowed(layout))
+fn some(layout: &Layout) -> Option<Values<'_>> {
+    (!layout.is_empty()).then_some(Values::Listed(Cow::Borrowed(layout)))
 }
 
 /// Where the events of `target` happen.

@@ -36,7 +36,18 @@ impl Planner<'_, '_> {
 
 fn spec(probe: &ResolvedProbe) -> ProbeSpec {
     let (spec, layout, entry) = match &probe.attach_point {
-        AttachPoint::Tracepoint { spec, fetched, .. } => (**spec, fetched, None),
+        AttachPoint::Tracepoint {
+            spec,
+            fetched,
+            recipe,
+            ..
+        } => {
+            let mut spec = **spec;
+            if recipe.is_some() {
+                spec.flags |= spec_flags::NESTS;
+            }
+            (spec, fetched, None)
+        }
         AttachPoint::Function {
             target,
             layout,

@@ -141,6 +141,7 @@ fn tracepoint(id: u32, name: &str) -> ResolvedProbe {
         id,
         spec: Box::new(ProbeSpec::EMPTY),
         fetched: Layout::default(),
+        recipe: None,
     })
 }
 

@@ -12,6 +12,7 @@ use tracer_common::spec_flags;
 use self::sizes::{FLIGHT_RING, MAX_RING_BYTES, default_packet, slots_of, whole_pages};
 use crate::kernel::KernelFiles;
 use crate::kernel::tracefs::mount::Tracefs;
+use crate::probe::recipes::{Recipes, Way};
 use crate::probe::rename::rename;
 use crate::probe::{AttachPoint, ProbeError, ResolvedProbe, fetch, resolve_texts_of};
 use crate::record::attach::{Origin, Throttle};
@@ -95,6 +96,8 @@ impl Plan {
         let mut probes = wanted::apply(&requests, &files, options.names, probes)?;
         ids::translate_filters(&mut probes)?;
         follow_recorder(&mut probes);
+        let recipes = Recipes::new(&files, options.names);
+        let mut probes = recipes.bind(options.way, probes);
         let contexts = wanted::contexts(&options.contexts, &files, &mut probes)?;
         let classes: Vec<EventClass> = probes.iter().map(|probe| probe.class.clone()).collect();
         let user_stacks = probes.iter().map(|probe| probe.stacks.user).collect();
@@ -111,6 +114,9 @@ impl Plan {
         let mut task_probes = thread_names::probes(&files, classes.len() as u32);
         if options.names == Naming::Lttng {
             rename(&files, &mut task_probes)?;
+        }
+        if options.way != Way::Perf {
+            task_probes = recipes.bind(Way::Certified, task_probes);
         }
         let task_events = task_probes
             .iter()

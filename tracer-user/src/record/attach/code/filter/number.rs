@@ -91,8 +91,13 @@ impl Writer<'_> {
                     code.load(width, Reg::R0, Reg::R1, KEPT + offset as i16);
                     code.extend(Reg::R0, test.ty.size_bits.into(), test.ty.signed);
                 }
+                FieldSource::Computed(node) => {
+                    code.node(self.abi, node);
+                    code.extend(Reg::R0, test.ty.size_bits.into(), test.ty.signed);
+                }
                 FieldSource::RecordText { .. }
                 | FieldSource::RecordString { .. }
+                | FieldSource::ComputedText { .. }
                 | FieldSource::Nowhere => {
                     code.jump(self.refused);
                 }

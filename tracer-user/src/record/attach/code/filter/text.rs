@@ -131,7 +131,14 @@ impl Writer<'_> {
                 self.code.add(STRING, i64::from(KEPT) + i64::from(offset));
                 (TextReader::Record, len)
             }
-            FieldSource::RecordBits { .. } | FieldSource::Nowhere => return None,
+            FieldSource::ComputedText { address, len } => {
+                code.node(self.abi, address);
+                code.op(Op::Move, STRING, Reg::R0);
+                (TextReader::Record, *len)
+            }
+            FieldSource::RecordBits { .. } | FieldSource::Computed(_) | FieldSource::Nowhere => {
+                return None;
+            }
         };
         Some(Text {
             memory: Some(memory),

@@ -228,7 +228,10 @@ fn more_than_a_result_needs_its_own_program() {
         returns(&[ret, string()], &[]),
     ];
     let plan = plan(&more, ALL);
-    let fetched = |step: &Step<'_>| step.programs[0].fetched.as_ref().map(|layout| layout.len);
+    let fetched = |step: &Step<'_>| match &step.programs[0].fetched {
+        Some(Values::Listed(layout)) => Some(layout.len),
+        _ => None,
+    };
     let found = plan.steps.iter().map(|step| (step.rows[0], fetched(step)));
     // The string comes after its mask of faults, too.
     let slots = [(0, Some(16)), (1, Some(16)), (2, Some(16))];

@@ -8,7 +8,7 @@ use crate::kernel::btf::KernelBtf;
 use crate::kernel::tracefs::format::Format;
 use crate::probe::fetch::FieldSource;
 use crate::probe::filter::Condition;
-use crate::probe::recipes::certified::Key;
+use crate::probe::recipes::certified::{self, Key};
 use crate::probe::recipes::layout::{self, RecordLayout};
 use crate::probe::recipes::resolve::Resolver;
 use crate::probe::recipes::table;
@@ -74,7 +74,7 @@ impl<'a> Recipes<'a> {
         }
         let mut bound = Vec::with_capacity(probes.len());
         for mut probe in probes {
-            let recipe = match self.of_probe(&probe) {
+            let recipe = match self.of_probe(way, &probe) {
                 Ok(recipe) => recipe,
                 Err(problem) => {
                     log::debug!("`{}` has no recipe: {problem}", probe.class.name);
@@ -162,7 +162,7 @@ impl<'a> Recipes<'a> {
     }
 
     /// The recipe of a probe, if its events can be recorded by it.
-    fn of_probe(&self, probe: &ResolvedProbe) -> Result<Option<BoundRecipe>, String> {
+    fn of_probe(&self, way: Way, probe: &ResolvedProbe) -> Result<Option<BoundRecipe>, String> {
         let AttachPoint::Tracepoint {
             system,
             name,
@@ -172,6 +172,10 @@ impl<'a> Recipes<'a> {
         else {
             return Ok(None);
         };
+        if way == Way::Certified && !certified::names(system, name) {
+            // Resolving the other recipes would only cost time.
+            return Ok(None);
+        }
         if !fetched.is_empty() {
             return Err("values are fetched after its record".to_owned());
         }

@@ -59,6 +59,19 @@ impl Key {
     }
 }
 
+/// Whether a recipe of this event is certified on some kernel.
+#[must_use]
+pub(super) fn names(system: &str, name: &str) -> bool {
+    static EVENTS: OnceLock<HashSet<&str>> = OnceLock::new();
+    let events = EVENTS.get_or_init(|| {
+        let lines = CERTIFIED.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .filter_map(|line| line.split_whitespace().nth(1))
+            .collect()
+    });
+    events.contains(format!("{system}:{name}").as_str())
+}
+
 /// The keys of a table.
 fn keys(table: &str) -> HashSet<Key> {
     let lines = table.lines().filter(|line| !line.starts_with('#'));

@@ -21,9 +21,25 @@ use crate::probe::recipes::syntax::Expr;
 
 /// The files.
 const FILES: &[(&str, &str)] = &[
+    ("block.recipes", include_str!("block.recipes")),
+    ("btrfs.recipes", include_str!("btrfs.recipes")),
+    ("dma.recipes", include_str!("dma.recipes")),
+    ("ext4.recipes", include_str!("ext4.recipes")),
+    ("fs.recipes", include_str!("fs.recipes")),
     ("irq.recipes", include_str!("irq.recipes")),
+    ("kmem.recipes", include_str!("kmem.recipes")),
+    ("kvm.recipes", include_str!("kvm.recipes")),
+    ("lock.recipes", include_str!("lock.recipes")),
+    ("misc.recipes", include_str!("misc.recipes")),
+    ("mmap.recipes", include_str!("mmap.recipes")),
+    ("net.recipes", include_str!("net.recipes")),
+    ("power.recipes", include_str!("power.recipes")),
     ("sched.recipes", include_str!("sched.recipes")),
     ("timer.recipes", include_str!("timer.recipes")),
+    ("vmscan.recipes", include_str!("vmscan.recipes")),
+    ("workqueue.recipes", include_str!("workqueue.recipes")),
+    ("writeback.recipes", include_str!("writeback.recipes")),
+    ("xfs.recipes", include_str!("xfs.recipes")),
 ];
 
 /// A recipe of an event.

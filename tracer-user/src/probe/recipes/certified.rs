@@ -115,7 +115,7 @@ mod tests {
         // FNV-1a of "foobar\n".
         hash.line("foobar");
         let mut expected = 0x8594_4171_f739_67e8_u64;
-        expected = (expected ^ 10).wrapping_mul(0x0100_0000_01b3);
+        expected = (expected ^ 0x0a).wrapping_mul(0x0100_0000_01b3);
         assert_eq!(hash.0, expected);
     }
 

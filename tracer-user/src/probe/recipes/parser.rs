@@ -256,82 +256,69 @@ fn number(word: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn name(name: &str) -> Box<Expr> {
-        Box::new(Expr::Name(name.into()))
+    fn name(name: &str) -> Expr {
+        Expr::Name(name.into())
     }
 
-    fn member(of: Box<Expr>, name: &str) -> Box<Expr> {
-        Box::new(Expr::Member(of, name.into()))
+    fn member(of: Expr, name: &str) -> Expr {
+        Expr::Member(of.into(), name.into())
+    }
+
+    fn binary(operator: Binary, left: Expr, right: Expr) -> Expr {
+        Expr::Binary(operator, left.into(), right.into())
     }
 
     #[test]
     fn operators_bind_as_in_c() {
-        let sum = Expr::Binary(
-            Binary::Add,
-            name("a"),
-            Box::new(Expr::Binary(
-                Binary::Multiply,
-                name("b"),
-                Box::new(Expr::Number(16)),
-            )),
-        );
+        let product = binary(Binary::Multiply, name("b"), Expr::Number(16));
+        let sum = binary(Binary::Add, name("a"), product);
         assert_eq!(parse("a + b * 0x10").unwrap(), sum);
-        let test = Expr::If(
-            Box::new(Expr::Binary(
-                Binary::Both,
-                Box::new(Expr::Unary(Unary::Not, name("a"))),
-                Box::new(Expr::Binary(
-                    Binary::Equal,
-                    name("b"),
-                    Box::new(Expr::Number(1)),
-                )),
-            )),
-            name("c"),
-            Box::new(Expr::Unary(Unary::Negate, Box::new(Expr::Number(1)))),
-        );
+        let not = Expr::Unary(Unary::Not, name("a").into());
+        let equal = binary(Binary::Equal, name("b"), Expr::Number(1));
+        let minus = Expr::Unary(Unary::Negate, Expr::Number(1).into());
+        let both = binary(Binary::Both, not, equal);
+        let test = Expr::If(both.into(), name("c").into(), minus.into());
         assert_eq!(parse("!a && b == 1 ? c : -1").unwrap(), test);
     }
 
     #[test]
     fn operators_of_equal_strength_are_taken_from_the_left() {
-        let left = Expr::Binary(Binary::Subtract, name("a"), name("b"));
-        let all = Expr::Binary(Binary::Subtract, Box::new(left), name("c"));
+        let left = binary(Binary::Subtract, name("a"), name("b"));
+        let all = binary(Binary::Subtract, left, name("c"));
         assert_eq!(parse("a - b - c").unwrap(), all);
     }
 
     #[test]
     fn steps_bind_before_prefixes() {
         let path = member(member(name("p"), "se"), "vruntime");
-        assert_eq!(parse("&p->se.vruntime").unwrap(), Expr::AddressOf(path));
-        let cast = Expr::Cast("struct a *".into(), member(name("p"), "b"));
-        assert_eq!(parse("(struct a *)p->b").unwrap(), cast);
+        let address = Expr::AddressOf(path.into());
+        assert_eq!(parse("&p->se.vruntime").unwrap(), address);
+        let cast = |of: Expr| Expr::Cast("struct a *".into(), of.into());
+        assert_eq!(
+            parse("(struct a *)p->b").unwrap(),
+            cast(member(name("p"), "b"))
+        );
         assert_eq!(
             parse("((struct a *)p)->b").unwrap(),
-            *member(Box::new(Expr::Cast("struct a *".into(), name("p"))), "b")
+            member(cast(name("p")), "b")
         );
     }
 
     #[test]
     fn parentheses_around_a_value_are_not_a_cast() {
-        let product = Expr::Binary(Binary::Multiply, name("a"), name("b"));
+        let product = binary(Binary::Multiply, name("a"), name("b"));
         assert_eq!(parse("(a) * b").unwrap(), product);
     }
 
     #[test]
     fn functions_take_types_members_and_values() {
-        let found = Expr::ContainerOf(
-            name("work"),
-            "struct a".into(),
-            vec!["b".into(), "c".into()],
-        );
+        let members = vec!["b".into(), "c".into()];
+        let found = Expr::ContainerOf(name("work").into(), "struct a".into(), members);
         assert_eq!(parse("container_of(work, struct a, b.c)").unwrap(), found);
-        assert_eq!(
-            parse("rwbs($tid, 1)").unwrap(),
-            Expr::Call(
-                "rwbs".into(),
-                vec![Expr::Special("tid".into()), Expr::Number(1)]
-            )
-        );
+        let arguments = vec![Expr::Special("tid".into()), Expr::Number(1)];
+        let call = Expr::Call("bytes".into(), arguments);
+        assert_eq!(parse("bytes($tid, 1)").unwrap(), call);
+        assert_eq!(parse("\"a b\"").unwrap(), Expr::Text("a b".into()));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! program interrupts it, and is detached without a grace period for each. A recipe says how it
 //! computes each field of the record, so that the events of both ways are the same bytes.
 //!
-//! A recipe is used only if it is [certified](certified): on a kernel with the same format, the
+//! A recipe is used only if it is [`certified`]: on a kernel with the same format, the
 //! same arguments and the same members, `cargo xtask certify` has compared the events of both
 //! ways.
 //!

@@ -3,7 +3,7 @@
 //! | module | offers |
 //! |---|---|
 //! | [`attach`] | loading the eBPF programs and attaching them |
-//! | [`namespace`] | ids and times of the recorder's namespaces and the kernel's |
+//! | `namespace` | ids and times of the recorder's namespaces and the kernel's |
 //! | [`ring`] | the consuming side of a BPF ring |
 //! | [`stream`] | batching events into packets |
 //! | [`subbuf`] | sub-buffers with one owner, between the writer and the reader of a stream |

@@ -44,9 +44,9 @@ impl Values {
     #[inline]
     fn add(&mut self, value: u64) {
         match &mut self.many {
-            Some(many) => many.saturating_record(value),
+            Some(many) => record(many, value),
             None if self.exact.len() < MAX_EXACT => self.exact.push(value),
-            None => self.histogram().saturating_record(value),
+            None => record(self.histogram(), value),
         }
     }
 
@@ -57,10 +57,19 @@ impl Values {
             let mut many = Histogram::new(DIGITS).expect("a valid number of digits");
             many.auto(true);
             for value in exact {
-                many.saturating_record(value);
+                record(&mut many, value);
             }
             Box::new(many)
         })
+    }
+}
+
+/// Adds a value to a histogram, which grows for it.
+#[inline]
+fn record(many: &mut Histogram<u64>, value: u64) {
+    if many.record(value).is_err() {
+        // It has no more room in memory.
+        many.saturating_record(value);
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, openat};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Uid, geteuid};
 
@@ -48,8 +48,9 @@ pub(super) struct Lock {
 #[derive(Debug)]
 #[must_use = "detachers pause until it is dropped"]
 pub struct Attaching {
+    folder: OwnedFd,
     /// A lock of flock(2) goes with its open file.
-    _file: OwnedFd,
+    file: OwnedFd,
 }
 
 impl RuntimeDir {
@@ -158,20 +159,27 @@ impl RuntimeDir {
     /// Makes detachers pause until the result is dropped: while they detach, each program takes
     /// the kernel tens of milliseconds to attach.
     pub fn attaching(&self) -> Result<Attaching, ControlError> {
-        self.lock_attaching(FlockOperation::LockShared)
-            .map(|file| Attaching { _file: file })
-            .map_err(|error| failed("lock", &self.path.join(ATTACHING))(error.into()))
+        // Against another recorder that is about to remove the file.
+        let _lock = self.lock()?;
+        let attaching = || -> Result<Attaching, Errno> {
+            Ok(Attaching {
+                folder: openat(&self.folder, ".", FOLDER_FLAGS, Mode::empty())?,
+                file: self.lock_attaching(OFlags::CREATE, FlockOperation::LockShared)?,
+            })
+        };
+        attaching().map_err(|error| failed("lock", &self.path.join(ATTACHING))(error.into()))
     }
 
     /// Whether a recorder is attaching.
     #[must_use]
     pub fn is_attaching(&self) -> bool {
-        let locked = self.lock_attaching(FlockOperation::NonBlockingLockExclusive);
+        let operation = FlockOperation::NonBlockingLockExclusive;
+        let locked = self.lock_attaching(OFlags::empty(), operation);
         locked.is_err_and(|error| error == Errno::WOULDBLOCK)
     }
 
-    fn lock_attaching(&self, operation: FlockOperation) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    fn lock_attaching(&self, create: OFlags, operation: FlockOperation) -> Result<OwnedFd, Errno> {
+        let flags = create | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.folder, ATTACHING, flags, Mode::RUSR | Mode::WUSR)?;
         flock(&file, operation)?;
         Ok(file)
@@ -179,13 +187,29 @@ impl RuntimeDir {
 
     /// Waits for all others that make or remove sockets here.
     pub(super) fn lock(&self) -> Result<Lock, ControlError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat(&self.folder, ".", flags, Mode::empty())
-            .and_then(|folder| {
-                flock(&folder, FlockOperation::LockExclusive)?;
-                Ok(Lock { _folder: folder })
-            })
-            .map_err(|error| failed("lock", &self.path)(error.into()))
+        lock(&self.folder).map_err(|error| failed("lock", &self.path)(error.into()))
+    }
+}
+
+/// Opens a folder anew: a lock belongs to what was opened.
+const FOLDER_FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+
+fn lock(folder: &OwnedFd) -> Result<Lock, Errno> {
+    let folder = openat(folder, ".", FOLDER_FLAGS, Mode::empty())?;
+    flock(&folder, FlockOperation::LockExclusive)?;
+    Ok(Lock { _folder: folder })
+}
+
+impl Drop for Attaching {
+    /// Removes the file unless another recorder is attaching. If that fails, the next one does.
+    fn drop(&mut self) {
+        if let Ok(_lock) = lock(&self.folder)
+            && flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            let _ = unlinkat(&self.folder, ATTACHING, AtFlags::empty());
+        }
     }
 }
 
@@ -309,6 +333,6 @@ mod tests {
         assert!(runtime.is_attaching());
         drop(second);
         assert!(!runtime.is_attaching());
-        assert!(runtime.names().unwrap().is_empty());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -13,6 +13,7 @@ use crate::record::session::options::Options;
 use crate::record::session::progress::ProgressLine;
 use crate::record::session::requests::Requests;
 use crate::record::stream::shared::Failure;
+use crate::sys::signals::holding_signals;
 use crate::sys::stderr::message;
 
 /// Why a recording ended.
@@ -47,13 +48,15 @@ struct Ending {
 impl Signals {
     pub(super) fn catch() -> Result<Self> {
         let catch = |kind| unix::signal(kind).context("cannot catch signals");
-        Ok(Self {
-            ending: Ending {
-                interrupt: catch(SignalKind::interrupt())?,
-                terminate: catch(SignalKind::terminate())?,
-                hang_up: catch(SignalKind::hangup())?,
-            },
-            snapshot: catch(SignalKind::user_defined1())?,
+        holding_signals(|| {
+            Ok(Self {
+                ending: Ending {
+                    interrupt: catch(SignalKind::interrupt())?,
+                    terminate: catch(SignalKind::terminate())?,
+                    hang_up: catch(SignalKind::hangup())?,
+                },
+                snapshot: catch(SignalKind::user_defined1())?,
+            })
         })
     }
 }

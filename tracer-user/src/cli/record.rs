@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use crate::cli::scoped::ProbeArgs;
-use crate::probe::recipes::Way;
+use crate::probe::recipes::TracepointMethod;
 use crate::record::control::SessionName;
 use crate::record::session::{self, Options, RotateOptions, Size};
 use crate::record::sink::SinkKind;
@@ -83,11 +83,11 @@ struct EventArgs {
     #[arg(id = "tracepoints", long = "tracepoints", hide = true, default_value = "certified",
           value_parser = PossibleValuesParser::new(["certified", "perf", "both"])
               .map(|name| match name.as_str() {
-                  "perf" => Way::Perf,
-                  "both" => Way::Both,
-                  _ => Way::Certified,
+                  "perf" => TracepointMethod::Perf,
+                  "both" => TracepointMethod::Both,
+                  _ => TracepointMethod::Certified,
               }))]
-    way: Way,
+    way: TracepointMethod,
 
     /// Record properties of the current thread with each event: `comm`, `uid`, `euid`, `suid`,
     /// `gid`, `egid`, `sgid`, `prio`, `nice`, `cgroup`, `ppid`; ids in its own namespaces: `vpid`,

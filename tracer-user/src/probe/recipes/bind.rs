@@ -20,7 +20,7 @@ pub const COMPARED: &str = "recipe:";
 
 /// Which way tracepoints are attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Way {
+pub enum TracepointMethod {
     /// By raw tracepoints if there is a certified recipe, else by perf's.
     #[default]
     Certified,
@@ -65,11 +65,11 @@ impl<'a> Recipes<'a> {
         }
     }
 
-    /// Gives probes the recipes by which they are to be attached. With [`Way::Both`], only those
+    /// Gives probes the recipes by which they are to be attached. With [`TracepointMethod::Both`], only those
     /// that have one are kept, each preceded by another one that is attached by it, and classes
     /// are numbered again.
-    pub fn bind(&self, way: Way, probes: Vec<ResolvedProbe>) -> Vec<ResolvedProbe> {
-        if way == Way::Perf {
+    pub fn bind(&self, way: TracepointMethod, probes: Vec<ResolvedProbe>) -> Vec<ResolvedProbe> {
+        if way == TracepointMethod::Perf {
             return probes;
         }
         let mut bound = Vec::with_capacity(probes.len());
@@ -82,7 +82,7 @@ impl<'a> Recipes<'a> {
                 }
             };
             match (recipe, way) {
-                (Some(recipe), Way::Both) => {
+                (Some(recipe), TracepointMethod::Both) => {
                     let mut compared = probe.clone();
                     compared.explicit = false;
                     compared.class.name = format!("{COMPARED}{}", probe.class.name);
@@ -93,13 +93,13 @@ impl<'a> Recipes<'a> {
                     bound.extend([compared, probe]);
                     continue;
                 }
-                (None, Way::Both) => continue,
+                (None, TracepointMethod::Both) => continue,
                 (Some(recipe), _) if recipe.key.is_certified() => probe.set_recipe(recipe),
                 _ => {}
             }
             bound.push(probe);
         }
-        if way == Way::Both {
+        if way == TracepointMethod::Both {
             for (id, probe) in (0..).zip(&mut bound) {
                 probe.class.id = id;
             }
@@ -162,7 +162,11 @@ impl<'a> Recipes<'a> {
     }
 
     /// The recipe of a probe, if its events can be recorded by it.
-    fn of_probe(&self, way: Way, probe: &ResolvedProbe) -> Result<Option<BoundRecipe>, String> {
+    fn of_probe(
+        &self,
+        way: TracepointMethod,
+        probe: &ResolvedProbe,
+    ) -> Result<Option<BoundRecipe>, String> {
         let AttachPoint::Tracepoint {
             system,
             name,
@@ -172,7 +176,7 @@ impl<'a> Recipes<'a> {
         else {
             return Ok(None);
         };
-        if way == Way::Certified && !certified::names(system, name) {
+        if way == TracepointMethod::Certified && !certified::names(system, name) {
             // Resolving the other recipes would only cost time.
             return Ok(None);
         }

@@ -27,7 +27,7 @@ mod resolve;
 mod syntax;
 mod table;
 
-pub use bind::{BoundRecipe, Recipes, Way};
+pub use bind::{BoundRecipe, Recipes, TracepointMethod};
 pub use layout::{RecordLayout, Value};
 pub use node::{Bytes, Content, Current, Node, Text};
 pub use syntax::{Binary, Unary};

@@ -17,13 +17,13 @@ const COMM_LEN: u64 = 16;
 #[derive(Clone, Debug)]
 struct Value<'a> {
     ty: CType<'a>,
-    place: Place,
+    place: ValuePlace,
     /// A pointer to a structure, or memory in one, whose type the verifier knows.
     typed: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum ValuePlace {
     Number(Node),
     Memory {
         address: Node,
@@ -88,7 +88,7 @@ impl<'a> Resolver<'a> {
         }
         let value = self.value(expr)?;
         let size = match value.place {
-            Place::Comm => Some(COMM_LEN),
+            ValuePlace::Comm => Some(COMM_LEN),
             _ => value.ty.size(),
         };
         if size != Some(u64::from(len)) {
@@ -96,8 +96,8 @@ impl<'a> Resolver<'a> {
             return Err(format!("a `{ty}` is not an array of {len} bytes"));
         }
         match value.place {
-            Place::Comm => Ok(Bytes::Comm),
-            Place::Memory {
+            ValuePlace::Comm => Ok(Bytes::Comm),
+            ValuePlace::Memory {
                 address,
                 offset,
                 bits: None,
@@ -122,10 +122,10 @@ impl<'a> Resolver<'a> {
             _ => {
                 let value = self.value(expr)?;
                 match (value.ty.shape(), value.place.clone()) {
-                    (_, Place::Comm) => Ok(Text::Comm),
+                    (_, ValuePlace::Comm) => Ok(Text::Comm),
                     (
                         Shape::Array { element, .. },
-                        Place::Memory {
+                        ValuePlace::Memory {
                             address, offset, ..
                         },
                     ) if element.size() == Some(1) => Ok(Text::At(address.plus(offset))),
@@ -162,7 +162,7 @@ impl<'a> Resolver<'a> {
             Expr::AddressOf(of) => {
                 let value = self.value(of)?;
                 match value.place {
-                    Place::Memory {
+                    ValuePlace::Memory {
                         address,
                         offset,
                         bits: None,
@@ -212,7 +212,7 @@ impl<'a> Resolver<'a> {
         Ok(Value {
             ty: *ty,
             typed: points_to_structure(*ty),
-            place: Place::Number(Node::Argument {
+            place: ValuePlace::Number(Node::Argument {
                 index: *index,
                 bits: number.size_bits as u8,
                 signed: number.signed,
@@ -231,7 +231,7 @@ impl<'a> Resolver<'a> {
         let member = composite
             .member(name)
             .ok_or_else(|| format!("a `{}` has no member `{name}`", value.ty))?;
-        let Place::Memory {
+        let ValuePlace::Memory {
             address, offset, ..
         } = value.place
         else {
@@ -249,7 +249,7 @@ impl<'a> Resolver<'a> {
         Ok(Value {
             ty: CType::of_btf(member.ty),
             typed: value.typed,
-            place: Place::Memory {
+            place: ValuePlace::Memory {
                 address,
                 offset: offset + (member.bit_offset / 8) as i64,
                 bits: bits.map(|width| ((member.bit_offset % 8) as u8, width)),
@@ -266,7 +266,7 @@ impl<'a> Resolver<'a> {
         let mut value = pointed_to(array)?;
         let size = value.ty.size().ok_or("its elements have no size")? as i64;
         let index = self.number(index)?;
-        let Place::Memory {
+        let ValuePlace::Memory {
             address, offset, ..
         } = &mut value.place
         else {
@@ -381,7 +381,7 @@ impl<'a> Resolver<'a> {
         let mut inner = Value {
             ty,
             typed: false,
-            place: Place::Memory {
+            place: ValuePlace::Memory {
                 address: Node::Constant(0),
                 offset: 0,
                 bits: None,
@@ -390,7 +390,7 @@ impl<'a> Resolver<'a> {
         for name in members {
             inner = self.member(inner, name)?;
         }
-        let Place::Memory { offset, .. } = inner.place else {
+        let ValuePlace::Memory { offset, .. } = inner.place else {
             return Err("a member is not in memory".to_owned());
         };
         let (node, _) = self.scalar(pointer)?;
@@ -410,11 +410,11 @@ impl<'a> Resolver<'a> {
 fn scalar_of(value: Value<'_>) -> Result<(Node, CType<'_>)> {
     let ty = value.ty;
     match (ty.shape(), value.place) {
-        (_, Place::Number(node)) => Ok((node, ty)),
-        (_, Place::Comm) => Err("`$comm` is not a number".to_owned()),
+        (_, ValuePlace::Number(node)) => Ok((node, ty)),
+        (_, ValuePlace::Comm) => Err("`$comm` is not a number".to_owned()),
         (
             Shape::Array { element, .. },
-            Place::Memory {
+            ValuePlace::Memory {
                 address, offset, ..
             },
         ) => {
@@ -424,7 +424,7 @@ fn scalar_of(value: Value<'_>) -> Result<(Node, CType<'_>)> {
         }
         (
             shape,
-            Place::Memory {
+            ValuePlace::Memory {
                 address,
                 offset,
                 bits,
@@ -453,7 +453,7 @@ fn scalar_of(value: Value<'_>) -> Result<(Node, CType<'_>)> {
 /// What a pointer points to, or the first element of an array.
 fn pointed_to(value: Value<'_>) -> Result<Value<'_>> {
     match (value.ty.shape(), value.place.clone()) {
-        (Shape::Array { element, .. }, Place::Memory { .. }) => Ok(Value {
+        (Shape::Array { element, .. }, ValuePlace::Memory { .. }) => Ok(Value {
             ty: element,
             ..value
         }),
@@ -467,7 +467,7 @@ fn pointed_to(value: Value<'_>) -> Result<Value<'_>> {
             Ok(Value {
                 ty: to,
                 typed,
-                place: Place::Memory {
+                place: ValuePlace::Memory {
                     address,
                     offset: 0,
                     bits: None,
@@ -488,7 +488,7 @@ fn special<'a>(name: &str) -> Result<Value<'a>> {
             return Ok(Value {
                 ty: CType::number(INT),
                 typed: false,
-                place: Place::Comm,
+                place: ValuePlace::Comm,
             });
         }
         _ => return Err(format!("there is no `${name}`")),
@@ -500,7 +500,7 @@ fn number(node: Node, ty: CType<'_>) -> Value<'_> {
     Value {
         ty,
         typed: false,
-        place: Place::Number(node),
+        place: ValuePlace::Number(node),
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::probe::recipes::Way;
+use crate::probe::recipes::TracepointMethod;
 use crate::record::attach::Rate;
 use crate::record::control::SessionName;
 use crate::record::output::RotateOptions;
@@ -23,7 +23,7 @@ pub struct Options {
     /// Whose names events and their fields have in the trace.
     pub names: Naming,
     /// How tracepoints are attached.
-    pub way: Way,
+    pub way: TracepointMethod,
     /// Begin the trace with a state dump, with LTTng's names and in discard mode.
     pub state_dump: bool,
     /// The folder to write; none: a new one named by date and time. `-` is standard output;

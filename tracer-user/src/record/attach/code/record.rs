@@ -32,7 +32,7 @@ impl RecordLayout {
         let mut writer = Writer {
             code,
             abi,
-            place: Place::Fixed(0),
+            place: WritePosition::Fixed(0),
         };
         for value in &self.values {
             writer.value(value);
@@ -41,8 +41,8 @@ impl RecordLayout {
             mut code, place, ..
         } = writer;
         match place {
-            Place::Fixed(len) => code.set(Reg::R0, len.into()),
-            Place::Moving => code.op(Op::Move, Reg::R0, POSITION),
+            WritePosition::Fixed(len) => code.set(Reg::R0, len.into()),
+            WritePosition::Moving => code.op(Op::Move, Reg::R0, POSITION),
         }
         code.exit();
         code.finish()
@@ -51,7 +51,7 @@ impl RecordLayout {
 
 /// Where the next value is written.
 #[derive(Clone, Copy)]
-enum Place {
+enum WritePosition {
     /// At this offset of the payload.
     Fixed(u32),
     /// At [`POSITION`].
@@ -61,13 +61,13 @@ enum Place {
 struct Writer {
     code: Code,
     abi: Abi,
-    place: Place,
+    place: WritePosition,
 }
 
 impl Writer {
     fn value(&mut self, value: &Value) {
-        if let (Place::Fixed(_), Some(at)) = (self.place, value.at) {
-            self.place = Place::Fixed(at);
+        if let (WritePosition::Fixed(_), Some(at)) = (self.place, value.at) {
+            self.place = WritePosition::Fixed(at);
         }
         match &value.content {
             Content::Number(node) => {
@@ -81,9 +81,9 @@ impl Writer {
                 self.advance(value.len);
             }
             Content::Text(text) => {
-                if let Place::Fixed(at) = self.place {
+                if let WritePosition::Fixed(at) = self.place {
                     self.code.set(POSITION, at.into());
-                    self.place = Place::Moving;
+                    self.place = WritePosition::Moving;
                 }
                 self.text(text);
             }
@@ -93,8 +93,10 @@ impl Writer {
     /// Stores a number `offset` bytes from the current place.
     fn store(&mut self, width: Width, offset: u32, value: Reg) {
         match self.place {
-            Place::Fixed(at) => self.code.store(width, PAYLOAD, (at + offset) as i16, value),
-            Place::Moving => {
+            WritePosition::Fixed(at) => {
+                self.code.store(width, PAYLOAD, (at + offset) as i16, value)
+            }
+            WritePosition::Moving => {
                 self.address(Reg::R2);
                 self.code.store(width, Reg::R2, offset as i16, value);
             }
@@ -105,15 +107,15 @@ impl Writer {
     fn address(&mut self, dst: Reg) {
         self.code.op(Op::Move, dst, PAYLOAD);
         match self.place {
-            Place::Fixed(at) => self.code.add(dst, at.into()),
-            Place::Moving => self.code.op(Op::Add, dst, POSITION),
+            WritePosition::Fixed(at) => self.code.add(dst, at.into()),
+            WritePosition::Moving => self.code.op(Op::Add, dst, POSITION),
         }
     }
 
     fn advance(&mut self, len: u32) {
         match &mut self.place {
-            Place::Fixed(at) => *at += len,
-            Place::Moving => {
+            WritePosition::Fixed(at) => *at += len,
+            WritePosition::Moving => {
                 self.code.op_imm(Op::Add, POSITION, len as i32);
                 self.code.op_imm(Op::And, POSITION, POSITION_MASK);
             }

@@ -12,7 +12,7 @@ use tracer_common::spec_flags;
 use self::sizes::{FLIGHT_RING, MAX_RING_BYTES, default_packet, slots_of, whole_pages};
 use crate::kernel::KernelFiles;
 use crate::kernel::tracefs::mount::Tracefs;
-use crate::probe::recipes::{Recipes, Way};
+use crate::probe::recipes::{Recipes, TracepointMethod};
 use crate::probe::rename::rename;
 use crate::probe::{AttachPoint, ProbeError, ResolvedProbe, fetch, resolve_texts_of};
 use crate::record::attach::{Origin, Throttle};
@@ -115,8 +115,8 @@ impl Plan {
         if options.names == Naming::Lttng {
             rename(&files, &mut task_probes)?;
         }
-        if options.way != Way::Perf {
-            task_probes = recipes.bind(Way::Certified, task_probes);
+        if options.way != TracepointMethod::Perf {
+            task_probes = recipes.bind(TracepointMethod::Certified, task_probes);
         }
         let task_events = task_probes
             .iter()

@@ -94,7 +94,7 @@ impl Writer {
     fn store(&mut self, width: Width, offset: u32, value: Reg) {
         match self.place {
             WritePosition::Fixed(at) => {
-                self.code.store(width, PAYLOAD, (at + offset) as i16, value)
+                self.code.store(width, PAYLOAD, (at + offset) as i16, value);
             }
             WritePosition::Moving => {
                 self.address(Reg::R2);

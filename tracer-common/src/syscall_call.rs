@@ -23,7 +23,7 @@ pub mod call_traits {
 
 /// Indices of [`KeptCall::values`] after the arguments.
 pub mod call_values {
-    use super::MAX_SYSCALL_ARGS;
+    use crate::syscall_call::MAX_SYSCALL_ARGS;
 
     /// The result.
     pub const RET: usize = MAX_SYSCALL_ARGS;

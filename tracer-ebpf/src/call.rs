@@ -122,6 +122,7 @@ fn enter(ctx: &BtfTracePointContext, spec: &CallSpec, nr: u32, regs: Registers, 
         (*call).nr = nr;
         (*call).unreadable = 0;
         (*call).cut = 0;
+        #[allow(clippy::manual_memcpy, reason = "each is read from its register")]
         for i in 0..MAX_SYSCALL_ARGS {
             (*call).values[i] = args[i];
         }

@@ -13,13 +13,12 @@ use tracer_common::{
     MAX_PIECES, MAX_PRIORITIES, Piece, PieceKind, REALTIME_PRIORITIES, spec_flags,
 };
 
+use self::record::{at, u32_at};
 use crate::emit::scratch::Scratch;
 use crate::emit::{count, ring};
 use crate::maps::constant;
 use crate::scope::{self, Scope};
 use crate::{hook, pids, throttle};
-
-use self::record::{at, u32_at};
 
 /// Lets an event pass to the users of perf who count or sample this tracepoint. If any program
 /// returns 0, the kernel drops the event for all of them (`perf_trace_run_bpf_submit`).

@@ -134,9 +134,9 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::kernel;
     use super::*;
     use crate::doctor::State;
+    use crate::doctor::system::testing::kernel;
 
     fn of_release(release: &str) -> Check {
         let (_root, features) = kernel(&[("proc/sys/kernel/osrelease", release)]);

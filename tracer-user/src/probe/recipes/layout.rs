@@ -1,13 +1,13 @@
 //! The payload that a recipe yields.
 
+use tracer_common::REALTIME_PRIORITIES;
+
 use crate::probe::fetch::FieldSource;
 use crate::probe::recipes::node::{Bytes, Content, Current, Node};
 use crate::probe::recipes::resolve::Resolver;
 use crate::probe::recipes::syntax::{Binary, Expr};
 use crate::probe::recipes::table::FieldRecipe;
 use crate::probe::tracepoint::{Form, Written};
-
-use tracer_common::REALTIME_PRIORITIES;
 
 /// The values of a payload, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,8 @@
 //! Resolves the names and types of a recipe's expressions against the kernel's BTF.
 
 use crate::kernel::btf::{Btf, Found, Kind};
-use crate::probe::fetch::registers;
 use crate::probe::fetch::types::{CType, Shape};
-use crate::probe::fetch::{Memory, type_name};
+use crate::probe::fetch::{Memory, registers, type_name};
 use crate::probe::recipes::node::{Bytes, Current, Node, Text};
 use crate::probe::recipes::syntax::{Binary, Expr, Unary};
 use crate::trace::event::{Display, IntegerType};

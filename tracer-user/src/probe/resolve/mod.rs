@@ -11,14 +11,13 @@ mod tracepoints;
 mod types;
 mod user;
 
+use self::resolver::Resolver;
 use crate::kernel::files::KernelFiles;
 use crate::names::Suggestions;
 use crate::probe::catalog::Catalog;
 use crate::probe::error::ProbeError;
 use crate::probe::spec::{ProbeText, SpecError, Target};
 use crate::probe::syscalls::{ENTER, SYSCALLS};
-
-use self::resolver::Resolver;
 
 pub use self::types::{AttachPoint, FunctionTarget, Note, ResolvedProbe, Stacks, UserPlace};
 

@@ -23,11 +23,10 @@ mod user;
 use std::fmt;
 use std::str::FromStr;
 
+use self::user::{parse_uprobe, parse_uretprobe};
 use crate::names::glob::is_glob;
 use crate::names::quote::{quoted_if, quoted_path, quoted_symbol, unquoted_chars};
 use crate::probe::fetch::{FetchError, FetchList};
-
-use self::user::{parse_uprobe, parse_uretprobe};
 
 /// One probe as typed: possibly a pattern, not yet looked up in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,6 +29,7 @@ use crate::trace::event::Field;
 use crate::trace::lttng::LttngEvent;
 
 pub use self::error::LayoutError;
+
 pub(in crate::probe) use self::written::{Form, Written};
 
 /// The largest record of a tracepoint in bytes (`PERF_MAX_TRACE_SIZE`,

@@ -11,14 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::demangled::Names;
+use self::elf::{Contents, Symbol, split_version};
 use crate::names::glob::{self, is_glob};
 use crate::names::quote::quoted_symbol;
 use crate::names::{Suggestions, alternatives};
 use crate::probe::resolve::Note;
-use crate::probe::user::demangled::Names;
-use crate::probe::user::elf::{Contents, Symbol, split_version};
 
 pub use error::UserError;
+
 pub(super) use find::Finder;
 
 /// A program or a library.

@@ -1,12 +1,11 @@
 //! The recorder's side.
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use std::{io, path};
 
 use crate::record::attach::StillAttached;
 use crate::record::control::protocol::Status;

@@ -109,8 +109,7 @@ impl<C: Channel> Output for FrameOutput<C> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::fs::File;
+    use std::fs::{self, File};
 
     use super::*;
     use crate::trace::folder::frames::unpack;

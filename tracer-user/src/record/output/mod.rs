@@ -46,8 +46,9 @@ pub use folder::Folder;
 pub use frames::{FrameOutput, PipeOutput, SocketOutput};
 pub use memory::Memory;
 pub use sidecar::{Retention, Sidecar};
-pub(crate) use threads::running_threads;
 pub use trace_folder::TraceFolder;
+
+pub(crate) use threads::running_threads;
 
 /// A destination for a trace.
 pub trait Output: Debug + Send + Sync {

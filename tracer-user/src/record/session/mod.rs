@@ -45,9 +45,10 @@ use self::progress::ProgressLine;
 use self::recording::Recording;
 use self::requests::Claim;
 
+pub use options::{Options, ProbeRequest, StackRequest};
+
 pub use crate::record::output::RotateOptions;
 pub use crate::record::size::Size;
-pub use options::{Options, ProbeRequest, StackRequest};
 
 pub(crate) use progress::{grouped, short};
 

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::names::alternatives;
 use crate::probe::user::UserError;
-use crate::probe::user::find::ProgramFile;
-use crate::probe::user::find::cache;
 use crate::probe::user::find::root::Root;
+use crate::probe::user::find::{ProgramFile, cache};
 
 const CACHE: &str = "/etc/ld.so.cache";
 

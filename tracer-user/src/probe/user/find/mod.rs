@@ -11,10 +11,9 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::probe::user::UserError;
-use crate::probe::user::find::library::Libraries;
-
+use self::library::Libraries;
 use self::root::Root;
+use crate::probe::user::UserError;
 
 /// A file with the name that the user knows it by.
 #[derive(Clone, Debug, PartialEq, Eq)]

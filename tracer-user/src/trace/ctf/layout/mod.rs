@@ -10,13 +10,12 @@ mod references;
 
 use std::collections::HashMap;
 
+use self::compile::{Compiler, align_of};
+use self::references::{Outer, References};
 use crate::trace::class::{Class, ClassField, Count, Extent, Hidden, Kind, Record};
 use crate::trace::ctf::metadata::{Clock, TraceInfo};
 use crate::trace::ctf::schema::{Document, EventBlock, Role, Scope, StreamBlock, Type};
 use crate::trace::value::{Bits, Slots};
-
-use self::compile::{Compiler, align_of};
-use self::references::{Outer, References};
 
 pub(crate) use self::clock::TimeBase;
 pub(crate) use self::header::{Header, visit};

@@ -39,9 +39,17 @@ fn ctrl_c_while_attaching_starts_nothing_and_leaves_nothing() {
     }
 }
 
+/// Lets interrupts end the programs that are started from now on, until they say otherwise. A
+/// shell starts background jobs, such as a run of all tests, with interrupts ignored.
+fn stop_ignoring_interrupts() {
+    // SAFETY: the default disposition has no handler.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+}
+
 /// Whenever it comes, the command does not run to its end.
 #[test]
 fn ctrl_c_at_any_time_ends_the_recording() {
+    stop_ignoring_interrupts();
     for delay_ms in [1, 5, 10, 20, 30, 50, 80] {
         leaves_nothing_attached(|| {
             let running = Recorder::new(&["-e", "sched:*"])

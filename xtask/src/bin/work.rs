@@ -203,7 +203,7 @@ enum Command {
     },
     /// Make events of many kinds happen
     Mix {
-        /// For so many seconds
+        /// Duration in seconds
         seconds: u64,
         /// Folder for files
         #[arg(default_value = ".")]

@@ -18,7 +18,7 @@ pub(in crate::probe) struct Written {
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::probe) enum Form {
-    /// A number of so many bytes.
+    /// A number, with its size in bytes.
     Number { bytes: u8 },
     /// Bytes in place.
     Bytes { len: u32 },

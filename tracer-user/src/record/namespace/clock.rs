@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::record::namespace::{is_initial, name, programs};
 use crate::sys::bpf;
 
-/// Of so many measurements the shortest counts.
+/// Number of measurements; the shortest is used.
 const MEASUREMENTS: usize = 8;
 
 /// What the offset is measured in first: `1 << COARSE_BITS` nanoseconds, of which 31 bits
